@@ -1,0 +1,368 @@
+//! Errors, by who has to act: [`ConfigError`] (mend the program), [`ItemError`] (this item or call),
+//! [`RunError`] (this run).
+
+use std::fmt;
+use std::sync::Arc;
+use std::time::Duration;
+
+use serde::Serialize;
+
+use crate::item::{Failure, Ledger};
+
+/// What is wrong with a pipe, a call, a pool or the environment, found before any item is pulled.
+///
+/// `Display` gives the message, then the hint on a line of its own.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct ConfigError {
+    message: String,
+    hint: Option<String>,
+}
+
+impl ConfigError {
+    /// An error that names the thing, what was expected and what came; lower-case, no full stop.
+    pub fn new(message: impl Into<String>) -> Self {
+        Self { message: message.into(), hint: None }
+    }
+
+    /// Adds what would mend it.
+    #[must_use]
+    pub fn hint(mut self, hint: impl Into<String>) -> Self {
+        self.hint = Some(hint.into());
+        self
+    }
+
+    /// The error for a name that is not among the known ones, with the nearest of them as a hint.
+    pub fn unknown<'a>(what: &str, name: &str, known: impl IntoIterator<Item = &'a str>) -> Self {
+        let known: Vec<&str> = known.into_iter().collect();
+        let hint = match nearest(name, &known) {
+            Some(near) => format!("did you mean `{near}`?"),
+            None if known.is_empty() => format!("no {what} is defined"),
+            None => format!("known: {}", known.join(", ")),
+        };
+        Self::new(format!("unknown {what} `{name}`")).hint(hint)
+    }
+
+    /// The message without its hint.
+    pub fn message(&self) -> &str {
+        &self.message
+    }
+}
+
+impl fmt::Display for ConfigError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.message)?;
+        match &self.hint {
+            Some(hint) => write!(f, "\n  hint: {hint}"),
+            None => Ok(()),
+        }
+    }
+}
+
+impl std::error::Error for ConfigError {}
+
+/// The known name nearest to `name`, when it is near enough to be meant.
+pub fn nearest<'a>(name: &str, known: &[&'a str]) -> Option<&'a str> {
+    let budget = (name.chars().count() / 3).max(1);
+    known
+        .iter()
+        .map(|candidate| (edit_distance(name, candidate), *candidate))
+        .filter(|(distance, candidate)| *distance <= budget || candidate.starts_with(name))
+        .min_by_key(|(distance, _)| *distance)
+        .map(|(_, candidate)| candidate)
+}
+
+fn edit_distance(a: &str, b: &str) -> usize {
+    let b: Vec<char> = b.chars().collect();
+    let mut row: Vec<usize> = (0..=b.len()).collect();
+    for (i, ca) in a.chars().enumerate() {
+        let mut diagonal = row[0];
+        row[0] = i + 1;
+        for (j, cb) in b.iter().enumerate() {
+            let substitute = diagonal + usize::from(ca != *cb);
+            diagonal = row[j + 1];
+            row[j + 1] = substitute.min(row[j] + 1).min(diagonal + 1);
+        }
+    }
+    row[b.len()]
+}
+
+/// What kind of thing went wrong with an item, a batch or a call.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize)]
+#[serde(rename_all = "snake_case")]
+#[non_exhaustive]
+pub enum ErrorKind {
+    /// The user's Python function raised.
+    Exception,
+    /// The Python function returned `slither.Failed` for this item.
+    Failed,
+    /// The result has the wrong shape: another length, `None`, not a list.
+    Contract,
+    /// A value cannot travel between Rust and Python.
+    Value,
+    /// A value or a reply is larger than the cap.
+    TooLarge,
+    /// The module or the function could not be imported.
+    Import,
+    /// Bytes from the other side could not be decoded into the expected type.
+    Decode,
+    /// The worker died while it ran the batch.
+    Crash,
+    /// The batch ran past its deadline.
+    Timeout,
+    /// The worker broke the protocol.
+    Protocol,
+    /// The pool has failed or is shut down, and takes no more work.
+    Pool,
+    /// A Rust stage returned an error or panicked.
+    Handler,
+}
+
+impl ErrorKind {
+    /// The kind as one snake-case word, as it stands in JSON, logs and metric labels.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Exception => "exception",
+            Self::Failed => "failed",
+            Self::Contract => "contract",
+            Self::Value => "value",
+            Self::TooLarge => "too_large",
+            Self::Import => "import",
+            Self::Decode => "decode",
+            Self::Crash => "crash",
+            Self::Timeout => "timeout",
+            Self::Protocol => "protocol",
+            Self::Pool => "pool",
+            Self::Handler => "handler",
+        }
+    }
+}
+
+impl fmt::Display for ErrorKind {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.as_str())
+    }
+}
+
+/// How a worker process ended, as its parent saw it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Death {
+    /// It called exit with this code.
+    Code(i32),
+    /// This signal killed it.
+    Signal(i32),
+    /// It is gone, and nobody could say how (its parent died with it).
+    Unknown,
+}
+
+impl fmt::Display for Death {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match *self {
+            Self::Code(code) => write!(f, "exited with code {code}"),
+            Self::Signal(number) => match signal_name(number) {
+                Some(name) => write!(f, "was killed by {name} (signal {number})"),
+                None => write!(f, "was killed by signal {number}"),
+            },
+            Self::Unknown => f.write_str("is gone, and how it ended is not known"),
+        }
+    }
+}
+
+fn signal_name(number: i32) -> Option<&'static str> {
+    const NAMES: [(i32, &str); 14] = [
+        (1, "SIGHUP"),
+        (2, "SIGINT"),
+        (3, "SIGQUIT"),
+        (4, "SIGILL"),
+        (5, "SIGTRAP"),
+        (6, "SIGABRT"),
+        (7, "SIGBUS"),
+        (8, "SIGFPE"),
+        (9, "SIGKILL"),
+        (11, "SIGSEGV"),
+        (13, "SIGPIPE"),
+        (14, "SIGALRM"),
+        (15, "SIGTERM"),
+        (24, "SIGXCPU"),
+    ];
+    NAMES.iter().find(|(n, _)| *n == number).map(|(_, name)| *name)
+}
+
+/// What is known of the worker that an error came from.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct WorkerReport {
+    /// The worker's name: pool, slot and epoch, as `default/0#3`.
+    pub worker: String,
+    /// Its process id.
+    pub pid: u32,
+    /// How it died, if it did.
+    pub death: Option<Death>,
+    /// What it was doing: `idle`, `decode`, `user`, `encode` or `view`.
+    pub phase: Option<&'static str>,
+    /// For how long the call had been running.
+    pub running: Option<Duration>,
+    /// The last lines of its standard error, control characters escaped.
+    pub stderr: Vec<String>,
+}
+
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+struct Inner {
+    kind: ErrorKind,
+    message: String,
+    traceback: Option<String>,
+    exception: Vec<String>,
+    worker: Option<WorkerReport>,
+}
+
+/// Why an item failed, or a whole batch or call. Cheap to clone: the items of a batch share it.
+#[derive(Clone, PartialEq, Eq)]
+pub struct ItemError(Arc<Inner>);
+
+impl ItemError {
+    /// An error of `kind`; the message is lower-case and has no full stop.
+    pub fn new(kind: ErrorKind, message: impl Into<String>) -> Self {
+        let message = message.into();
+        Self(Arc::new(Inner { kind, message, traceback: None, exception: Vec::new(), worker: None }))
+    }
+
+    /// Adds the Python traceback and the exception's classes, itself first.
+    #[must_use]
+    pub fn with_traceback(mut self, traceback: Option<String>, exception: Vec<String>) -> Self {
+        let inner = Arc::make_mut(&mut self.0);
+        inner.traceback = traceback;
+        inner.exception = exception;
+        self
+    }
+
+    /// Adds what is known of the worker.
+    #[must_use]
+    pub fn with_worker(mut self, worker: WorkerReport) -> Self {
+        Arc::make_mut(&mut self.0).worker = Some(worker);
+        self
+    }
+
+    /// What kind of thing went wrong.
+    pub fn kind(&self) -> ErrorKind {
+        self.0.kind
+    }
+
+    /// One sentence that says what went wrong.
+    pub fn message(&self) -> &str {
+        &self.0.message
+    }
+
+    /// The Python traceback, or the stack of a worker that hung or crashed, where one could be had.
+    pub fn traceback(&self) -> Option<&str> {
+        self.0.traceback.as_deref()
+    }
+
+    /// The classes of the Python exception, itself first; empty if there was none.
+    pub fn exception(&self) -> &[String] {
+        &self.0.exception
+    }
+
+    /// The worker that the error came from.
+    pub fn worker(&self) -> Option<&WorkerReport> {
+        self.0.worker.as_ref()
+    }
+
+    /// Everything known, on several lines: message, traceback, worker and the tail of its standard error.
+    pub fn report(&self) -> String {
+        let mut text = self.to_string();
+        if let Some(traceback) = self.traceback() {
+            text.push('\n');
+            text.push_str(traceback.trim_end());
+        }
+        if let Some(worker) = self.worker() {
+            text.push_str(&format!("\nworker {} (pid {})", worker.worker, worker.pid));
+            if let Some(death) = worker.death {
+                text.push_str(&format!(" {death}"));
+            }
+            if let (Some(phase), Some(running)) = (worker.phase, worker.running) {
+                text.push_str(&format!(", in phase `{phase}` for {:.3} s", running.as_secs_f64()));
+            }
+            for line in &worker.stderr {
+                text.push_str("\n  stderr: ");
+                text.push_str(line);
+            }
+        }
+        text
+    }
+}
+
+impl fmt::Debug for ItemError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        fmt::Debug::fmt(&self.0, f)
+    }
+}
+
+impl fmt::Display for ItemError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.0.message)
+    }
+}
+
+impl std::error::Error for ItemError {}
+
+impl Serialize for ItemError {
+    fn serialize<S: serde::Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        self.0.serialize(serializer)
+    }
+}
+
+/// Why a run of a pipe or a dispatch ended before its input did.
+#[derive(Debug, Clone)]
+#[non_exhaustive]
+pub enum RunError {
+    /// The program or its environment has to be mended; no item was pulled.
+    Config(ConfigError),
+    /// A batch failed under the policy `halt`.
+    Halted(Box<Failure>),
+    /// The source of the items failed.
+    Source(String),
+    /// The counts do not balance: a fault of Slither itself, never reported as success.
+    Imbalance(Ledger),
+}
+
+impl fmt::Display for RunError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Config(error) => fmt::Display::fmt(error, f),
+            Self::Halted(failure) => write!(f, "halted: {failure}"),
+            Self::Source(message) => write!(f, "the source of the items failed: {message}"),
+            Self::Imbalance(ledger) => {
+                write!(f, "internal error: the ledger does not balance: {ledger}; please report it")
+            }
+        }
+    }
+}
+
+impl std::error::Error for RunError {}
+
+impl From<ConfigError> for RunError {
+    fn from(error: ConfigError) -> Self {
+        Self::Config(error)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_unknown_name_suggests_its_neighbour() {
+        let error = ConfigError::unknown("example", "text_analisys", ["text_analysis", "batch_stats"]);
+        assert_eq!(
+            error.to_string(),
+            "unknown example `text_analisys`\n  hint: did you mean `text_analysis`?"
+        );
+        let error = ConfigError::unknown("pool", "zzz", ["default"]);
+        assert_eq!(error.to_string(), "unknown pool `zzz`\n  hint: known: default");
+    }
+
+    #[test]
+    fn a_death_names_its_signal() {
+        assert_eq!(Death::Signal(11).to_string(), "was killed by SIGSEGV (signal 11)");
+        assert_eq!(Death::Code(0).to_string(), "exited with code 0");
+    }
+}

@@ -1,0 +1,116 @@
+//! Items, their failures, and the ledger that accounts for each of them.
+
+use std::collections::BTreeMap;
+use std::fmt;
+use std::sync::Arc;
+
+use serde::{Deserialize, Serialize};
+
+use crate::error::ItemError;
+use crate::value::Value;
+
+/// Identifies an item within its run; given in the order of the input, from 0.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[serde(transparent)]
+pub struct ItemId(pub u64);
+
+impl fmt::Display for ItemId {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}", self.0)
+    }
+}
+
+/// What travels with an item beside its payload. Empty costs no allocation.
+pub type Metadata = BTreeMap<String, Value>;
+
+/// One unit of work: an id, a payload, and metadata that every stage hands on.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Item<T> {
+    /// Its identity within the run. Children of an expansion carry their parent's id.
+    pub id: ItemId,
+    /// What the stages read and replace.
+    pub payload: T,
+    /// What travels along, untouched by stages.
+    pub metadata: Metadata,
+}
+
+impl<T> Item<T> {
+    /// An item without metadata.
+    pub fn new(id: u64, payload: T) -> Self {
+        Self { id: ItemId(id), payload, metadata: Metadata::new() }
+    }
+
+    /// The same item with another payload.
+    pub fn with_payload<U>(self, payload: U) -> Item<U> {
+        Item { id: self.id, payload, metadata: self.metadata }
+    }
+}
+
+/// An item that ended in `failures`, with the reason.
+#[derive(Debug, Clone, Serialize)]
+pub struct Failure {
+    /// The item.
+    pub item: ItemId,
+    /// The items of the batch that failed with it, itself included; only itself if it failed alone.
+    pub batch: Arc<[ItemId]>,
+    /// The stage it failed in; none outside a pipe.
+    pub stage: Option<Arc<str>>,
+    /// Why.
+    pub error: ItemError,
+    /// What travelled with the item.
+    pub metadata: Metadata,
+}
+
+impl fmt::Display for Failure {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "item {}", self.item)?;
+        if let Some(stage) = &self.stage {
+            write!(f, " in stage `{stage}`")?;
+        }
+        write!(f, ": {}: {}", self.error.kind(), self.error)
+    }
+}
+
+impl std::error::Error for Failure {
+    fn source(&self) -> Option<&(dyn std::error::Error + 'static)> {
+        Some(&self.error)
+    }
+}
+
+/// Where every item of a run ended. Counted where it happens, never derived by subtraction, so that
+/// [`balanced`](Self::balanced) is a real check.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize)]
+pub struct Ledger {
+    /// Items pulled from the input.
+    #[serde(rename = "in")]
+    pub pulled: u64,
+    /// Children beyond the first that expansion made.
+    pub expanded: u64,
+    /// Items that reached an output.
+    pub emitted: u64,
+    /// Items that a stage left out on purpose.
+    pub dropped: u64,
+    /// Items that ended in `failures`.
+    pub failed: u64,
+    /// Items that were given up when the run halted or was cancelled.
+    pub cancelled: u64,
+}
+
+impl Ledger {
+    /// Whether each item that entered ended in exactly one place:
+    /// `in + expanded = emitted + dropped + failed + cancelled`.
+    pub fn balanced(&self) -> bool {
+        self.pulled + self.expanded == self.emitted + self.dropped + self.failed + self.cancelled
+    }
+}
+
+impl fmt::Display for Ledger {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(
+            f,
+            "{} in + {} expanded = {} emitted + {} dropped + {} failed + {} cancelled",
+            self.pulled, self.expanded, self.emitted, self.dropped, self.failed, self.cancelled
+        )?;
+        if self.balanced() { Ok(()) } else { f.write_str(" (does not balance)") }
+    }
+}

@@ -1,0 +1,185 @@
+//! The events, each defined once: name, level, meaning, measurements and fields.
+
+use super::{Description, Event};
+
+macro_rules! events {
+    ($(
+        $(#[doc = $meaning:literal])+
+        $level:ident $name:literal $type:ident {
+            measurements: [$($measurement:ident),*],
+            fields: [$($field:ident),*],
+        }
+    )*) => {
+        $(
+            $(#[doc = $meaning])+
+            #[derive(Debug, Clone, Copy)]
+            pub(crate) struct $type<'a> {
+                $(pub(crate) $measurement: f64,)*
+                $(pub(crate) $field: &'a dyn std::fmt::Display,)*
+                /// Keeps the lifetime used where an event has no fields.
+                pub(crate) _life: std::marker::PhantomData<&'a ()>,
+            }
+
+            impl<'a> $type<'a> {
+                #[allow(clippy::too_many_arguments, reason = "an event carries what it carries; fields are named at the definition")]
+                pub(crate) fn new($($measurement: f64,)* $($field: &'a dyn std::fmt::Display,)*) -> Self {
+                    Self { $($measurement,)* $($field,)* _life: std::marker::PhantomData }
+                }
+            }
+
+            impl Event for $type<'_> {
+                const DESCRIPTION: Description = Description {
+                    name: $name,
+                    meaning: concat!($($meaning),+),
+                    measurements: &[$(stringify!($measurement)),*],
+                    fields: &[$(stringify!($field)),*],
+                };
+
+                fn measurements(&self) -> impl Iterator<Item = f64> {
+                    [$(self.$measurement),*].into_iter()
+                }
+
+                fn trace(&self) {
+                    tracing::event!(
+                        target: "slither",
+                        tracing::Level::$level,
+                        $($measurement = self.$measurement,)*
+                        $($field = %self.$field,)*
+                        $name
+                    );
+                }
+            }
+        )*
+
+        /// Every event that Slither emits, in the order of the layers.
+        pub const CATALOGUE: &[Description] = &[$($type::DESCRIPTION),*];
+    };
+}
+
+events! {
+    /// A batch was handed to the executor.
+    DEBUG "slither.dispatch.batch.start" BatchStart {
+        measurements: [items],
+        fields: [run, pipe, stage, session, batch, pool],
+    }
+    /// A batch came back; `failed` of its items failed alone.
+    DEBUG "slither.dispatch.batch.stop" BatchStop {
+        measurements: [items, failed, duration],
+        fields: [run, pipe, stage, session, batch, pool],
+    }
+    /// A batch failed as a whole; `worker` is the one it failed in.
+    WARN "slither.dispatch.batch.exception" BatchException {
+        measurements: [items, duration],
+        fields: [run, pipe, stage, session, batch, pool, worker, kind, error],
+    }
+    /// A pipe was bound and begins to pull its input.
+    INFO "slither.pipe.run.start" RunStart {
+        measurements: [],
+        fields: [run, pipe, session],
+    }
+    /// A run ended with its input, or was cancelled.
+    INFO "slither.pipe.run.stop" RunStop {
+        measurements: [pulled, emitted, dropped, failed, cancelled, duration],
+        fields: [run, pipe, session],
+    }
+    /// A run ended before its input did.
+    ERROR "slither.pipe.run.exception" RunException {
+        measurements: [pulled, emitted, dropped, failed, cancelled, duration],
+        fields: [run, pipe, session, error],
+    }
+    /// A stage of a run was started.
+    DEBUG "slither.pipe.stage.start" StageStart {
+        measurements: [],
+        fields: [run, pipe, stage, session],
+    }
+    /// A stage has handed on its last item.
+    DEBUG "slither.pipe.stage.stop" StageStop {
+        measurements: [items_in, items_out, failed, duration],
+        fields: [run, pipe, stage, session],
+    }
+    /// A stage halted its run.
+    ERROR "slither.pipe.stage.exception" StageException {
+        measurements: [items_in, items_out, failed, duration],
+        fields: [run, pipe, stage, session, error],
+    }
+    /// A write transaction was committed as `version`.
+    DEBUG "slither.store.write" StoreWrite {
+        measurements: [operations, duration],
+        fields: [store, version],
+    }
+    /// A store begins to load anew.
+    INFO "slither.store.reload.start" ReloadStart {
+        measurements: [],
+        fields: [store],
+    }
+    /// The new data were swapped in as `version`.
+    INFO "slither.store.reload.stop" ReloadStop {
+        measurements: [duration],
+        fields: [store, version],
+    }
+    /// Loading failed or panicked; the old data stay.
+    ERROR "slither.store.reload.exception" ReloadException {
+        measurements: [duration],
+        fields: [store, error],
+    }
+    /// Python called a view.
+    DEBUG "slither.bridge.view.start" ViewStart {
+        measurements: [calls],
+        fields: [view, run, session, worker],
+    }
+    /// A view answered.
+    DEBUG "slither.bridge.view.stop" ViewStop {
+        measurements: [calls, duration],
+        fields: [view, run, session, worker],
+    }
+    /// A view was refused, ran out of time, failed or panicked; Python got an exception.
+    WARN "slither.bridge.view.exception" ViewException {
+        measurements: [calls, duration],
+        fields: [view, run, session, worker, error],
+    }
+    /// A worker process was forked or spawned.
+    DEBUG "slither.pool.worker.started" WorkerStarted {
+        measurements: [],
+        fields: [pool, worker, pid],
+    }
+    /// A worker has imported what it needs and takes work.
+    DEBUG "slither.pool.worker.ready" WorkerReady {
+        measurements: [duration],
+        fields: [pool, worker, pid],
+    }
+    /// A worker process is gone; `reason` says how, or that it was asked to stop.
+    INFO "slither.pool.worker.exited" WorkerExited {
+        measurements: [uptime],
+        fields: [pool, worker, pid, reason],
+    }
+    /// A worker is being replaced, `delay` seconds from now; `deaths` counts those in the budget's period.
+    WARN "slither.pool.worker.restarted" WorkerRestarted {
+        measurements: [delay, deaths],
+        fields: [pool, worker, reason],
+    }
+    /// The pool gave up: its restart budget is spent, or its nursery cannot start.
+    ERROR "slither.pool.failed" PoolFailed {
+        measurements: [],
+        fields: [pool, error],
+    }
+    /// A line that a worker printed; lines beyond the bound are counted in `suppressed`.
+    INFO "slither.pool.worker.output" WorkerOutput {
+        measurements: [suppressed],
+        fields: [pool, worker, stream, line],
+    }
+}
+
+/// The catalogue as the table of `guides/operations.md`.
+pub fn catalogue_table() -> String {
+    let mut table = String::from("| event | when | measurements | fields |\n|---|---|---|---|\n");
+    for event in CATALOGUE {
+        table.push_str(&format!(
+            "| `{}` | {} | {} | {} |\n",
+            event.name,
+            event.meaning.trim(),
+            event.measurements.join(", "),
+            event.fields.join(", ")
+        ));
+    }
+    table
+}
