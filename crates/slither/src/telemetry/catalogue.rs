@@ -12,7 +12,7 @@ macro_rules! events {
     )*) => {
         $(
             $(#[doc = $meaning])+
-            #[derive(Debug, Clone, Copy)]
+            #[derive(Clone, Copy)]
             pub(crate) struct $type<'a> {
                 $(pub(crate) $measurement: f64,)*
                 $(pub(crate) $field: &'a dyn std::fmt::Display,)*
