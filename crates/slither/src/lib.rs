@@ -1,5 +1,6 @@
 //! Slither (scaffold).
 
+mod codec;
 mod context;
 mod error;
 mod item;
