@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 use crate::process::program;
 
 /// What is installed, each pinned to a minor version: a new lint must not break an old commit.
-const TOOLS: &[&str] = &["ruff==0.14.*", "mypy==1.18.*", "pytest==8.4.*", "numpy==2.2.*", "msgspec==0.19.*"];
+const TOOLS: &[&str] = &["ruff==0.14.*", "mypy==1.18.*", "pytest==8.4.*", "numpy==2.2.*", "msgspec==0.22.*"];
 
 /// Folders with Python beside the SDK; they follow the SDK's rules.
 const OTHERS: &[&str] = &["examples", "bench"];

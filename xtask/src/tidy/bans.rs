@@ -66,7 +66,7 @@ fn rust(file: &File, text: &str) -> Vec<Finding> {
             ));
         }
         if UNBOUNDED.contains(&token.text.as_str()) || is_channel_without_bound(tokens, index) {
-            findings.push(unbounded(file, token.line, &token.text));
+            findings.push(no_bound(file, token.line, &token.text));
         }
         if token.is("sleep")
             && file.is_under("tests")
@@ -85,9 +85,9 @@ fn python(file: &File, text: &str) -> Vec<Finding> {
         let number = index + 1;
         let words: Vec<_> = line.split(|c: char| !c.is_alphanumeric() && c != '_').collect();
         if let Some(name) = words.iter().find(|word| UNBOUNDED.contains(word)) {
-            findings.push(unbounded(file, number, name));
+            findings.push(no_bound(file, number, name));
         } else if line.contains("Queue()") {
-            findings.push(unbounded(file, number, "Queue()"));
+            findings.push(no_bound(file, number, "Queue()"));
         }
         let sleeps = line.contains("time.sleep")
             || (line.trim_start().starts_with("from time import") && words.contains(&"sleep"));
@@ -133,7 +133,7 @@ fn excused(text: &str, line: usize, comment: &str) -> bool {
     has(line) || has(line - 1)
 }
 
-fn unbounded(file: &File, line: usize, name: &str) -> Finding {
+fn no_bound(file: &File, line: usize, name: &str) -> Finding {
     let why = "every queue has a capacity from construction, or memory is the bound";
     Finding::new(
         &file.path,
