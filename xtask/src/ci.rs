@@ -24,20 +24,27 @@ const STEPS: &[Step] = &[
     ("test", test),
     ("rustdoc", |root, _| passed(rustdoc(root))),
     ("python", |root, _| passed(python::check(root))),
-    ("licences and advisories", deny),
+    ("deny", deny),
     ("example", |root, _| passed(example(root))),
 ];
 
-/// Runs the steps and sums up.
+/// The steps' names.
+pub(crate) fn names() -> Vec<&'static str> {
+    STEPS.iter().map(|(name, _)| *name).collect()
+}
+
+/// Runs the steps, or those named in `only`, and sums up.
 ///
 /// # Errors
 /// A step failed.
-pub(crate) fn run(root: &Path, keep_going: bool) -> Result<(), String> {
+pub(crate) fn run(root: &Path, keep_going: bool, only: &[String]) -> Result<(), String> {
+    let wanted = |name: &str| only.is_empty() || only.iter().any(|only| only == name);
+    let steps: Vec<_> = STEPS.iter().filter(|(name, _)| wanted(name)).collect();
     let mut summary = Vec::new();
     let mut counts = Vec::new();
     let mut failed = Vec::new();
-    for (number, (name, step)) in STEPS.iter().enumerate() {
-        println!("\n== {}/{} {name}", number + 1, STEPS.len());
+    for (number, (name, step)) in steps.iter().enumerate() {
+        println!("\n== {}/{} {name}", number + 1, steps.len());
         let started = Instant::now();
         let outcome = step(root, &mut counts);
         let line = match &outcome {
@@ -45,7 +52,7 @@ pub(crate) fn run(root: &Path, keep_going: bool) -> Result<(), String> {
             Ok(Outcome::Skipped(reason)) => format!("skipped: {reason}"),
             Err(error) => format!("FAILED: {error}"),
         };
-        summary.push(format!("{name:<24} {:>7}  {line}", seconds(started.elapsed())));
+        summary.push(format!("{name:<8} {:>8}  {line}", seconds(started.elapsed())));
         println!("-- {name}: {line}");
         if outcome.is_err() {
             failed.push(*name);

@@ -6,7 +6,7 @@ use std::time::Duration;
 use crate::process::{cargo, has_cargo};
 
 /// Golden frames: what both languages agree on is where mutation best begins.
-const SEEDS: &str = "../testdata/wire";
+const SEEDS: &str = "testdata/wire";
 
 /// Runs each target for `time`.
 ///
@@ -18,26 +18,25 @@ pub(crate) fn run(root: &Path, time: Duration, targets: &[String]) -> Result<(),
             "cargo-fuzz is not installed; `cargo install cargo-fuzz` (it needs a C++ compiler)".into()
         );
     }
-    let fuzz = root.join("fuzz");
     let all: Vec<String>;
     let targets = if targets.is_empty() {
-        all = known(&fuzz)?;
+        all = known(root)?;
         &all
     } else {
         targets
     };
     for target in targets {
-        let corpus = format!("corpus/{target}");
-        std::fs::create_dir_all(fuzz.join(&corpus))
+        let corpus = format!("fuzz/corpus/{target}");
+        std::fs::create_dir_all(root.join(&corpus))
             .map_err(|error| format!("cannot make {corpus}: {error}"))?;
         let mut folders = vec![corpus];
-        if target == "frame" && fuzz.join(SEEDS).is_dir() {
+        if target == "frame" && root.join(SEEDS).is_dir() {
             folders.push(SEEDS.into());
         }
         // Sanitizers are unstable options; this lets the stable compiler take them too.
-        cargo(&fuzz, &["fuzz", "run", "--fuzz-dir", ".", target])
+        cargo(root, &["fuzz", "run", target])
             .args(folders)
-            .args(["--", &format!("-max_total_time={}", time.as_secs()), "-rss_limit_mb=2048"])
+            .args(["--", &format!("-max_total_time={}", time.as_secs())])
             .env("RUSTC_BOOTSTRAP", "1")
             .run()?;
     }
@@ -45,8 +44,8 @@ pub(crate) fn run(root: &Path, time: Duration, targets: &[String]) -> Result<(),
 }
 
 /// The targets: one file each.
-fn known(fuzz: &Path) -> Result<Vec<String>, String> {
-    let folder = fuzz.join("fuzz_targets");
+fn known(root: &Path) -> Result<Vec<String>, String> {
+    let folder = root.join("fuzz/fuzz_targets");
     let entries =
         std::fs::read_dir(&folder).map_err(|error| format!("cannot list {}: {error}", folder.display()))?;
     let mut names: Vec<_> = entries

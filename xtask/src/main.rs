@@ -1,5 +1,5 @@
-//! The project's chores: `cargo xtask ci` is what decides whether a change may land, and each of its parts
-//! can be run alone. Nothing here is shipped.
+//! The project's chores: `cargo xtask ci` is what decides whether a change may land, and `--only` runs a part
+//! of it. Nothing here is shipped.
 #![allow(clippy::print_stdout, clippy::print_stderr, reason = "a build tool speaks to the terminal")]
 
 mod ci;
@@ -33,6 +33,9 @@ enum Chore {
         /// Run the remaining steps after one has failed.
         #[arg(long)]
         keep_going: bool,
+        /// Run these steps only.
+        #[arg(long, value_name = "STEP", value_parser = ci::names())]
+        only: Vec<String>,
     },
     /// Print the table of telemetry events.
     Events {
@@ -60,7 +63,7 @@ fn main() -> ExitCode {
     let root = root();
     let outcome = match Args::parse().command {
         Chore::Tidy => tidy::run(&root),
-        Chore::Ci { keep_going } => ci::run(&root, keep_going),
+        Chore::Ci { keep_going, only } => ci::run(&root, keep_going, &only),
         Chore::Events { write } => events::run(&root, write),
         Chore::Fuzz { seconds, targets } => {
             fuzz::run(&root, Duration::from_secs(u64::from(seconds)), &targets)
