@@ -15,7 +15,7 @@ enum Outcome {
 }
 
 const STEPS: &[Step] = &[
-    ("format", |root, _| passed(cargo(root, &["fmt", "--all", "--check"]).run())),
+    ("format", |root, _| passed(format(root))),
     ("tidy", |root, _| passed(tidy::run(root))),
     ("clippy", |root, _| {
         passed(cargo(root, &["clippy", "--workspace", "--all-targets", "--", "-D", "warnings"]).run())
@@ -77,6 +77,12 @@ fn passed(result: Result<(), String>) -> Result<Outcome, String> {
 
 fn seconds(time: Duration) -> String {
     format!("{:.1} s", time.as_secs_f64())
+}
+
+fn format(root: &Path) -> Result<(), String> {
+    cargo(root, &["fmt", "--all", "--check"]).run()?;
+    // The fuzz targets are a workspace of their own.
+    cargo(root, &["fmt", "--manifest-path", "fuzz/Cargo.toml", "--check"]).run()
 }
 
 /// README's command, letter for letter. Its result lines are repeated at the end, where a reader looks.

@@ -96,3 +96,23 @@ impl Program {
 fn judge(shown: &str, status: ExitStatus) -> Result<(), String> {
     if status.success() { Ok(()) } else { Err(format!("`{shown}` failed ({status})")) }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_failure_is_told_after_every_line_was_seen() {
+        let mut seen = Vec::new();
+        let shell = program(Path::new("."), "sh", &["-c", "echo one; printf '\\377'; exit 3"]);
+        let error = shell.run_watched(|line| seen.push(line.to_owned())).unwrap_err();
+        assert!(error.ends_with("failed (exit status: 3)"), "{error}");
+        assert_eq!(seen, ["one", "\u{fffd}"]);
+    }
+
+    #[test]
+    fn a_missing_program_is_named() {
+        let error = program(Path::new("."), "no-such-program", &[]).run().unwrap_err();
+        assert!(error.starts_with("cannot run no-such-program"), "{error}");
+    }
+}
