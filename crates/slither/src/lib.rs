@@ -12,3 +12,5 @@ pub use item::{Failure, Item, ItemId, Ledger, Metadata};
 pub use value::{Dtype, Tensor, Timestamp, Value};
 
 pub mod telemetry;
+
+pub mod dispatch;

@@ -1,0 +1,3 @@
+//! The promises of Slither, a file each; one binary.
+
+mod dispatch;
