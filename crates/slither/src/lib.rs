@@ -14,3 +14,7 @@ pub use value::{Dtype, Tensor, Timestamp, Value};
 pub mod telemetry;
 
 pub mod dispatch;
+
+mod pool;
+mod store;
+mod wire;
