@@ -1,0 +1,4 @@
+//! The integration tests: one binary, a file per promise.
+#![allow(missing_docs, clippy::unwrap_used, reason = "tests")]
+
+mod environments;
