@@ -9,8 +9,10 @@ mod value;
 pub use context::{Context, RunId, SessionId};
 pub use error::{ConfigError, Death, ErrorKind, ItemError, RunError, WorkerReport, nearest};
 pub use item::{Failure, Item, ItemId, Ledger, Metadata};
+pub use python::{Environment, EnvironmentSpec, Interpreter};
 pub use value::{Dtype, Tensor, Timestamp, Value};
 
+pub mod python;
 pub mod telemetry;
 
 pub mod dispatch;
