@@ -11,4 +11,5 @@ pub use error::{ConfigError, Death, ErrorKind, ItemError, RunError, WorkerReport
 pub use item::{Failure, Item, ItemId, Ledger, Metadata};
 pub use value::{Dtype, Tensor, Timestamp, Value};
 
+pub mod store;
 pub mod telemetry;
