@@ -35,5 +35,5 @@ pub use config::{Inherit, Pool, Start};
 pub(crate) use executor::PoolExecutor;
 pub use graveyard::LostWorker;
 pub use running::{Each, PoolStats, WorkerReply};
-pub(crate) use running::{Interpreter, RunningPool, open_single};
+pub(crate) use running::{RunningPool, open_single};
 pub use supervisor::RestartBudget;

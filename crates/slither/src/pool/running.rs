@@ -1,6 +1,5 @@
 //! A started pool: where calls come in, and how it ends.
 
-use std::path::PathBuf;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, mpsc};
 use std::time::{Duration, Instant};
@@ -18,6 +17,7 @@ use super::supervisor::{Driver, Launch, Life, Note, Notes};
 use super::worker::CallId;
 use crate::context::Context;
 use crate::error::{ConfigError, ErrorKind, ItemError};
+use crate::python::Environment;
 use crate::store::Views;
 use crate::wire::{self, Bound, Kind, Setup};
 
@@ -25,14 +25,6 @@ use crate::wire::{self, Bound, Kind, Setup};
 const FIRST_CALL: CallId = 1 << 32;
 /// How long dropping a pool waits for its processes to be gone.
 const DROP_WAIT: Duration = Duration::from_secs(5);
-
-/// What a pool runs its Python with.
-#[derive(Debug, Clone)]
-pub(crate) struct Interpreter {
-    pub(crate) python: PathBuf,
-    pub(crate) sdk: PathBuf,
-    pub(crate) overlay: Option<PathBuf>,
-}
 
 /// A pool as it stands, for operators and tests.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
@@ -72,8 +64,8 @@ impl RunningPool {
     /// Starts a pool and waits until every worker is ready.
     pub(crate) async fn start(
         config: &Pool,
-        interpreter: &Interpreter,
-        views: Arc<Views>,
+        python: Environment,
+        views: Views,
     ) -> Result<Arc<Self>, ConfigError> {
         config.validate()?;
         let broken = |error: std::io::Error| {
@@ -91,13 +83,11 @@ impl RunningPool {
             path.push(std::path::absolute(folder).map_err(broken)?);
         }
         let launch = Launch {
-            python: interpreter.python.clone(),
-            sdk: interpreter.sdk.clone(),
             env: config.environment(std::env::vars_os()),
             setup: Setup {
                 name: config.name.clone(),
                 path,
-                overlay: interpreter.overlay.clone(),
+                overlay: python.overlay.clone(),
                 preload: config.preload.clone(),
                 max_frame: config.max_frame,
                 start: match config.start {
@@ -107,6 +97,7 @@ impl RunningPool {
                 host: std::process::id(),
                 log_level: 20,
             },
+            python,
         };
         let driver = Driver::new(
             name.clone(),

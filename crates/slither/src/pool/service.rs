@@ -20,13 +20,13 @@ const UNKNOWN_VIEW: Duration = Duration::from_secs(5);
 #[derive(Debug)]
 pub(super) struct Service {
     pool: Arc<str>,
-    views: Arc<Views>,
+    views: Views,
     runtime: Handle,
     strays: AtomicU64,
 }
 
 impl Service {
-    pub(super) fn new(pool: Arc<str>, views: Arc<Views>, runtime: Handle) -> Self {
+    pub(super) fn new(pool: Arc<str>, views: Views, runtime: Handle) -> Self {
         Self { pool, views, runtime, strays: AtomicU64::new(0) }
     }
 
@@ -73,10 +73,10 @@ impl Service {
                 ),
                 Err(failure) => telemetry::emit(
                     labels,
-                    &ViewException::new(calls, took, &call.name, &run, &session, worker, &failure.message),
+                    &ViewException::new(calls, took, &call.name, &run, &session, worker, &failure.message()),
                 ),
             }
-            let answer = answer.map_err(|failure| (failure.kind.to_owned(), failure.message));
+            let answer = answer.map_err(|failure| (failure.kind().as_str().to_owned(), failure.message().to_owned()));
             station.order(Order::View { id, answer });
         });
     }

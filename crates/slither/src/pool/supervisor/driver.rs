@@ -171,7 +171,7 @@ impl Driver {
                     self.nursery = Some(nursery);
                 }
                 Err(error) => {
-                    let python = self.launch.python.display().to_string();
+                    let python = self.launch.python.interpreter.executable.display().to_string();
                     self.on(Event::NurseryFailed(format!("{python} cannot be started: {error}")));
                 }
             },

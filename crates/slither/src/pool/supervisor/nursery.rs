@@ -4,8 +4,7 @@ use std::ffi::OsString;
 use std::io::{self, IoSlice, IoSliceMut};
 use std::mem::MaybeUninit;
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
-use std::path::PathBuf;
-use std::process::{Child, Command, Stdio};
+use std::process::{Child, Stdio};
 
 use rustix::io::Errno;
 use rustix::net::{
@@ -14,18 +13,14 @@ use rustix::net::{
 };
 use rustix::pipe::{PipeFlags, pipe_with};
 
+use crate::python::Environment;
 use crate::wire::{FromNursery, MAX_PACKET, Setup, ToNursery};
 
-/// What the interpreter is told to run; the SDK's folder is its argument.
-const BOOT: &str = "import sys; sys.path[:1] = [sys.argv[1]]; from slither._nursery import main; main()";
-
 /// How a nursery is launched.
-#[derive(Debug, Clone)]
+#[derive(Debug)]
 pub(crate) struct Launch {
-    /// The interpreter.
-    pub(crate) python: PathBuf,
-    /// The folder that holds the SDK.
-    pub(crate) sdk: PathBuf,
+    /// The interpreter, the SDK and what the interpreter lacks.
+    pub(crate) python: Environment,
     /// The whole environment of the nursery and its workers.
     pub(crate) env: Vec<(OsString, OsString)>,
     /// The first packet.
@@ -46,11 +41,9 @@ impl Nursery {
             socketpair(AddressFamily::UNIX, SocketType::SEQPACKET, SocketFlags::CLOEXEC, None)?;
         let (stdout, their_stdout) = pipe()?;
         let (stderr, their_stderr) = pipe()?;
-        let child = Command::new(&launch.python)
-            .arg("-c")
-            .arg(BOOT)
-            .arg(&launch.sdk)
-            .arg(launch.setup.overlay.as_deref().map_or("".as_ref(), |overlay| overlay.as_os_str()))
+        let child = launch
+            .python
+            .command("slither._nursery")
             .env_clear()
             .envs(launch.env.iter().map(|(name, value)| (name, value)))
             .stdin(Stdio::from(theirs))
