@@ -79,7 +79,7 @@ t=; while [ $# -gt 0 ]; do [ "$1" = --target ] && t=$2; shift; done
     fn env(&self, path: &[&Path]) -> Env {
         let path = path.iter().map(|dir| dir.to_path_buf()).chain([self.tools()]);
         let mut env = Env::from_variables([
-            ("PATH".into(), std::env::join_paths(path).unwrap()),
+            ("PATH", std::env::join_paths(path).unwrap()),
             ("HOME".into(), self.path("home").into_os_string()),
             ("SLITHER_CACHE_DIR".into(), self.path("cache").into_os_string()),
         ]);

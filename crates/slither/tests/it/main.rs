@@ -2,3 +2,5 @@
 
 mod dispatch;
 mod environments;
+mod pool;
+mod support;
