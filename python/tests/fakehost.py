@@ -176,7 +176,7 @@ class FakeNursery:
     def __init__(self, host: int | None = None, **setup: Any) -> None:
         self.sock, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
         self.sock.settimeout(PATIENCE)
-        self.process = subprocess.Popen([sys.executable, "-c", BOOTSTRAP, SDK, ""], stdin=theirs, cwd="/")
+        self.process = subprocess.Popen([sys.executable, "-c", BOOTSTRAP, SDK, ""], stdin=theirs.fileno(), cwd="/")
         theirs.close()
         self.workers: list[FakeWorker] = []
         self.tell("setup", name="test", host=os.getpid() if host is None else host, **{"path": [HERE], **setup})
