@@ -80,8 +80,8 @@ t=; while [ $# -gt 0 ]; do [ "$1" = --target ] && t=$2; shift; done
         let path = path.iter().map(|dir| dir.to_path_buf()).chain([self.tools()]);
         let mut env = Env::from_variables([
             ("PATH", std::env::join_paths(path).unwrap()),
-            ("HOME".into(), self.path("home").into_os_string()),
-            ("SLITHER_CACHE_DIR".into(), self.path("cache").into_os_string()),
+            ("HOME", self.path("home").into_os_string()),
+            ("SLITHER_CACHE_DIR", self.path("cache").into_os_string()),
         ]);
         // Ample, since the machine may be busy; the tests of the limits set their own.
         env.probe_timeout = Duration::from_secs(60);
