@@ -14,3 +14,4 @@ pub use value::{Dtype, Tensor, Timestamp, Value};
 pub mod telemetry;
 
 pub mod dispatch;
+pub mod pipe;

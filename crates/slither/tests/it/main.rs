@@ -1,3 +1,4 @@
 //! The promises of Slither, a file each; one binary.
 
 mod dispatch;
+mod pipe;
