@@ -12,6 +12,8 @@ mod outcome;
 mod permits;
 mod probes;
 mod reorder;
+#[cfg(test)]
+mod schedules;
 mod stream;
 
 pub use batching::{Batching, FixedBatch, WeightedBatch};
