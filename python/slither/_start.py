@@ -116,7 +116,7 @@ def main() -> int:
 
 def _stream(fd: int) -> Any:
     """A text stream that never fails on what is printed, and shows each line when it is whole."""
-    return open(fd, "w", buffering=1, encoding="utf-8", errors="backslashreplace", closefd=False)  # noqa: SIM115
+    return open(fd, "w", buffering=1, encoding="utf-8", errors="backslashreplace", closefd=False)
 
 
 def _reseed() -> None:

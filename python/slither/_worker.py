@@ -9,7 +9,6 @@ one look at the types of its results, one encode, one `send`.
 
 from __future__ import annotations
 
-import asyncio
 import os
 import platform
 import sys
@@ -17,7 +16,7 @@ import threading
 from collections import deque
 from collections.abc import Callable, Mapping, Sequence
 from time import monotonic_ns
-from typing import Any, Final
+from typing import TYPE_CHECKING, Any, Final
 
 import msgspec
 
@@ -34,6 +33,9 @@ from slither._exceptions import (
 )
 from slither._resolve import Bound, CannotImport, resolve
 from slither._version import __version__
+
+if TYPE_CHECKING:
+    import asyncio
 
 PROTOCOL: Final = 1
 _NIL: Final = b"\xc0"
@@ -201,6 +203,8 @@ class Worker:
         """Bring what a call returned to its value: run a coroutine, collect a generator."""
         if bound.kind == "coroutine":
             if self._loop is None:
+                import asyncio  # not before it is needed: it takes longer than all the rest to import
+
                 self._loop = asyncio.new_event_loop()
                 asyncio.set_event_loop(self._loop)
             return self._loop.run_until_complete(result)

@@ -237,4 +237,4 @@ def wait_gone(pid: int) -> None:
         os.close(fd)
 
 
-__all__ = ["Gone", "FakeNursery", "FakeWorker", "pack", "post", "signal", "time", "wait_gone"]
+__all__ = ["FakeNursery", "FakeWorker", "Gone", "pack", "post", "signal", "time", "wait_gone"]

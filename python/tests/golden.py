@@ -69,8 +69,8 @@ _ERROR = {
     "traceback": "Traceback (most recent call last):\n  …\nValueError: no good\n",
     "exception": ["ValueError", "Exception", "BaseException"],
 }
-_FAILED = {"kind": "failed", "message": "item is odd", "traceback": None, "exception": []}
-_VALUE = {"kind": "value", "message": "result[2] is of type set, which cannot be sent", "traceback": None, "exception": []}
+_FAILED: dict[str, Any] = {"kind": "failed", "message": "item is odd", "traceback": None, "exception": []}
+_VALUE: dict[str, Any] = {**_FAILED, "kind": "value", "message": "result[2] is of type set, which cannot be sent"}
 _SCALARS = [
     None, True, False, 0, 1, -1, 127, 128, -32, -33, 255, 256, 65535, 65536, 2**31 - 1, 2**31, -(2**31), 2**32 - 1,
     2**32, 2**63 - 1, 2**63, 2**64 - 1, -(2**63), 0.0, 1.5, -2.25, 1e300,

@@ -10,4 +10,4 @@ PID = os.getpid()
 
 
 def report(items: list[Any]) -> list[Any]:
-    return [[THEN, os.environ.get("OMP_NUM_THREADS"), PID != os.getpid()] for _ in items]
+    return [[THEN, os.environ.get("OMP_NUM_THREADS"), os.getpid() != PID] for _ in items]

@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import pytest
-from fakehost import FakeWorker, pack
+from fakehost import FakeNursery, FakeWorker, pack
 
 from slither import _wire
 
 
-def test_hello_says_who_is_there(shared_nursery):
+def test_hello_says_who_is_there(shared_nursery: FakeNursery) -> None:
     worker = shared_nursery.start(epoch=77)
     body = worker.hello()
     assert body["protocol"] == 1
@@ -17,12 +19,12 @@ def test_hello_says_who_is_there(shared_nursery):
 
 
 @pytest.mark.parametrize("name", ["echo", "generate", "eventually", "returns_tuple", "Nested.echo"])
-def test_a_batch_is_answered_item_by_item(worker: FakeWorker, name: str):
+def test_a_batch_is_answered_item_by_item(worker: FakeWorker, name: str) -> None:
     items = [1, "two", None, 2.5, b"five", [6], {"seven": 7}]
     assert worker.result(f"sample:{name}", items) == items
 
 
-def test_an_empty_batch_has_an_empty_answer(worker: FakeWorker):
+def test_an_empty_batch_has_an_empty_answer(worker: FakeWorker) -> None:
     assert worker.result("sample:echo", []) == []
 
 
@@ -35,14 +37,14 @@ def test_an_empty_batch_has_an_empty_answer(worker: FakeWorker):
         ("one", "give_args", ["one"]),
     ],
 )
-def test_execute_spreads_its_arguments(worker: FakeWorker, args, function, expected):
+def test_execute_spreads_its_arguments(worker: FakeWorker, args: Any, function: str, expected: Any) -> None:
     assert worker.execute(f"sample:{function}", args) == (_wire.RESULT, 0, expected)
 
 
 @pytest.mark.parametrize(
     ("name", "kind"), [("echo", "function"), ("generate", "generator"), ("eventually", "coroutine")]
 )
-def test_bind_says_what_a_function_is(worker: FakeWorker, name: str, kind: str):
+def test_bind_says_what_a_function_is(worker: FakeWorker, name: str, kind: str) -> None:
     assert worker.bind(f"sample:{name}") == (_wire.BOUND, 0, {"kind": kind})
 
 
@@ -58,7 +60,7 @@ def test_bind_says_what_a_function_is(worker: FakeWorker, name: str, kind: str):
         ("broken_exit:f", ["importing 'broken_exit' failed: SystemExit"]),
     ],
 )
-def test_what_cannot_be_imported_is_explained(worker: FakeWorker, name: str, words: list[str]):
+def test_what_cannot_be_imported_is_explained(worker: FakeWorker, name: str, words: list[str]) -> None:
     kind, _, body = worker.bind(name)
     assert (kind, body["kind"]) == (_wire.ERROR, "import")
     for word in words:
@@ -76,12 +78,12 @@ def test_what_cannot_be_imported_is_explained(worker: FakeWorker, name: str, wor
         ("returns_set", "the function returned a set; a list of 8 results was expected"),
     ],
 )
-def test_a_broken_contract_fails_the_batch_and_says_what_came(worker: FakeWorker, name: str, message: str):
+def test_a_broken_contract_fails_the_batch_and_says_what_came(worker: FakeWorker, name: str, message: str) -> None:
     assert worker.error(f"sample:{name}", list(range(8)), "contract")["message"].startswith(message)
     worker.alive()
 
 
-def test_failed_items_do_not_fail_their_batch(worker: FakeWorker):
+def test_failed_items_do_not_fail_their_batch(worker: FakeWorker) -> None:
     kind, flags, (results, failures) = worker.call("sample:fails_some", [1, 2, 3, 4])
     assert (kind, flags) == (_wire.RESULT, _wire.FAILED)
     assert results == [None, 2, None, 4]
@@ -91,7 +93,7 @@ def test_failed_items_do_not_fail_their_batch(worker: FakeWorker):
     ]
 
 
-def test_an_exception_is_described_by_the_frames_of_the_user(worker: FakeWorker):
+def test_an_exception_is_described_by_the_frames_of_the_user(worker: FakeWorker) -> None:
     error = worker.error("sample:fails", [1], "exception")
     assert error["message"] == "no good"
     assert error["exception"] == ["ValueError", "Exception", "BaseException"]
@@ -99,7 +101,7 @@ def test_an_exception_is_described_by_the_frames_of_the_user(worker: FakeWorker)
     assert "_worker.py" not in error["traceback"]
 
 
-def test_causes_are_shown(worker: FakeWorker):
+def test_causes_are_shown(worker: FakeWorker) -> None:
     trace = worker.error("sample:fails_chained", [1], "exception")["traceback"]
     assert trace.index("KeyError") < trace.index("direct cause") < trace.index("RuntimeError: outer")
 
@@ -118,7 +120,9 @@ def test_causes_are_shown(worker: FakeWorker):
         ("recursion", "RecursionError", "maximum recursion depth"),
     ],
 )
-def test_whatever_is_raised_is_an_error_and_the_worker_survives(worker: FakeWorker, what, first, message):
+def test_whatever_is_raised_is_an_error_and_the_worker_survives(
+    worker: FakeWorker, what: str, first: str, message: str
+) -> None:
     error = worker.error("sample:raises", [what], "exception")
     assert error["exception"][0] == first
     assert message in error["message"]
@@ -127,7 +131,7 @@ def test_whatever_is_raised_is_an_error_and_the_worker_survives(worker: FakeWork
     worker.alive()
 
 
-def test_a_reply_beyond_the_cap_fails_the_item_that_is_too_large(worker: FakeWorker):
+def test_a_reply_beyond_the_cap_fails_the_item_that_is_too_large(worker: FakeWorker) -> None:
     _, flags, (results, failures) = worker.call("sample:large", [10, 9 << 20, 20])
     assert flags == _wire.FAILED
     assert (results[0], results[1], len(results[2])) == (b"x" * 10, None, 20)
@@ -135,12 +139,12 @@ def test_a_reply_beyond_the_cap_fails_the_item_that_is_too_large(worker: FakeWor
     worker.alive()
 
 
-def test_replies_that_are_too_large_together_fail_the_call(worker: FakeWorker):
+def test_replies_that_are_too_large_together_fail_the_call(worker: FakeWorker) -> None:
     assert "batch_size" in worker.error("sample:large", [3 << 20] * 3, "too_large")["message"]
     worker.alive()
 
 
-def test_a_large_frame_is_read_in_pieces(worker: FakeWorker):
+def test_a_large_frame_is_read_in_pieces(worker: FakeWorker) -> None:
     items = [b"x" * 100_000] * 30
     body = pack(["sample:echo", None, items])
     import threading
@@ -154,7 +158,7 @@ def test_a_large_frame_is_read_in_pieces(worker: FakeWorker):
     assert results == items
 
 
-def test_what_is_printed_never_meets_the_protocol(shared_nursery):
+def test_what_is_printed_never_meets_the_protocol(shared_nursery: FakeNursery) -> None:
     worker = shared_nursery.worker(epoch=5)
     assert worker.result("sample:talk", [1]) == [1]
     worker.send(_wire.STOP, ident=0)
@@ -162,7 +166,7 @@ def test_what_is_printed_never_meets_the_protocol(shared_nursery):
     assert shared_nursery.hear()["code"] == 0
 
 
-def test_a_frame_sent_ahead_is_claimed_or_skipped(worker: FakeWorker):
+def test_a_frame_sent_ahead_is_claimed_or_skipped(worker: FakeWorker) -> None:
     from fakehost import post
 
     body = pack(["sample:echo", None, [1]])
@@ -173,14 +177,14 @@ def test_a_frame_sent_ahead_is_claimed_or_skipped(worker: FakeWorker):
     worker.alive()
 
 
-def test_the_context_is_there_and_decoded_anew_for_each_call(worker: FakeWorker):
+def test_the_context_is_there_and_decoded_anew_for_each_call(worker: FakeWorker) -> None:
     context = ["run", "pipe", "stage", "session", 2, {"key": [1]}]
     assert worker.result("sample:where", [0], context) == [context]
     assert worker.result("sample:where", [0], [None, None, None, None, 1, None]) == [[None] * 4 + [1, {}]]
     assert worker.result("sample:where", [0]) == [[None] * 4 + [1, {}]]
 
 
-def test_logging_becomes_frames(worker: FakeWorker):
+def test_logging_becomes_frames(worker: FakeWorker) -> None:
     assert worker.result("sample:log", [7]) == [7]
     records = [body for kind, _, _, body in worker.meanwhile if kind == _wire.LOG]
     assert records[0] == [30, "sample", "warned about 7", worker.next_id]
@@ -189,14 +193,14 @@ def test_logging_becomes_frames(worker: FakeWorker):
     assert len(records) == 3
 
 
-def test_an_sdk_call_in_a_forked_child_is_refused(worker: FakeWorker):
+def test_an_sdk_call_in_a_forked_child_is_refused(worker: FakeWorker) -> None:
     [text] = worker.result("sample:fork_and_ask", [1])
     assert "forked from the worker" in text
     assert not worker.meanwhile
     worker.alive()
 
 
-def test_the_black_box_is_idle_between_calls(worker: FakeWorker):
+def test_the_black_box_is_idle_between_calls(worker: FakeWorker) -> None:
     worker.alive()
     assert worker.result("sample:echo", [1]) == [1]
     started, _, _ = worker.black_box()

@@ -6,6 +6,7 @@ import re
 import subprocess
 import sys
 import types
+from typing import Any
 
 import pytest
 from fakehost import SDK
@@ -14,7 +15,7 @@ import slither
 from slither import _current, _exceptions
 
 
-def test_all_is_what_can_be_imported():
+def test_all_is_what_can_be_imported() -> None:
     public = {
         name
         for name, value in vars(slither).items()
@@ -23,7 +24,7 @@ def test_all_is_what_can_be_imported():
     assert public | {"__version__"} == set(slither.__all__)
 
 
-def test_the_tree_of_exceptions_is_drawn_as_it_is():
+def test_the_tree_of_exceptions_is_drawn_as_it_is() -> None:
     drawn: dict[str, tuple[str | None, str | None]] = {}
     stack: list[str] = []
     assert _exceptions.__doc__ is not None
@@ -45,7 +46,7 @@ def test_the_tree_of_exceptions_is_drawn_as_it_is():
         assert bases == [each for each in (parent or "Exception", also) if each]
 
 
-def test_importing_needs_no_msgspec():
+def test_importing_needs_no_msgspec() -> None:
     code = "import sys; sys.path.insert(0, sys.argv[1]); import slither; assert 'msgspec' not in sys.modules"
     subprocess.run([sys.executable, "-c", code, SDK], check=True)
 
@@ -53,13 +54,13 @@ def test_importing_needs_no_msgspec():
 @pytest.mark.parametrize(
     "ask", [slither.context, lambda: slither.view("a"), lambda: slither.view_many("a", [{"b": 1}])]
 )
-def test_outside_a_worker_nothing_is_answered(ask):
+def test_outside_a_worker_nothing_is_answered(ask: Any) -> None:
     assert _current._runner is None
     with pytest.raises(slither.NotInWorker, match="no worker"):
         ask()
 
 
-def test_failed_compares_and_shows_its_reason():
+def test_failed_compares_and_shows_its_reason() -> None:
     assert slither.Failed(3) == slither.Failed("3")
     assert repr(slither.Failed("why")) == "Failed('why')"
     assert len({slither.Failed("a"), slither.Failed("a")}) == 1

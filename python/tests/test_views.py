@@ -7,7 +7,7 @@ from fakehost import FakeWorker, pack
 from slither import _blackbox, _wire
 
 
-def test_views_are_asked_and_answered(worker: FakeWorker):
+def test_views_are_asked_and_answered(worker: FakeWorker) -> None:
     call = worker.send(_wire.CALL, pack(["sample:look_up", ["r", None, None, None, 1, {}], ["a", "b", "c", "d"]]))
     answers = [
         (0, "value a"),
@@ -30,7 +30,7 @@ def test_views_are_asked_and_answered(worker: FakeWorker):
     ]
 
 
-def test_many_calls_are_one_exchange(worker: FakeWorker):
+def test_many_calls_are_one_exchange(worker: FakeWorker) -> None:
     call = worker.send(_wire.CALL, pack(["sample:look_up_many", None, [1, 2]]))
     kind, flags, ident, body = worker.recv()
     assert (kind, flags) == (_wire.VIEW, _wire.MANY)
@@ -39,14 +39,14 @@ def test_many_calls_are_one_exchange(worker: FakeWorker):
     assert worker.answer(call) == (_wire.RESULT, 0, ["one", "two"])
 
 
-def test_an_argument_that_cannot_travel_is_the_users_error(worker: FakeWorker):
+def test_an_argument_that_cannot_travel_is_the_users_error(worker: FakeWorker) -> None:
     error = worker.error("sample:look_up_odd", [1], "exception")
     assert error["exception"][0] == "slither._exceptions.ValueNotSupported"
     assert "'key'" in error["message"]
     worker.alive()
 
 
-def test_a_call_that_comes_while_a_view_is_awaited_runs_after(worker: FakeWorker):
+def test_a_call_that_comes_while_a_view_is_awaited_runs_after(worker: FakeWorker) -> None:
     first = worker.send(_wire.CALL, pack(["sample:look_up", None, ["a"]]))
     _, _, ident, _ = worker.recv()
     second = worker.send(_wire.CALL, pack(["sample:echo", None, [1]]))

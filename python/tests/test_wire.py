@@ -20,12 +20,12 @@ FRAMES: dict[str, Any] = INDEX["frames"]
 MALFORMED: dict[str, Any] = INDEX["malformed"]["frames"]
 
 
-def test_the_files_are_what_golden_defines():
+def test_the_files_are_what_golden_defines() -> None:
     assert golden.differences() == []
 
 
 @pytest.mark.parametrize("name", FRAMES)
-def test_a_golden_frame_is_what_its_description_says(name: str):
+def test_a_golden_frame_is_what_its_description_says(name: str) -> None:
     entry = FRAMES[name]
     data = (golden.FOLDER / f"{name}.bin").read_bytes()
     length, kind, flags, segments, ident = struct.unpack("<IBBHQ", data[:16])
@@ -40,7 +40,7 @@ def test_a_golden_frame_is_what_its_description_says(name: str):
 
 
 @pytest.mark.parametrize("name", [name for name in FRAMES if FRAMES[name]["direction"] == "to_worker"])
-def test_a_connection_reads_it_whole_or_byte_by_byte(name: str):
+def test_a_connection_reads_it_whole_or_byte_by_byte(name: str) -> None:
     data = (golden.FOLDER / f"{name}.bin").read_bytes()
     ours, theirs = socket.socketpair()
     with ours, theirs:
@@ -56,7 +56,7 @@ def test_a_connection_reads_it_whole_or_byte_by_byte(name: str):
 
 
 @pytest.mark.parametrize("name", [name for name in FRAMES if FRAMES[name]["direction"] == "to_host"])
-def test_the_sdk_writes_it_as_it_is(name: str):
+def test_the_sdk_writes_it_as_it_is(name: str) -> None:
     entry = FRAMES[name]
     if entry["kind"] == _wire.RESULT and not entry["flags"]:
         described = golden.from_notation(entry["body"])
@@ -79,7 +79,7 @@ def capped() -> Any:
 
 
 @pytest.mark.parametrize("name", [name for name in MALFORMED if MALFORMED[name]["direction"] == "to_worker"])
-def test_a_worker_makes_of_malformed_bytes_what_the_page_says(capped: FakeNursery, name: str):
+def test_a_worker_makes_of_malformed_bytes_what_the_page_says(capped: FakeNursery, name: str) -> None:
     worker = capped.worker()
     worker.sock.sendall((golden.FOLDER / "malformed" / f"{name}.bin").read_bytes())
     error = MALFORMED[name]["error"]
@@ -96,7 +96,7 @@ def test_a_worker_makes_of_malformed_bytes_what_the_page_says(capped: FakeNurser
         assert worker.stderr().startswith("slither: protocol error: ")
 
 
-def test_a_claimed_length_is_never_allocated():
+def test_a_claimed_length_is_never_allocated() -> None:
     """A header within the cap claims 1 GiB, and nothing follows: what is reserved stays at the first step."""
     ours, theirs = socket.socketpair()
     with ours, theirs:
@@ -116,7 +116,7 @@ def test_a_claimed_length_is_never_allocated():
         assert max(sizes) <= 1 << 20
 
 
-def test_frames_that_straddle_the_buffer_are_put_together():
+def test_frames_that_straddle_the_buffer_are_put_together() -> None:
     ours, theirs = socket.socketpair()
     bodies = [bytes([number % 256]) * (number * 7919 % 90_000) for number in range(60)]
     with ours, theirs:
@@ -131,7 +131,7 @@ def test_frames_that_straddle_the_buffer_are_put_together():
         thread.join()
 
 
-def test_a_body_larger_than_the_buffer_is_kept_apart():
+def test_a_body_larger_than_the_buffer_is_kept_apart() -> None:
     ours, theirs = socket.socketpair()
     body = bytes(range(256)) * 12_000
     with ours, theirs:
@@ -149,7 +149,7 @@ def test_a_body_larger_than_the_buffer_is_kept_apart():
         assert bytes(large) == body
 
 
-def test_the_cap_on_frames_has_a_cap():
+def test_the_cap_on_frames_has_a_cap() -> None:
     ours, theirs = socket.socketpair()
     with ours, theirs:
         connection = _wire.Connection(theirs, 1 << 40)
