@@ -1,6 +1,7 @@
 //! What holds for every stage of a pipe that does not say otherwise.
 
 use crate::dispatch::{DEFAULT_BATCH_SIZE, DEFAULT_MAX_IN_FLIGHT, OnError, Order};
+use crate::store::Scope;
 
 /// What holds for every stage of a pipe that does not say otherwise.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -14,16 +15,20 @@ pub struct Defaults {
     pub order: Order,
     /// What a failure does, halt.
     pub on_error: OnError,
+    /// Which views Python may call from the run: with `Session` all, since the run has a session of its own;
+    /// with `Global` its calls belong to no session, and views of scope `session` are refused. `Session`.
+    pub view_scope: Scope,
 }
 
 impl Defaults {
-    /// 64 items a batch, 8 in flight, order preserved, halt at the first failure.
+    /// 64 items a batch, 8 in flight, order preserved, halt at the first failure, views of the run's session.
     pub fn new() -> Self {
         Self {
             batch_size: DEFAULT_BATCH_SIZE,
             max_in_flight: DEFAULT_MAX_IN_FLIGHT,
             order: Order::default(),
             on_error: OnError::default(),
+            view_scope: Scope::default(),
         }
     }
 
@@ -52,6 +57,13 @@ impl Defaults {
     #[must_use]
     pub fn on_error(mut self, policy: OnError) -> Self {
         self.on_error = policy;
+        self
+    }
+
+    /// Sets which views Python may call.
+    #[must_use]
+    pub fn view_scope(mut self, scope: Scope) -> Self {
+        self.view_scope = scope;
         self
     }
 }

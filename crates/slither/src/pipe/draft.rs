@@ -130,6 +130,7 @@ impl Draft {
             outputs: self.all_outputs(rules)?,
             capacity: self.defaults.batch_size.min(LARGEST_CHANNEL),
             batch_size: self.defaults.batch_size,
+            view_scope: self.defaults.view_scope,
         })
     }
 

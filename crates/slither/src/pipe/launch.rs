@@ -23,6 +23,7 @@ use crate::context::Context;
 use crate::dispatch::Executor;
 use crate::error::ConfigError;
 use crate::item::Failure;
+use crate::store::Scope;
 
 /// What stages are bound to: whatever the one who starts the run and the stages agreed on.
 pub(crate) type Bindings = Arc<dyn Any + Send + Sync>;
@@ -102,7 +103,10 @@ where
     };
     let executors = try_join_all(inner.binders.iter().map(bind)).await?.into_iter().collect();
 
-    let mut context: Context = options.context.unwrap_or_else(Context::run);
+    let mut context = Context::run();
+    if plan.view_scope == Scope::Global {
+        context.session = None;
+    }
     context.pipe = Some(plan.name.clone());
     context.metadata.extend(options.metadata);
     let run = Run::start(context, plan.stages.len());

@@ -4,6 +4,7 @@ use std::fmt;
 use std::sync::Arc;
 
 use crate::dispatch::{Bounds, Limits, OnError, Order};
+use crate::store::Scope;
 
 /// What a pipe consists of, with every default filled in. `Display` prints it, a stage a line.
 #[derive(Debug, Clone)]
@@ -18,6 +19,7 @@ pub struct Plan {
     /// Items that each channel between stages holds; when one is full, the stage before it waits.
     pub capacity: usize,
     pub(super) batch_size: usize,
+    pub(super) view_scope: Scope,
 }
 
 /// One stage of a [`Plan`].

@@ -10,30 +10,33 @@ use super::definition::Pipe;
 use super::launch::{Bindings, launch};
 use super::outputs::{Outputs, PipeError};
 use super::stream::PipeStream;
-use crate::context::Context;
 use crate::error::ConfigError;
 use crate::item::Metadata;
 
 /// What a run is given beside its input.
 #[derive(Debug, Clone)]
 pub struct RunOptions {
-    pub(crate) metadata: Metadata,
+    pub(super) metadata: Metadata,
     /// What the stages with an executor of their own are bound to.
-    pub(crate) bindings: Bindings,
-    /// The run's identity, if it was given one; a fresh one otherwise.
-    pub(crate) context: Option<Context>,
+    pub(super) bindings: Bindings,
 }
 
 impl RunOptions {
     /// No metadata.
     pub fn new() -> Self {
-        Self { metadata: Metadata::new(), bindings: Arc::new(()), context: None }
+        Self { metadata: Metadata::new(), bindings: Arc::new(()) }
     }
 
-    /// Attaches metadata to the run; every stage sees it in its [`Context`].
+    /// Attaches metadata to the run; every stage sees it in its [`Context`](crate::Context).
     #[must_use]
     pub fn metadata(mut self, metadata: Metadata) -> Self {
         self.metadata = metadata;
+        self
+    }
+
+    /// Gives the stages what they look their executors up in.
+    pub(crate) fn bound_to(mut self, bindings: Bindings) -> Self {
+        self.bindings = bindings;
         self
     }
 }

@@ -15,6 +15,7 @@ use crate::context::Context;
 use crate::dispatch::{self, DispatchError, DispatchStream, Dispatched, Executor};
 use crate::error::{ConfigError, ErrorKind, ItemError};
 use crate::item::{Item, Ledger};
+use crate::pipe::{self, Outputs, Pipe, PipeError, PipeStream, RunOptions};
 use crate::pool::{Each, PoolExecutor, PoolStats, RunningPool, open_single};
 use crate::store::{Store, StoreHandle, Stores};
 use crate::wire;
@@ -165,6 +166,51 @@ impl Slither {
         let refuse = |error: ConfigError| ItemError::new(ErrorKind::Import, error.to_string());
         check_function(function).map_err(refuse)?;
         self.pool(pool).map_err(refuse)
+    }
+
+    /// Runs a pipe over a collection and gathers what comes out.
+    ///
+    /// # Errors
+    /// If a pool or a function of a Python stage is unknown, before any input is pulled; or if the run halted:
+    /// the error carries everything finished until then.
+    ///
+    /// # Cancellation
+    /// Dropping the future cancels the run.
+    pub async fn run_pipe<In, Out, P>(
+        &self,
+        pipe: &Pipe<In, Out>,
+        payloads: P,
+    ) -> Result<Outputs<Out>, PipeError<Out>>
+    where
+        In: Send + 'static,
+        Out: Send + 'static,
+        P: IntoIterator<Item: Into<In>, IntoIter: Send + 'static>,
+    {
+        pipe::run_pipe(pipe, payloads, RunOptions::new().bound_to(Arc::new(self.clone()))).await
+    }
+
+    /// Starts a run of a pipe over a stream of payloads that may fail, and returns the stream of what comes
+    /// out. Input is pulled on demand and nothing is gathered, so the input may be endless.
+    ///
+    /// # Errors
+    /// If a pool or a function of a Python stage is unknown; then nothing was pulled.
+    ///
+    /// # Cancellation
+    /// Dropping the stream cancels the run.
+    pub async fn stream_pipe<In, Out, T, E, S>(
+        &self,
+        pipe: &Pipe<In, Out>,
+        source: S,
+        options: RunOptions,
+    ) -> Result<PipeStream<Out>, ConfigError>
+    where
+        In: Send + 'static,
+        Out: Send + 'static,
+        T: Into<In>,
+        E: fmt::Display,
+        S: Stream<Item = Result<T, E>> + Send + 'static,
+    {
+        pipe::try_stream_pipe(pipe, source, options.bound_to(Arc::new(self.clone()))).await
     }
 
     /// A pool as it stands.
