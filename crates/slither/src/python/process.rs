@@ -202,9 +202,11 @@ mod tests {
         let finished = shell("sleep 1000 & echo $!; wait", Duration::from_millis(300), &|| false);
         assert_eq!(finished.end, End::TimedOut(Duration::from_millis(300)));
         let grandchild: i32 = finished.stdout.trim().parse().unwrap();
-        // Killed, if perhaps not yet reaped by whoever inherited it.
-        let state = std::fs::read_to_string(format!("/proc/{grandchild}/stat")).unwrap_or_default();
-        assert!(state.is_empty() || state.contains(") Z"), "{state}");
+        // The signal has been sent; wait for it to have been obeyed.
+        if let Ok(pidfd) = pidfd_open(Pid::from_raw(grandchild).unwrap(), PidfdFlags::empty()) {
+            let limit = Timespec { tv_sec: 10, tv_nsec: 0 };
+            assert_eq!(poll(&mut [PollFd::new(&pidfd, PollFlags::IN)], Some(&limit)), Ok(1));
+        }
     }
 
     #[test]
