@@ -13,6 +13,12 @@ import signal
 from time import monotonic_ns
 from typing import Final
 
+# The words of a slot.
+STARTED: Final = 0
+CALL: Final = 1
+PHASE: Final = 2
+
+# What PHASE says.
 IDLE: Final = 0
 DECODE: Final = 1
 USER: Final = 2
@@ -23,28 +29,28 @@ _PAGE: Final = 4096
 
 
 class BlackBox:
-    """The first slot of a worker's black box."""
+    """The first slot of a worker's black box. `words` is the slot itself, for whoever cannot afford a method call."""
 
     def __init__(self, fd: int) -> None:
         self._map = mmap.mmap(fd, _PAGE)
-        self._words = memoryview(self._map).cast("Q")  # native order: little-endian on all that Slither runs on
+        self.words = memoryview(self._map).cast("Q")  # native order: little-endian on all that Slither runs on
 
     def begin(self, call: int) -> None:
         """Say that `call` begins, with decoding."""
-        words = self._words
-        words[0] = monotonic_ns()
-        words[1] = call
-        words[2] = DECODE
+        words = self.words
+        words[STARTED] = monotonic_ns()
+        words[CALL] = call
+        words[PHASE] = DECODE
 
     def enter(self, phase: int) -> None:
         """Say what the running call does now."""
-        self._words[2] = phase
+        self.words[PHASE] = phase
 
     def end(self) -> None:
         """Say that the worker is idle."""
-        words = self._words
-        words[2] = IDLE
-        words[1] = 0
+        words = self.words
+        words[PHASE] = IDLE
+        words[CALL] = 0
 
 
 def watch_faults(fd: int) -> None:

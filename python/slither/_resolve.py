@@ -138,5 +138,11 @@ def _no_attribute(owner: str, part: str, found: Any) -> str:
     near = difflib.get_close_matches(part, names, n=3)
     if near:
         return f"{text}\nhint: did you mean {' or '.join(map(repr, near))}?"
-    functions = [each for each in names if callable(getattr(found, each, None)) and not each.startswith("_")]
+    home = getattr(found, "__name__", None)
+    functions = [each for each in names if not each.startswith("_") and _is_own(getattr(found, each, None), home)]
     return f"{text}\nhint: it has {', '.join(functions[:12]) or 'no functions'}"
+
+
+def _is_own(value: Any, home: object) -> bool:
+    """Tell whether `value` is a function of the module `home`, or a method where `home` is no module."""
+    return callable(value) and (getattr(value, "__module__", home) == home or home not in sys.modules)

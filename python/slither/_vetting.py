@@ -26,12 +26,13 @@ def is_plain(value: Any, limit: int) -> bool:
     `limit` is a number of elements: each takes at least one byte, so more than the frame's cap cannot be sent.
     Ints beyond 64 bits and lone surrogates pass; msgspec refuses those by itself.
     """
-    level: list[Any] = [value]
-    seen = 1
-    for _ in range(MAX_DEPTH + 1):
-        types = set(map(type, level))
-        if types <= _SCALARS:
-            return True
+    # A list, which results are, is the level below it already.
+    level: list[Any] = value if type(value) is list else [value]
+    types = set(map(type, level))
+    if types <= _SCALARS:
+        return True
+    seen = 0
+    for _ in range(MAX_DEPTH):
         if not types <= _PLAIN:
             return False
         if not types <= _CONTAINERS:
@@ -46,4 +47,7 @@ def is_plain(value: Any, limit: int) -> bool:
         if seen > limit:
             return False
         level = gc.get_referents(*level)
+        types = set(map(type, level))
+        if types <= _SCALARS:
+            return True
     return False

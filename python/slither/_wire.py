@@ -21,6 +21,8 @@ from slither._exceptions import ProtocolError
 
 HEADER: Final = struct.Struct("<IBBHQ")
 HEADER_SIZE: Final = 16
+_unpack: Final = HEADER.unpack_from
+_pack: Final = HEADER.pack_into
 MAX_FRAME_DEFAULT: Final = 256 << 20
 MAX_FRAME_LIMIT: Final = 1 << 30
 EXIT_PROTOCOL: Final = 70
@@ -49,6 +51,7 @@ _FLAGS: Final = {CALL: CLAIM, EXECUTE: CLAIM, BIND: 0, VIEW_REPLY: VIEW_FAILED, 
 
 _BUFFER: Final = 256 << 10
 _FIRST_STEP: Final = 1 << 20
+_NOSIGNAL: Final = int(socket.MSG_NOSIGNAL)  # an enum's member is converted at each call, an int is not
 
 Frame = tuple[int, int, int, memoryview]
 """Kind, flags, id and body. The body is good until the next read, unless it is larger than the buffer."""
@@ -58,9 +61,8 @@ class Closed(Exception):
     """The other side is gone."""
 
 
-def parse_header(data: bytes | bytearray | memoryview, offset: int, max_frame: int) -> tuple[int, int, int, int]:
-    """Return the kind, flags, id and length of the header at `offset`; raise `ProtocolError` if it breaks a rule."""
-    length, kind, flags, segments, ident = HEADER.unpack_from(data, offset)
+def check_header(length: int, kind: int, flags: int, segments: int, max_frame: int) -> None:
+    """Raise `ProtocolError` if a header that a worker receives breaks a rule."""
     if length > max_frame:
         raise ProtocolError(f"a frame claims {length} bytes, more than the {max_frame} that the pool allows")
     allowed = _FLAGS.get(kind)
@@ -72,7 +74,6 @@ def parse_header(data: bytes | bytearray | memoryview, offset: int, max_frame: i
         raise ProtocolError(f"{segments} out-of-band segments; version 1 has none")
     if kind == STOP and length:
         raise ProtocolError(f"a STOP frame with a body of {length} bytes")
-    return kind, flags, ident, length
 
 
 class Connection:
@@ -81,6 +82,8 @@ class Connection:
     def __init__(self, sock: socket.socket, max_frame: int = MAX_FRAME_DEFAULT) -> None:
         sock.setblocking(True)
         self._sock = sock
+        self._sendall = sock.sendall
+        self._recv_into = sock.recv_into
         self.max_frame = min(max_frame, MAX_FRAME_LIMIT)
         self._view = memoryview(bytearray(_BUFFER))
         self._start = 0
@@ -97,7 +100,9 @@ class Connection:
             start, end = 0, self._receive(view)
         while end - start < HEADER_SIZE:
             start, end = self._more(start, end)
-        kind, flags, ident, length = parse_header(view, start, self.max_frame)
+        length, kind, flags, segments, ident = _unpack(view, start)
+        if kind != CALL or flags or segments or length > self.max_frame:
+            check_header(length, kind, flags, segments, self.max_frame)
         body = start + HEADER_SIZE
         stop = body + length
         if stop > end:
@@ -138,7 +143,7 @@ class Connection:
 
     def _receive(self, into: memoryview) -> int:
         try:
-            count = self._sock.recv_into(into)
+            count = self._recv_into(into)
         except ConnectionError as error:
             raise Closed(str(error)) from None
         if not count:
@@ -147,10 +152,10 @@ class Connection:
 
     def send(self, kind: int, flags: int, ident: int, frame: bytearray) -> None:
         """Send `frame`, whose first 16 bytes are room for the header. Raises `Closed`."""
-        HEADER.pack_into(frame, 0, len(frame) - HEADER_SIZE, kind, flags, 0, ident)
+        _pack(frame, 0, len(frame) - HEADER_SIZE, kind, flags, 0, ident)
         try:
             with self._lock:
-                self._sock.sendall(frame, socket.MSG_NOSIGNAL)
+                self._sendall(frame, _NOSIGNAL)
         except ConnectionError as error:
             raise Closed(str(error)) from None
 
@@ -166,8 +171,8 @@ class Connection:
             poller.register(self._sock, select.POLLOUT)
             if not poller.poll(timeout * 1000):
                 return False
-            HEADER.pack_into(frame, 0, len(frame) - HEADER_SIZE, kind, 0, 0, ident)
-            self._sock.sendall(frame, socket.MSG_NOSIGNAL)
+            _pack(frame, 0, len(frame) - HEADER_SIZE, kind, 0, 0, ident)
+            self._sendall(frame, _NOSIGNAL)
         except OSError:
             return False
         finally:

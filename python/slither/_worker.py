@@ -16,6 +16,7 @@ import sys
 import threading
 from collections import deque
 from collections.abc import Callable, Mapping, Sequence
+from time import monotonic_ns
 from typing import Any, Final
 
 import msgspec
@@ -65,9 +66,10 @@ class Worker:
 
     def run(self) -> int:
         """Serve until STOP or the end of the connection; return the exit code."""
+        waiting, read, serve = self._waiting, self._connection.read, self._serve
         try:
             self._send(_wire.HELLO, 0, 0, hello())
-            while self._serve(*self._next()):
+            while serve(*(waiting.popleft() if waiting else read())):
                 pass
         except _wire.Closed:
             pass
@@ -78,11 +80,11 @@ class Worker:
             self._close_loop()
         return 0
 
-    def _next(self) -> _wire.Frame:
-        return self._waiting.popleft() if self._waiting else self._connection.read()
-
     def _serve(self, kind: int, flags: int, ident: int, body: memoryview) -> bool:
         """Handle one frame; False says that it was the last."""
+        if kind == _wire.CALL and not flags:
+            self._work(ident, body)
+            return True
         if flags and kind != _wire.VIEW_REPLY and not _wire.claim(self._token):
             self._connection.send(_wire.SKIPPED, 0, ident, bytearray(_wire.HEADER_SIZE))
             return True
@@ -101,14 +103,16 @@ class Worker:
 
     def _work(self, ident: int, body: memoryview) -> None:
         """Run a batch."""
-        box = self._box
+        words = self._box.words
         frame = self._frame
-        box.begin(ident)
+        words[0] = monotonic_ns()
+        words[1] = ident
+        words[2] = _blackbox.DECODE
         try:
             name, self._raw_context, items = _values.decode_call(body)
             call = self._calls.get(name) or self._bind_call(name)
             count = len(items)
-            box.enter(_blackbox.USER)
+            words[2] = _blackbox.USER
             self.call = ident
             try:
                 results = call(items)
@@ -116,7 +120,7 @@ class Worker:
                 self.call = 0
                 self._raw_context = None
                 del items
-            box.enter(_blackbox.ENCODE)
+            words[2] = _blackbox.ENCODE
             limit = self._connection.max_frame
             if type(results) is list and len(results) == count and _values.encode_plain(results, frame, limit):
                 self._connection.send(_wire.RESULT, 0, ident, frame)
@@ -129,7 +133,8 @@ class Worker:
             results = None
             self._fail(ident, error)
         finally:
-            box.end()
+            words[2] = 0
+            words[1] = 0
             if len(frame) > _values.KEEP:
                 self._frame = bytearray(_wire.HEADER_SIZE)
 

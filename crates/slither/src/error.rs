@@ -1,6 +1,7 @@
 //! Errors, by who has to act: [`ConfigError`] (mend the program), [`ItemError`] (this item or call),
 //! [`RunError`] (this run).
 
+use std::any::Any;
 use std::fmt;
 use std::sync::Arc;
 use std::time::Duration;
@@ -223,6 +224,13 @@ impl ItemError {
     pub fn new(kind: ErrorKind, message: impl Into<String>) -> Self {
         let message = message.into();
         Self(Arc::new(Inner { kind, message, traceback: None, exception: Vec::new(), worker: None }))
+    }
+
+    /// The error of user code in Rust that panicked with this payload.
+    pub(crate) fn panicked(payload: &(dyn Any + Send)) -> Self {
+        let said = (payload.downcast_ref::<&str>().copied())
+            .or_else(|| payload.downcast_ref::<String>().map(String::as_str));
+        Self::new(ErrorKind::Handler, format!("panicked: {}", said.unwrap_or("no message")))
     }
 
     /// Adds the Python traceback and the exception's classes, itself first.

@@ -109,7 +109,7 @@ impl Interpreter {
             (None, End::Exited(status)) if status.success() => {
                 Err("it ran, but did not answer as python does".to_owned())
             }
-            (_, end) => Err(match finished.last_errors(1).pop() {
+            (_, end) => Err(match finished.complaint() {
                 Some(line) => format!("{end}: {line}"),
                 None => end.to_string(),
             }),

@@ -93,7 +93,7 @@ impl<'a> Overlay<'a> {
     ) -> Result<(), ConfigError> {
         let mut command = env.command(&uv.path);
         command
-            .args(["pip", "install", "--no-progress", "--color", "never", "--target"])
+            .args(["pip", "install", "--quiet", "--no-progress", "--color", "never", "--target"])
             .arg(dir)
             .arg("--python")
             .arg(&self.interpreter.executable)
@@ -161,7 +161,9 @@ impl<'a> Overlay<'a> {
 }
 
 fn list<'a>(requirements: &'a [Requirement], part: fn(&'a Requirement) -> &'a str) -> String {
-    requirements.iter().map(part).collect::<Vec<_>>().join(", ")
+    let mut parts: Vec<&str> = requirements.iter().map(part).collect();
+    parts.dedup();
+    parts.join(", ")
 }
 
 #[cfg(test)]

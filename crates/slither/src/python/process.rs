@@ -37,6 +37,15 @@ impl Finished {
         matches!(self.end, End::Exited(status) if status.success())
     }
 
+    /// The one line of standard error that says the most, if there is any.
+    pub(super) fn complaint(&self) -> Option<String> {
+        let missing = matches!(self.end, End::Exited(status) if status.code() == Some(127));
+        let lines = self.last_errors(usize::MAX);
+        // A shell's or a shim's "command not found" comes before its advice; an exception ends its traceback.
+        let line = if missing { lines.first() } else { lines.last() };
+        line.map(|line| line.trim().to_owned())
+    }
+
     /// The last lines of standard error that are not blank, at most `count`, with credentials in addresses hidden.
     pub(super) fn last_errors(&self, count: usize) -> Vec<String> {
         let lines: Vec<&str> = self.stderr.lines().filter(|line| !line.trim().is_empty()).collect();

@@ -1,4 +1,6 @@
-//! The integration tests: one binary, a file per promise.
-#![allow(missing_docs, clippy::unwrap_used, reason = "tests")]
+//! The promises of Slither, a file each; one binary.
 
+mod dispatch;
 mod environments;
+mod pool;
+mod support;
