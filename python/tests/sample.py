@@ -328,4 +328,4 @@ def rand(items: list[Any]) -> list[Any]:
 
     import numpy as np
 
-    return [random.random(), float(np.random.random())]
+    return [[random.random(), float(np.random.random())]]

@@ -330,6 +330,8 @@ pub enum RunError {
     Source(String),
     /// The counts do not balance: a fault of Slither itself, never reported as success.
     Imbalance(Ledger),
+    /// A task of Slither itself panicked: a fault of Slither, never reported as success.
+    Internal(String),
 }
 
 impl fmt::Display for RunError {
@@ -341,6 +343,7 @@ impl fmt::Display for RunError {
             Self::Imbalance(ledger) => {
                 write!(f, "internal error: the ledger does not balance: {ledger}; please report it")
             }
+            Self::Internal(message) => write!(f, "internal error: {message}; please report it"),
         }
     }
 }

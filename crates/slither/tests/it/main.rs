@@ -2,5 +2,6 @@
 
 mod dispatch;
 mod environments;
+mod pipe;
 mod pool;
 mod support;

@@ -341,6 +341,7 @@ impl Driver {
             queue: self.queue.clone(),
             notes: self.notes.clone(),
             service: self.service.clone(),
+            graveyard: self.graveyard.clone(),
             max_frame,
             binds,
         });
@@ -377,7 +378,6 @@ impl Driver {
                     let event = WorkerExited::new(uptime, &self.pool, &worker.name, &worker.pid, &reason);
                     telemetry::emit(self.labels(), &event);
                     tracing::debug!(target: "slither", slot = kept.slot, "the slot is free");
-                    lock(&self.graveyard).bury(worker, &reason);
                     let _ = kept.thread.join();
                 }
                 self.on(Event::Gone { epoch, charged, reason });

@@ -16,6 +16,7 @@ use super::machine::{Action, Event, Want, Worker};
 use super::report::Autopsy;
 use crate::error::Death;
 use crate::pool::blackbox::BlackBox;
+use crate::pool::graveyard::Graveyard;
 use crate::pool::job::{Job, MAX_REQUEUES, Reply};
 use crate::pool::output::Output;
 use crate::pool::queue::Queue;
@@ -42,6 +43,7 @@ pub(crate) struct Parts {
     pub(crate) queue: Arc<Queue>,
     pub(crate) notes: Arc<Notes>,
     pub(crate) service: Arc<Service>,
+    pub(crate) graveyard: Arc<Mutex<Graveyard>>,
     pub(crate) max_frame: usize,
     /// Frames that import what the pool's calls need; the worker is ready when all are answered.
     pub(crate) binds: Vec<Vec<u8>>,
@@ -467,6 +469,9 @@ impl Keeper {
         let autopsy =
             Autopsy::new(station.worker.clone(), death, &self.parts.blackbox, &self.parts.stderr, breach);
 
+        let reason = reason(&autopsy);
+        // Before anyone hears of it by a failed call, so that asking what was lost never comes too early.
+        lock(&self.parts.graveyard).bury(&station.worker, &reason);
         let mut held = std::mem::take(&mut *lock(&station.held));
         let running = autopsy.reading.map_or(0, |reading| reading.call);
         let unstarted = match held.front() {
@@ -496,7 +501,6 @@ impl Keeper {
         for job in self.own.drain(..) {
             job.finish(Err(autopsy.lost()));
         }
-        let reason = reason(&autopsy);
         self.parts.notes.leave(Note::Gone { epoch: station.epoch, charged, reason });
     }
 }
