@@ -7,7 +7,7 @@ use std::path::{Path, PathBuf};
 use serde::Serialize;
 
 use super::env::{Env, is_executable};
-use super::interpreter::{INSTALL_PYTHON, Interpreter};
+use super::interpreter::{INSTALL_PYTHON, Interpreter, numbers};
 use crate::error::ConfigError;
 
 /// Where a candidate for the interpreter comes from, in the order in which they are asked.
@@ -133,22 +133,26 @@ impl Interpreter {
             let path = resolve(env, value).unwrap_or_else(|| PathBuf::from(value));
             (origin, path)
         });
+        let places: Vec<_> = named.into_iter().chain(found(env)).chain(versioned(env)).collect();
+        // All at once: a shim takes its time, and one that hangs takes the whole limit.
+        let mut candidates: Vec<Candidate> = std::thread::scope(|scope| {
+            let asked: Vec<_> = places
+                .into_iter()
+                .map(|(origin, path)| scope.spawn(move || Candidate::ask(env, origin, path)))
+                .collect();
+            asked.into_iter().filter_map(|asked| asked.join().ok()).collect()
+        });
         let mut seen = HashSet::new();
-        named
-            .into_iter()
-            .chain(found(env))
-            .chain(versioned(env))
-            .map(|(origin, path)| Candidate::ask(env, origin, path))
-            .filter(|candidate| {
-                seen.insert(match &candidate.interpreter {
-                    Some(interpreter) => interpreter.identity(),
-                    None => {
-                        let path = &candidate.path;
-                        (PathBuf::new(), path.canonicalize().unwrap_or_else(|_| path.clone()))
-                    }
-                })
+        candidates.retain(|candidate| {
+            seen.insert(match &candidate.interpreter {
+                Some(interpreter) => interpreter.identity(),
+                None => {
+                    let path = &candidate.path;
+                    (PathBuf::new(), path.canonicalize().unwrap_or_else(|_| path.clone()))
+                }
             })
-            .collect()
+        });
+        candidates
     }
 }
 
@@ -212,9 +216,9 @@ fn unsuitable(env: &Env, unusable: &Interpreter, message: String) -> ConfigError
     // Only someone who is already stuck waits for this search.
     let better = versioned(env)
         .into_iter()
-        .rev()
         .filter_map(|(_, path)| Interpreter::ask(env, &path).ok())
-        .find(|other| other.unsuitable().is_none() && other.identity() != unusable.identity());
+        .filter(|other| other.unsuitable().is_none() && other.identity() != unusable.identity())
+        .max_by_key(|other| numbers(&other.version));
     ConfigError::new(message).hint(match better {
         Some(other) => format!("set SLITHER_PYTHON={}", other.executable.display()),
         None => format!("{}, or set SLITHER_PYTHON to one that you have", install()),

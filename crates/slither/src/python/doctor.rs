@@ -89,13 +89,13 @@ pub fn diagnose_in(env: &Env) -> Diagnosis {
     let uv = cache.as_ref().and_then(|cache| Uv::find(env, cache));
     let mut overlay = None;
     if let (Some(interpreter), Some(cache)) = (&interpreter, &cache)
-        && let Ok(Some(needed)) = Overlay::needed(interpreter, &[])
+        && let Ok(Some(needed)) = Overlay::needed(env, interpreter, &[])
     {
         overlay = needed.made(cache);
         if overlay.is_none() {
             let command = needed.setup_command();
             report(
-                format!("{interpreter} lacks {}", needed.wanted()),
+                needed.lack(),
                 if env.offline() { format!("env -u SLITHER_OFFLINE {command}") } else { command },
             );
             let pip = candidates.iter().filter_map(|candidate| candidate.interpreter.as_ref());

@@ -1,6 +1,6 @@
 //! The outside world as this module sees it: the variables, and how long it waits.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, HashSet};
 use std::ffi::{OsStr, OsString};
 use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
@@ -62,12 +62,13 @@ impl Env {
     }
 
     /// The absolute directories of `PATH`, in order. Relative ones are passed over: what they mean changes with
-    /// the working directory, and what is found here is used later.
+    /// the working directory, and what is found here is used later. A second name of a directory (`/bin`, where
+    /// that is `/usr/bin`) is passed over too.
     pub(super) fn path_dirs(&self) -> Vec<PathBuf> {
-        match self.get("PATH") {
-            Some(path) => std::env::split_paths(path).filter(|dir| dir.is_absolute()).collect(),
-            None => Vec::new(),
-        }
+        let mut seen = HashSet::new();
+        std::env::split_paths(self.get("PATH").unwrap_or_default())
+            .filter(|dir| dir.is_absolute() && dir.canonicalize().is_ok_and(|real| seen.insert(real)))
+            .collect()
     }
 
     /// Every executable file of this name on `PATH`, in order.
@@ -79,6 +80,8 @@ impl Env {
     pub(super) fn command(&self, program: &Path) -> Command {
         let mut command = Command::new(program);
         command.env_clear().envs(&self.variables).stdin(std::process::Stdio::null());
+        // Asking must not leave a trace: what a probe imports would be compiled into the user's directories.
+        command.env("PYTHONDONTWRITEBYTECODE", "1");
         command
     }
 }

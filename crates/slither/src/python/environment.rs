@@ -18,8 +18,8 @@ use crate::error::ConfigError;
 pub struct EnvironmentSpec {
     /// The interpreter: a path, or a name to look up on `PATH`. Default: found, see [`Interpreter::find`].
     pub python: Option<PathBuf>,
-    /// Packages, as `numpy>=2`. Default: none. What satisfied them when they were installed is kept; it is not
-    /// looked for newer versions later.
+    /// Packages, as `numpy>=2`. Default: none. If the interpreter has them all, its own are used; otherwise all of
+    /// them are installed beside it. What met them then is kept: newer versions are not looked for later.
     pub requirements: Vec<String>,
 }
 
@@ -60,7 +60,7 @@ impl Environment {
     ) -> Result<Self, ConfigError> {
         let interpreter = Interpreter::find_in(env, spec.python.as_deref())?;
         let cache = Cache::locate(env)?;
-        let overlay = match Overlay::needed(&interpreter, &spec.requirements)? {
+        let overlay = match Overlay::needed(env, &interpreter, &spec.requirements)? {
             Some(overlay) => Some(overlay.make(env, &cache, progress)?),
             None => None,
         };

@@ -1,5 +1,6 @@
 //! An interpreter: what it says of itself, and whether it will do.
 
+use std::collections::BTreeMap;
 use std::io;
 use std::path::{Path, PathBuf};
 
@@ -7,6 +8,7 @@ use serde::{Deserialize, Serialize};
 
 use super::env::Env;
 use super::process::{self, End};
+use super::requirement::Requirement;
 use crate::error::ConfigError;
 
 /// The oldest Python that the SDK runs on.
@@ -19,6 +21,7 @@ pub(super) const MSGSPEC_MINIMUM: &str = "0.18.6";
 pub(super) const INSTALL_PYTHON: &str = "uv python install 3.12";
 
 const PROBE: &str = include_str!("probe.py");
+const INSTALLED: &str = include_str!("installed.py");
 
 /// A Python interpreter, as it described itself when asked.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -106,7 +109,7 @@ impl Interpreter {
             (None, End::Exited(status)) if status.success() => {
                 Err("it ran, but did not answer as python does".to_owned())
             }
-            (_, end) => Err(match finished.last_errors(1).pop() {
+            (_, end) => Err(match finished.complaint() {
                 Some(line) => format!("{end}: {line}"),
                 None => end.to_string(),
             }),
@@ -129,6 +132,21 @@ impl Interpreter {
     /// Whether it imports a msgspec by itself that is new enough.
     pub fn has_msgspec(&self) -> bool {
         self.msgspec.as_deref().is_some_and(|version| numbers(version) >= numbers(MSGSPEC_MINIMUM))
+    }
+
+    /// Whether it has a package for each requirement by itself. Any doubt is a no.
+    pub(super) fn has(&self, env: &Env, requirements: &[Requirement]) -> bool {
+        if requirements.is_empty() {
+            return true;
+        }
+        let mut command = env.command(&self.executable);
+        command.args(["-c", INSTALLED]).args(requirements.iter().map(Requirement::name));
+        let Ok(finished) = process::run(&mut command, env.probe_timeout, &|| false) else { return false };
+        let found = finished.stdout.lines().rev().find_map(|line| serde_json::from_str(line).ok());
+        let found: BTreeMap<String, String> = found.unwrap_or_default();
+        requirements
+            .iter()
+            .all(|asked| found.get(asked.name()).is_some_and(|version| asked.is_met_by(version)))
     }
 
     /// What makes two paths the same interpreter: a virtual environment shares its executable with its base, but

@@ -31,6 +31,7 @@ mod interpreter;
 mod overlay;
 mod process;
 mod progress;
+mod requirement;
 mod sdk;
 mod uv;
 

@@ -37,6 +37,15 @@ impl Finished {
         matches!(self.end, End::Exited(status) if status.success())
     }
 
+    /// The one line of standard error that says the most, if there is any.
+    pub(super) fn complaint(&self) -> Option<String> {
+        let missing = matches!(self.end, End::Exited(status) if status.code() == Some(127));
+        let lines = self.last_errors(usize::MAX);
+        // A shell's or a shim's "command not found" comes before its advice; an exception ends its traceback.
+        let line = if missing { lines.first() } else { lines.last() };
+        line.map(|line| line.trim().to_owned())
+    }
+
     /// The last lines of standard error that are not blank, at most `count`, with credentials in addresses hidden.
     pub(super) fn last_errors(&self, count: usize) -> Vec<String> {
         let lines: Vec<&str> = self.stderr.lines().filter(|line| !line.trim().is_empty()).collect();
@@ -202,9 +211,11 @@ mod tests {
         let finished = shell("sleep 1000 & echo $!; wait", Duration::from_millis(300), &|| false);
         assert_eq!(finished.end, End::TimedOut(Duration::from_millis(300)));
         let grandchild: i32 = finished.stdout.trim().parse().unwrap();
-        // Killed, if perhaps not yet reaped by whoever inherited it.
-        let state = std::fs::read_to_string(format!("/proc/{grandchild}/stat")).unwrap_or_default();
-        assert!(state.is_empty() || state.contains(") Z"), "{state}");
+        // The signal has been sent; wait for it to have been obeyed.
+        if let Ok(pidfd) = pidfd_open(Pid::from_raw(grandchild).unwrap(), PidfdFlags::empty()) {
+            let limit = Timespec { tv_sec: 10, tv_nsec: 0 };
+            assert_eq!(poll(&mut [PollFd::new(&pidfd, PollFlags::IN)], Some(&limit)), Ok(1));
+        }
     }
 
     #[test]

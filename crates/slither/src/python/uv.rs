@@ -1,9 +1,10 @@
 //! `uv`: the one on `PATH`, else one of our own, fetched through whichever pip there is.
 
+use std::collections::HashSet;
 use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::Command;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use serde::Serialize;
 
@@ -87,47 +88,31 @@ fn version(env: &Env, path: &Path) -> Option<String> {
     (finished.success() && numbers(&version) >= numbers(OLDEST)).then_some(version)
 }
 
-/// A pip that can install into a directory, and a name for it in errors.
-struct Pip {
-    python: PathBuf,
-    /// A wheel to run pip from; otherwise the interpreter's own.
-    wheel: Option<PathBuf>,
+/// How many pythons' pips are tried: one may be broken, but where three have failed the network is to blame.
+const PIPS: usize = 3;
+
+/// The pip of an interpreter, or the one in its `ensurepip`, run from the wheel.
+fn pip(env: &Env, python: &Interpreter) -> Option<Command> {
+    let mut command = env.command(&python.executable);
+    match &python.pip_wheel {
+        _ if python.pip => command.args(["-m", "pip"]),
+        Some(wheel) => command.arg(wheel.join("pip")),
+        None => return None,
+    };
+    Some(command)
 }
 
-impl Pip {
-    fn command(&self, env: &Env) -> Command {
-        let mut command = env.command(&self.python);
-        match &self.wheel {
-            Some(wheel) => command.arg(wheel.join("pip")),
-            None => command.args(["-m", "pip"]),
-        };
-        command
-    }
-}
-
-/// Every pip in reach, the likeliest first. A generator of sorts: the later ones cost a process each to find.
-fn pips<'a>(env: &'a Env, interpreter: &'a Interpreter) -> impl Iterator<Item = Pip> + use<'a> {
-    let base = interpreter.base_executable.clone().filter(|path| *path != interpreter.executable);
-    let base = base.and_then(|path| Interpreter::ask(env, &path).ok());
-    let others = || {
-        let found = Interpreter::discover_all_in(env, None);
-        found.into_iter().filter(Candidate::usable).filter_map(|candidate| candidate.interpreter)
-    };
-    let own =
-        |python: &Interpreter| python.pip.then(|| Pip { python: python.executable.clone(), wheel: None });
-    let bundled = |python: &Interpreter| {
-        let wheel = python.pip_wheel.clone()?;
-        Some(Pip { python: python.executable.clone(), wheel: Some(wheel) })
-    };
-    let near = [Some(interpreter.clone()), base];
-    let near: Vec<Interpreter> = near.into_iter().flatten().collect();
-    let near_own: Vec<Pip> = near.iter().filter_map(own).collect();
-    let near_bundled: Vec<Pip> = near.iter().filter_map(bundled).collect();
-    near_own.into_iter().chain(near_bundled).chain(std::iter::once_with(others).flat_map(move |others| {
-        let others: Vec<Interpreter> = others.collect();
-        let own: Vec<Pip> = others.iter().filter_map(own).collect();
-        own.into_iter().chain(others.iter().filter_map(bundled).collect::<Vec<_>>())
-    }))
+/// The interpreter, the one that it was made from, and all others.
+fn pythons<'a>(env: &'a Env, interpreter: &'a Interpreter) -> impl Iterator<Item = Interpreter> + use<'a> {
+    let base = interpreter.base_executable.iter().filter_map(|path| Interpreter::ask(env, path).ok());
+    // Only looked for when the near ones have failed.
+    let others = std::iter::once_with(|| Interpreter::discover_all_in(env, None)).flatten();
+    let others = others.filter(Candidate::usable).filter_map(|candidate| candidate.interpreter);
+    let mut seen = HashSet::new();
+    std::iter::once(interpreter.clone())
+        .chain(base)
+        .chain(others)
+        .filter(move |python| seen.insert(python.identity()))
 }
 
 fn fetch(
@@ -136,9 +121,10 @@ fn fetch(
     interpreter: &Interpreter,
     progress: &dyn Progress,
 ) -> Result<(), ConfigError> {
-    let mut tried: Vec<String> = Vec::new();
-    for pip in pips(env, interpreter) {
-        let mut command = pip.command(env);
+    let started = Instant::now();
+    let mut tried = String::new();
+    let pips = pythons(env, interpreter).filter_map(|python| Some((pip(env, &python)?, python)));
+    for (mut command, python) in pips.take(PIPS) {
         command
             .args(["install", "--quiet", "--no-input", "--no-deps", "--only-binary=:all:", "--target"])
             .arg(dir)
@@ -149,25 +135,26 @@ fn fetch(
             // Settings that make sense for the user's own installations, and contradict --target.
             .env("PIP_REQUIRE_VIRTUALENV", "0")
             .env("PIP_USER", "0");
-        let line = match process::run(&mut command, env.install_timeout, &|| progress.cancelled()) {
+        if env.get("PIP_RETRIES").is_none() {
+            // Its own default waits for half a minute where there is no network.
+            command.env("PIP_RETRIES", "1");
+        }
+        let limit = env.install_timeout.saturating_sub(started.elapsed());
+        let line = match process::run(&mut command, limit, &|| progress.cancelled()) {
             Ok(finished) if finished.success() && is_executable(&dir.join("bin/uv")) => return Ok(()),
-            Ok(finished) => {
-                let last = finished.last_errors(1).pop();
-                last.unwrap_or_else(|| finished.end.to_string())
-            }
+            Ok(finished) => finished.complaint().unwrap_or_else(|| finished.end.to_string()),
             Err(error) => error.to_string(),
         };
-        tried.push(format!("pip of {}: {line}", pip.python.display()));
+        tried.push_str(&format!("\n  pip of {}: {line}", python.executable.display()));
         if progress.cancelled() {
             break;
         }
         clear(dir);
     }
     if tried.is_empty() {
-        tried.push("no python with pip or ensurepip was found".to_owned());
+        tried.push_str(" no python with pip or ensurepip was found");
     }
-    let tried = tried.join("\n  ");
-    Err(ConfigError::new(format!("uv is not on PATH and could not be fetched:\n  {tried}")))
+    Err(ConfigError::new(format!("uv is not on PATH and could not be fetched:{tried}")))
 }
 
 /// Removes what a failed pip has left, so that the next one starts from nothing.

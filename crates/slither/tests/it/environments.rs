@@ -275,6 +275,20 @@ fn an_interpreter_with_msgspec_needs_nothing() {
 }
 
 #[test]
+fn requirements_that_the_interpreter_meets_need_nothing() {
+    let scratch = Scratch::new();
+    let probe = scratch.path("probe");
+    fs::rename(scratch.fake_python("bin/python3", "3.12.1", Some("0.19.0")), &probe).unwrap();
+    let answers =
+        format!("case $2 in *metadata*) echo '{{\"numpy\": \"2.1.0\"}}';; *) {};; esac", probe.display());
+    scratch.script("bin/python3", &answers);
+    let env = scratch.env(&[&scratch.path("bin")]).with("SLITHER_OFFLINE", "1");
+    assert_eq!(prepare(&env, &["numpy>=2"]).unwrap().overlay, None);
+    assert!(prepare(&env, &["numpy>=2.2"]).is_err());
+    assert!(prepare(&env, &["numpy>=2", "scipy"]).is_err());
+}
+
+#[test]
 fn offline_nothing_is_tried() {
     let scratch = Scratch::new();
     let python = scratch.fake_python("bin/python3", "3.12.1", None);
@@ -286,14 +300,15 @@ fn offline_nothing_is_tried() {
         format!(
             "python 3.12.1 at {python} lacks msgspec>=0.18.6, and SLITHER_OFFLINE is set\n  \
              hint: run `slither setup` while online, install msgspec into that python, \
-             or set SLITHER_PYTHON to a python that has msgspec"
+             or set SLITHER_PYTHON to one that has it"
         )
     );
     assert_eq!(
         prepare(&env, &["scipy>=1", "numpy"]).unwrap_err(),
         format!(
             "python 3.12.1 at {python} lacks msgspec>=0.18.6, numpy, scipy>=1, and SLITHER_OFFLINE is set\n  \
-             hint: run `slither setup numpy 'scipy>=1'` while online"
+             hint: run `slither setup numpy 'scipy>=1'` while online, install msgspec, numpy, scipy into that \
+             python, or set SLITHER_PYTHON to one that has them"
         )
     );
     assert_eq!(scratch.installations(), 0);
@@ -310,7 +325,8 @@ fn what_uv_says_is_passed_on() {
         format!(
             "numpy>=99 could not be installed for python 3.12.1 at {}: uv exited with code 2\n  \
              uv: error: nothing known of numpy at https://****@index/\n  \
-             hint: run `slither setup 'numpy>=99' scipy` while online",
+             hint: run `slither setup 'numpy>=99' scipy` while online, install msgspec, numpy, scipy into that \
+             python, or set SLITHER_PYTHON to one that has them",
             python.display()
         )
     );
