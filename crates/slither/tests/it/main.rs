@@ -1,0 +1,3 @@
+//! Tests by promise.
+
+mod snapshot_is_one_version;
