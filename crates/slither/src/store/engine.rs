@@ -152,3 +152,89 @@ impl Event for Committed {
         StoreWrite::new(self.operations, self.duration, &self.store.store(), &self.version).trace();
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use std::sync::Mutex;
+    use std::sync::atomic::{AtomicBool, Ordering};
+
+    use tracing::field::{Field, Visit};
+    use tracing::span;
+
+    use super::super::{BoxError, StoreHandle, Table, Tables};
+    use super::*;
+
+    const NUMBERS: Table<u8, u8> = Table::set("numbers");
+
+    #[derive(Default)]
+    struct Numbers {
+        broken: AtomicBool,
+    }
+
+    impl Store for Numbers {
+        fn tables(&self) -> Tables {
+            Tables::new().with(&NUMBERS)
+        }
+
+        fn load(&self, tx: &mut Transaction<'_>) -> Result<(), BoxError> {
+            tx.put(&NUMBERS, 0, 0)?;
+            if self.broken.load(Ordering::Relaxed) { Err("broken".into()) } else { Ok(()) }
+        }
+    }
+
+    /// Collects events as one line each, without their durations.
+    #[derive(Clone, Default)]
+    struct Collector(Arc<Mutex<Vec<String>>>);
+
+    struct Line(String, String);
+
+    impl Visit for Line {
+        fn record_debug(&mut self, field: &Field, value: &dyn fmt::Debug) {
+            match field.name() {
+                "message" => self.0 = format!("{value:?}"),
+                "duration" => {}
+                name => self.1.push_str(&format!(" {name}={value:?}")),
+            }
+        }
+    }
+
+    impl tracing::Subscriber for Collector {
+        fn enabled(&self, _: &tracing::Metadata<'_>) -> bool {
+            true
+        }
+        fn new_span(&self, _: &span::Attributes<'_>) -> span::Id {
+            span::Id::from_u64(1)
+        }
+        fn record(&self, _: &span::Id, _: &span::Record<'_>) {}
+        fn record_follows_from(&self, _: &span::Id, _: &span::Id) {}
+        fn event(&self, event: &tracing::Event<'_>) {
+            let mut line = Line(String::new(), String::new());
+            event.record(&mut line);
+            self.0.lock().unwrap().push(line.0 + &line.1);
+        }
+        fn enter(&self, _: &span::Id) {}
+        fn exit(&self, _: &span::Id) {}
+    }
+
+    #[test]
+    fn each_write_and_each_load_is_told() {
+        let events = Collector::default();
+        tracing::subscriber::with_default(events.clone(), || {
+            let store = StoreHandle::open(Numbers::default()).unwrap();
+            store.bulk_insert(&NUMBERS, [(1, 1), (2, 2)]).unwrap();
+            assert_eq!(store.delete(&NUMBERS, &9).unwrap(), 0, "what changes nothing makes no version");
+            store.store().broken.store(true, Ordering::Relaxed);
+            store.reload().unwrap_err();
+        });
+        assert_eq!(
+            *events.0.lock().unwrap(),
+            [
+                "slither.store.reload.start store=Numbers",
+                "slither.store.reload.stop store=Numbers version=1",
+                "slither.store.write operations=2.0 store=Numbers version=2",
+                "slither.store.reload.start store=Numbers",
+                "slither.store.reload.exception store=Numbers error=store `Numbers` could not be loaded: broken",
+            ]
+        );
+    }
+}

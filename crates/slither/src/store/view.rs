@@ -181,3 +181,143 @@ impl ViewContext {
         self.context.session.as_ref()
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use std::collections::BTreeMap;
+
+    use serde::Deserialize;
+
+    use super::super::stores::Stores;
+    use super::super::views::Views;
+    use super::super::{BoxError, Store, StoreHandle, Table, Tables, Transaction};
+    use super::*;
+
+    const SQUARES: Table<u32, u32> = Table::set("squares");
+
+    #[derive(Deserialize)]
+    struct Ask {
+        n: u32,
+    }
+
+    struct Squares;
+
+    fn square(ask: &Ask, view: &ViewContext) -> Result<u32, ViewError> {
+        view.snapshot().get(&SQUARES, &ask.n).copied().ok_or_else(|| format!("no square of {}", ask.n).into())
+    }
+
+    impl Store for Squares {
+        fn tables(&self) -> Tables {
+            Tables::new().with(&SQUARES)
+        }
+
+        fn views(&self) -> Vec<View> {
+            vec![
+                View::scalar("one", |ask: Ask, view| square(&ask, view)).scope(Scope::Global),
+                View::batch("all", |asks: Vec<Ask>, view| asks.iter().map(|ask| square(ask, view)).collect())
+                    .scope(Scope::Global),
+                View::batch("short", |_: Vec<Ask>, _| Ok(vec![1u32; 3])).scope(Scope::Global),
+                View::scalar("who", |_: Ask, view| Ok(view.session().map(|id| id.to_string()))),
+                View::scalar("panics", |ask: Ask, _| -> Result<(), ViewError> {
+                    std::panic::resume_unwind(Box::new(format!("boom {}", ask.n)))
+                })
+                .scope(Scope::Global),
+                View::scalar("version", |_: Ask, view| {
+                    Ok((view.snapshot().version(), view.context().attempt))
+                })
+                .timeout(Duration::from_millis(10))
+                .scope(Scope::Global),
+            ]
+        }
+
+        fn load(&self, tx: &mut Transaction<'_>) -> Result<(), BoxError> {
+            Ok(tx.bulk_insert(&SQUARES, (0..10).map(|n| (n, n * n)))?)
+        }
+    }
+
+    fn views() -> Views {
+        Stores::open(vec![Box::new(Squares)]).unwrap().views().clone()
+    }
+
+    fn ask(n: u32) -> BTreeMap<&'static str, u32> {
+        BTreeMap::from([("n", n)])
+    }
+
+    fn call(
+        name: &str,
+        args: &impl Serialize,
+        many: bool,
+        context: &Context,
+    ) -> Result<Vec<u8>, (String, String)> {
+        let mut bytes = Vec::new();
+        codec::encode(args, &mut bytes).unwrap();
+        let failed = |error: ViewError| (error.kind().as_str().to_owned(), error.to_string());
+        views().call(name, &bytes, many, context).map_err(failed)
+    }
+
+    #[test]
+    fn both_modes_answer_single_and_many() {
+        for name in ["one", "all"] {
+            let single = call(name, &ask(3), false, &Context::none()).unwrap();
+            assert_eq!(codec::decode::<u32>(&single).unwrap(), 9);
+            let many = call(name, &[ask(3), ask(1), ask(3)], true, &Context::none()).unwrap();
+            assert_eq!(codec::decode::<Vec<u32>>(&many).unwrap(), [9, 1, 9]);
+            let none = call(name, &[(); 0], true, &Context::none()).unwrap();
+            assert_eq!(codec::decode::<Vec<u32>>(&none).unwrap(), [0; 0]);
+            let failed = call(name, &[ask(3), ask(99)], true, &Context::none()).unwrap_err();
+            assert_eq!(failed, ("failed".into(), format!("view `{name}` failed: no square of 99")));
+        }
+    }
+
+    #[test]
+    fn a_batch_of_another_length_is_an_error() {
+        let message = |asked| format!("view `short` failed: it was asked {asked} and gave 3 answers");
+        let failed = call("short", &ask(1), false, &Context::none()).unwrap_err();
+        assert_eq!(failed, ("failed".into(), message("1 questions")));
+        let failed = call("short", &[ask(1), ask(2)], true, &Context::none()).unwrap_err();
+        assert_eq!(failed, ("failed".into(), message("2 questions")));
+    }
+
+    #[test]
+    fn a_view_of_scope_session_needs_one() {
+        let context = Context::run();
+        let answer = call("who", &ask(0), false, &context).unwrap();
+        let session = context.session.unwrap().to_string();
+        assert_eq!(codec::decode::<Option<String>>(&answer).unwrap(), Some(session));
+        let (kind, message) = call("who", &ask(0), false, &Context::none()).unwrap_err();
+        assert_eq!(kind, "scope");
+        assert!(message.starts_with("view `who` is for callers in a session"), "{message}");
+    }
+
+    #[test]
+    fn a_panic_costs_its_call_alone() {
+        let panicked = call("panics", &ask(7), false, &Context::none()).unwrap_err();
+        assert_eq!(panicked, ("panicked".into(), "view `panics` panicked: boom 7".into()));
+        assert!(call("one", &ask(7), false, &Context::none()).is_ok());
+    }
+
+    #[test]
+    fn arguments_that_do_not_fit_are_an_error() {
+        let args = BTreeMap::from([("m", 1)]);
+        let (kind, message) = call("one", &args, false, &Context::none()).unwrap_err();
+        assert_eq!(
+            (kind.as_str(), message.as_str()),
+            ("decode", "arguments of view `one`: missing field `n`")
+        );
+        assert_eq!(call("one", &ask(1), true, &Context::none()).unwrap_err().0, "decode");
+    }
+
+    #[test]
+    fn a_handle_calls_views_as_python_does() {
+        let store = StoreHandle::open(Squares).unwrap();
+        store.put(&SQUARES, 3, 10).unwrap();
+        assert_eq!(store.call_view::<u32>("one", &ask(3), &Context::none()).unwrap(), 10);
+        let told: (u64, u32) = store.call_view("version", &ask(0), &Context::none()).unwrap();
+        assert_eq!(told, (2, 1));
+        let unknown = store.call_view::<u32>("once", &ask(3), &Context::none()).unwrap_err();
+        assert_eq!(unknown.message(), "unknown view `once`\n  hint: did you mean `one`?");
+        assert_eq!(views().timeout("version"), Some(Duration::from_millis(10)));
+        let late = ViewError::timeout("version", Duration::from_millis(10));
+        assert_eq!(late.message(), "view `version` did not answer within 10ms");
+    }
+}

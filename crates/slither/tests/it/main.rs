@@ -4,4 +4,5 @@ mod dispatch;
 mod environments;
 mod pipe;
 mod pool;
+mod snapshot_is_one_version;
 mod support;
