@@ -37,16 +37,20 @@ def is_plain(value: Any, limit: int) -> bool:
             return False
         if not types <= _CONTAINERS:
             level = [each for each in level if type(each) in _CONTAINERS]
-        if dict in types:
-            dicts = level if len(types) == 1 else [each for each in level if type(each) is dict]
-            if not _KEYS.issuperset(map(type, chain.from_iterable(dicts))):
-                return False
         # A structure that refers to itself, or to one part many times, grows from level to level; it is stopped
         # here, before its elements are listed.
-        seen += sum(map(len, level))
+        count = sum(map(len, level))
+        seen += count
         if seen > limit:
             return False
-        level = gc.get_referents(*level)
+        below = gc.get_referents(*level)
+        # CPython's dicts refer to their keys only if some key is not exactly a str. So where there are as many
+        # referents as elements all keys are good, and nobody has to look at them.
+        if len(below) != count:
+            dicts = [each for each in level if type(each) is dict]
+            if not _KEYS.issuperset(map(type, chain.from_iterable(dicts))):
+                return False
+        level = below
         types = set(map(type, level))
         if types <= _SCALARS:
             return True
