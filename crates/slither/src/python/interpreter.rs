@@ -27,7 +27,8 @@ const INSTALLED: &str = include_str!("installed.py");
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[non_exhaustive]
 pub struct Interpreter {
-    /// The absolute path to start it by. A virtual environment's own path, not what that links to.
+    /// The absolute path to start it by, as it says itself: a virtual environment's own, not what that links to,
+    /// and never the shim or the script through which it was found.
     pub executable: PathBuf,
     /// The version, as `3.11.7`.
     pub version: String,

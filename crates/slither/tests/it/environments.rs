@@ -1,4 +1,5 @@
 //! Promise: a worker's Python is found or named, completed in the cache once, and the user's own is left alone.
+#![allow(clippy::unwrap_used, reason = "the helpers of tests may fail as the tests do")]
 
 use std::fs;
 use std::os::unix::fs::symlink;
