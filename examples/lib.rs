@@ -1,0 +1,69 @@
+//! The examples: real pipes over real data, each of which proves by checks what it shows.
+//!
+//! An example never prints. It tells an [`Observer`] how far it is and returns a [`Report`], which the command
+//! shows to a person or writes as JSON.
+
+pub mod documents;
+pub mod observe;
+pub mod report;
+pub mod text_analysis;
+
+pub use observe::{Observer, Stop};
+pub use report::{Check, Report, Section};
+
+use std::path::PathBuf;
+
+use slither::ConfigError;
+
+/// An example as the list shows it.
+#[derive(Debug, Clone, Copy)]
+pub struct Listed {
+    /// What it is called on the command line.
+    pub name: &'static str,
+    /// What it shows, in a line.
+    pub summary: &'static str,
+    /// Packages it needs beside the standard library.
+    pub requirements: &'static [&'static str],
+}
+
+/// Every example, in the order of the guide.
+pub const EXAMPLES: &[Listed] = &[Listed {
+    name: text_analysis::NAME,
+    summary: "documents through a pipe; every worker counts for itself, and Rust merges the counts",
+    requirements: &[],
+}];
+
+/// What an example is given.
+#[derive(Debug, Clone, Default)]
+pub struct Settings {
+    /// The user's own data, instead of what ships with the example.
+    pub input: Option<PathBuf>,
+    /// Workers; by default one a core.
+    pub workers: Option<usize>,
+}
+
+/// The example of that name.
+///
+/// # Errors
+/// If there is none; with the nearest name.
+pub fn find(name: &str) -> Result<&'static Listed, ConfigError> {
+    let found = EXAMPLES.iter().find(|example| example.name == name);
+    found.ok_or_else(|| ConfigError::unknown("example", name, EXAMPLES.iter().map(|example| example.name)))
+}
+
+/// Runs an example to its end, or until it is told to stop.
+///
+/// # Errors
+/// If it cannot run: its input is missing or malformed, or the environment is not as it must be. What goes
+/// wrong with single items is part of the report.
+pub async fn run(
+    example: &Listed,
+    settings: &Settings,
+    observer: &dyn Observer,
+    stop: Stop,
+) -> Result<Report, ConfigError> {
+    match example.name {
+        text_analysis::NAME => text_analysis::run(settings, observer, stop).await,
+        other => Err(ConfigError::new(format!("example `{other}` is listed but cannot be run"))),
+    }
+}
