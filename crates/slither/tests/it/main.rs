@@ -2,3 +2,5 @@
 
 mod dispatch;
 mod pipe;
+mod pipe_build;
+mod pipe_ledger;
