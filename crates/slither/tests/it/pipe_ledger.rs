@@ -19,7 +19,7 @@ struct Picky {
 impl Executor<u64, u64> for Picky {
     fn execute(&self, batch: &Batch<u64>, _: &Context) -> BoxFuture<'static, Reply<u64>> {
         let failed = || ItemError::new(ErrorKind::Failed, "picky");
-        let judge = |n: &u64| if n % self.modulus == 0 { Err(failed()) } else { Ok(n + 1) };
+        let judge = |n: &u64| if n.is_multiple_of(self.modulus) { Err(failed()) } else { Ok(n + 1) };
         let reply: Vec<_> = batch.payloads().map(judge).collect();
         let turns = self.turns[batch.id.0 as usize % self.turns.len()];
         Box::pin(async move {
@@ -92,10 +92,13 @@ fn build(case: &Case, policy: OnError) -> Pipe<u64, u64> {
                 builder.map(name, move |x: u64, _: &Context| x + n).concurrency(stage.concurrency)
             }
             Kind::Refuse(n) => builder
-                .try_map(name, move |x: u64, _: &Context| if x % n == 0 { Err("refused") } else { Ok(x) })
+                .try_map(
+                    name,
+                    move |x: u64, _: &Context| if x.is_multiple_of(n) { Err("refused") } else { Ok(x) },
+                )
                 .concurrency(stage.concurrency),
             Kind::Filter(n) => builder
-                .filter_map(name, move |x: u64, _: &Context| (x % n != 0).then_some(x))
+                .filter_map(name, move |x: u64, _: &Context| (!x.is_multiple_of(n)).then_some(x))
                 .concurrency(stage.concurrency),
             Kind::Repeat(n) => builder
                 .flat_map(name, move |x: u64, _: &Context| (0..x % (n + 1)).map(move |k| x + k))
@@ -108,11 +111,11 @@ fn build(case: &Case, policy: OnError) -> Pipe<u64, u64> {
         };
     }
     builder
-        .route("route", Router::new().when("even", |n: &u64| n % 2 == 0))
+        .route("route", Router::new().when("even", |n: &u64| n.is_multiple_of(2)))
         .on_error("*", policy)
         .defaults(Defaults::new().batch_size(case.capacity).order(case.order))
         .build()
-        .unwrap()
+        .expect("random pipes are valid")
 }
 
 #[derive(Default)]
@@ -135,18 +138,18 @@ impl Model {
 
     fn follow(&mut self, x: u64, stages: &[Stage]) {
         let Some((stage, rest)) = stages.split_first() else {
-            let bucket = if x % 2 == 0 { &mut self.even } else { &mut self.odd };
+            let bucket = if x.is_multiple_of(2) { &mut self.even } else { &mut self.odd };
             bucket.push(x);
             return;
         };
         match stage.kind {
             Kind::Add(n) => self.follow(x + n, rest),
-            Kind::Refuse(n) | Kind::Picky(n) if x % n == 0 => self.failed += 1,
+            Kind::Refuse(n) | Kind::Picky(n) if x.is_multiple_of(n) => self.failed += 1,
             Kind::Picky(_) => self.follow(x + 1, rest),
             Kind::Refuse(_) => self.follow(x, rest),
-            Kind::Filter(n) if x % n == 0 => self.dropped += 1,
+            Kind::Filter(n) if x.is_multiple_of(n) => self.dropped += 1,
             Kind::Filter(_) => self.follow(x, rest),
-            Kind::Repeat(n) if x % (n + 1) == 0 => self.dropped += 1,
+            Kind::Repeat(n) if x.is_multiple_of(n + 1) => self.dropped += 1,
             Kind::Repeat(n) => {
                 self.expanded += x % (n + 1) - 1;
                 (0..x % (n + 1)).for_each(|k| self.follow(x + k, rest));
@@ -156,7 +159,11 @@ impl Model {
 }
 
 fn block_on<T>(future: impl Future<Output = T>) -> T {
-    let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build().unwrap();
+    let runtime = tokio::runtime::Builder::new_multi_thread()
+        .worker_threads(2)
+        .enable_all()
+        .build()
+        .expect("a runtime");
     runtime.block_on(async {
         tokio::time::timeout(Duration::from_secs(20), future).await.expect("finishes in time")
     })
