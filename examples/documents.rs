@@ -127,8 +127,7 @@ fn whole(path: &Path) -> Result<Document, ConfigError> {
     let bytes = fs::read(path).map_err(|error| unreadable(path, &error))?;
     let text = String::from_utf8(bytes).map_err(|error| {
         let at = error.utf8_error().valid_up_to();
-        ConfigError::new(format!("{} is no UTF-8 text (byte {at})", path.display()))
-            .hint("save it as UTF-8")
+        ConfigError::new(format!("{} is no UTF-8 text (byte {at})", path.display())).hint("save it as UTF-8")
     })?;
     Ok(Document { name: name(path), text })
 }
@@ -261,7 +260,9 @@ mod tests {
         assert!(refuse("x.csv", b"a,b").starts_with("DIR/x.csv is neither a .txt nor a .jsonl file"));
         assert!(refuse("x.txt", b"\xff").starts_with("DIR/x.txt is no UTF-8 text (byte 0)"));
         let empty = tempfile::tempdir().unwrap();
-        assert!(Documents::open(empty.path()).unwrap_err().to_string().starts_with("there is no document in"));
+        assert!(
+            Documents::open(empty.path()).unwrap_err().to_string().starts_with("there is no document in")
+        );
         assert!(
             Documents::open(Path::new("/no/such/file"))
                 .unwrap_err()

@@ -72,7 +72,12 @@ impl Check {
 
     /// Holds if there are at least so many.
     pub fn at_least(name: &'static str, least: u64, actual: u64) -> Self {
-        Self { name, ok: actual >= least, expected: format!("at least {least}").into(), actual: actual.into() }
+        Self {
+            name,
+            ok: actual >= least,
+            expected: format!("at least {least}").into(),
+            actual: actual.into(),
+        }
     }
 }
 

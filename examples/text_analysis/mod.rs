@@ -12,12 +12,12 @@ use std::time::{Duration, Instant};
 
 use futures_util::{StreamExt, stream};
 use include_dir::{Dir, include_dir};
-use slither::{Call, ConfigError, Each, Item, OnError, Outcome, Pool, RunOptions, Slither};
 use slither::pipe::Event;
+use slither::{Call, ConfigError, Each, Item, OnError, Outcome, Pool, RunOptions, Slither};
 
+use crate::Settings;
 use crate::documents::{Document, Documents};
 use crate::observe::{Observer, Stop};
-use crate::Settings;
 use crate::report::Report;
 
 use flow::{BATCH, MODULE, Prepared, WorkerStats};
@@ -47,12 +47,9 @@ pub fn corpus() -> Documents {
 ///
 /// # Errors
 /// If the input or the environment is not as it must be.
-pub async fn run(
-    settings: &Settings,
-    observer: &dyn Observer,
-    stop: Stop,
-) -> Result<Report, ConfigError> {
-    let workers = settings.workers.unwrap_or_else(|| std::thread::available_parallelism().map_or(2, usize::from));
+pub async fn run(settings: &Settings, observer: &dyn Observer, stop: Stop) -> Result<Report, ConfigError> {
+    let workers =
+        settings.workers.unwrap_or_else(|| std::thread::available_parallelism().map_or(2, usize::from));
     let pool = Pool::processes("analysis").size(workers);
     let serial = Pool::processes("serial").size(1);
     // Before anything is started: a typing error should not cost a start.
@@ -99,7 +96,8 @@ async fn analyse(
         match event {
             Ok(Event::Emitted { output, item }) => evidence.add(&output, item),
             Ok(Event::Failed(failure)) => {
-                let name = || documents.iter().nth(usize::try_from(failure.item.0).ok()?)?.ok().map(|it| it.name);
+                let name =
+                    || documents.iter().nth(usize::try_from(failure.item.0).ok()?)?.ok().map(|it| it.name);
                 evidence.failures.add(&failure, name);
             }
             Err(error) => evidence.end = Some(error.to_string()),

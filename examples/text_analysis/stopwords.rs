@@ -24,7 +24,9 @@ impl Store for StopwordStore {
             let snapshot = view.snapshot();
             if snapshot.version() != asked.version {
                 let (now, then) = (snapshot.version(), asked.version);
-                return Err(ViewError::new(format!("version {then} of the stopwords is gone, {now} is current")));
+                return Err(ViewError::new(format!(
+                    "version {then} of the stopwords is gone, {now} is current"
+                )));
             }
             Ok(snapshot.fold(&WORDS, Vec::new(), |mut words: Vec<String>, word, ()| {
                 words.push(word.clone());

@@ -145,7 +145,8 @@ fn readability(evidence: &Evidence) -> Section {
 }
 
 fn words(evidence: &Evidence) -> Section {
-    let rows = top(&evidence.merged, TOP).into_iter().map(|(word, count)| vec![word.to_owned(), count.to_string()]);
+    let rows =
+        top(&evidence.merged, TOP).into_iter().map(|(word, count)| vec![word.to_owned(), count.to_string()]);
     Section::Table(
         "Commonest words, merged from all workers, stopwords left out".to_owned(),
         vec!["word", "times"],

@@ -19,6 +19,7 @@ pub(super) struct Formed<I, K> {
 /// while one waits.
 pub(super) struct Batcher<I, K> {
     batching: Batching<I>,
+    max_items: usize,
     items: Vec<Item<I>>,
     tags: Vec<K>,
     weight: u64,
@@ -27,7 +28,8 @@ pub(super) struct Batcher<I, K> {
 
 impl<I, K> Batcher<I, K> {
     pub(super) fn new(batching: Batching<I>) -> Self {
-        Self { batching, items: Vec::new(), tags: Vec::new(), weight: 0, formed: VecDeque::new() }
+        let max_items = batching.max_items();
+        Self { batching, max_items, items: Vec::new(), tags: Vec::new(), weight: 0, formed: VecDeque::new() }
     }
 
     /// Whether no closed batch waits.
@@ -36,7 +38,15 @@ impl<I, K> Batcher<I, K> {
     }
 
     /// Adds an item, closing what it fills and what it does not fit into.
+    #[inline]
     pub(super) fn push(&mut self, item: Item<I>, tag: K) {
+        match &self.batching {
+            Batching::Fixed(_) => self.add(item, tag),
+            Batching::Weighted(_) => self.weigh(item, tag),
+        }
+    }
+
+    fn weigh(&mut self, item: Item<I>, tag: K) {
         let weight = match catch_unwind(AssertUnwindSafe(|| self.batching.weigh(&item.payload))) {
             Ok(weight) => weight,
             Err(panic) => {
@@ -49,15 +59,27 @@ impl<I, K> Batcher<I, K> {
         if self.weight.saturating_add(weight) > self.batching.max_weight() {
             self.flush();
         }
+        let total = self.weight.saturating_add(weight);
+        self.add(item, tag);
+        // If the item filled its batch by number, the next one is open and weighs nothing.
+        if !self.items.is_empty() {
+            self.weight = total;
+            if total >= self.batching.max_weight() {
+                self.flush();
+            }
+        }
+    }
+
+    #[inline]
+    fn add(&mut self, item: Item<I>, tag: K) {
         if self.items.is_empty() {
             // Sized at once for usual batches; a huge bound is not paid for before it is used.
-            self.items.reserve(self.batching.max_items().min(256));
-            self.tags.reserve(self.batching.max_items().min(256));
+            self.items.reserve_exact(self.max_items.min(256));
+            self.tags.reserve_exact(self.max_items.min(256));
         }
         self.items.push(item);
         self.tags.push(tag);
-        self.weight = self.weight.saturating_add(weight);
-        if self.weight >= self.batching.max_weight() || self.items.len() >= self.batching.max_items() {
+        if self.items.len() >= self.max_items {
             self.flush();
         }
     }

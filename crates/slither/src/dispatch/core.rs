@@ -74,11 +74,13 @@ impl<I, O, K> Core<I, O, K> {
 
     /// Whether an item may be pulled. A batch may be gathered while all permits are taken, so that it is
     /// ready for the next one, but no second behind it.
+    #[inline]
     pub(super) fn wants_input(&self) -> bool {
         !self.input_ended && self.batcher.has_room() && self.admitted < self.window
     }
 
     /// Takes an item in.
+    #[inline]
     pub(super) fn offer(&mut self, item: Item<I>, tag: K) {
         self.ledger.pulled += 1;
         self.batcher.push(item, tag);
@@ -143,6 +145,7 @@ impl<I, O, K> Core<I, O, K> {
     }
 
     /// The next outcome of the batch being read; none when it has been read to its end.
+    #[inline]
     pub(super) fn next_in_batch(&mut self) -> Option<(Outcome<O>, K)> {
         let current = self.current.as_mut()?;
         let Some((outcome, tag)) = current.next() else {

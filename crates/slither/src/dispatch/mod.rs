@@ -1,4 +1,49 @@
 //! Dispatch: batched fan-out to an [`Executor`], with a bound on everything that is on its way.
+//!
+//! ```text
+//! source ──▶ batcher ──▶ permits ──▶ executor ──▶ reorder ──▶ reader
+//!  (pulled    (at most     (max_in_                (window)
+//!  on demand)  two closed)  flight)
+//! ```
+//!
+//! ```
+//! use std::sync::Arc;
+//! use slither::Context;
+//! use slither::dispatch::{InProcess, Limits, dispatch};
+//!
+//! # #[tokio::main(flavor = "current_thread")]
+//! # async fn main() {
+//! let double = InProcess::new("local", |numbers: Vec<u64>| {
+//!     Ok::<_, String>(numbers.into_iter().map(|n| n * 2).collect())
+//! });
+//! let done = dispatch(Arc::new(double), [1, 2, 3], &Limits::new(), Context::run()).await.unwrap();
+//! assert_eq!(done.into_payloads(), [2, 4, 6]);
+//! # }
+//! ```
+//!
+//! # Guarantees
+//! - Every item pulled ends in exactly one place, and is counted there: `in = emitted + failed + cancelled`.
+//! - At most [`max_in_flight`](Limits::max_in_flight) batches are at the executor; at most
+//!   [`window`](Limits::window) × batch size items are pulled and not yet read.
+//! - Under [`Order::Preserve`] outcomes, failures too, come in the order of the input.
+//! - Nothing is spawned: dropping the stream or the future withdraws everything.
+//!
+//! # Limits and defaults
+//! Batches of 64, 8 in flight, a window of 4 × that, order preserved, halt; see [`Limits`].
+//!
+//! # Failure
+//! A batch that fails as a whole meets the policy [`OnError`]; an item that fails alone ends in `failures`
+//! under each of them. A source that fails ends the run after everything up to there was delivered.
+//!
+//! # Events
+//! `slither.dispatch.batch.start`, `.stop` and `.exception`.
+//!
+//! # Pitfalls
+//! It works while it is polled: a reader that stops reading stops it. A partial batch waits for more input,
+//! or for its end.
+//!
+//! # Inside
+//! `core` holds the decisions and knows neither time nor wakers; `driver` polls source and executor for it.
 
 mod batcher;
 mod batching;

@@ -79,17 +79,26 @@ impl<O, K> Finished<O, K> {
 impl<O, K> Iterator for Finished<O, K> {
     type Item = (Outcome<O>, K);
 
+    #[inline]
     fn next(&mut self) -> Option<Self::Item> {
         let item = self.items.next()?;
         let tag = self.tags.next()?;
-        let (error, batch) = match &mut self.results {
+        let failed = match &mut self.results {
             Results::Each(results) => match results.next()? {
                 Ok(payload) => return Some((Outcome::Done(item.with_payload(payload)), tag)),
                 Err(error) => (error, Arc::from([item.id])),
             },
             Results::None { error, batch } => (error.clone(), batch.clone()),
         };
+        Some((self.failure(item, failed), tag))
+    }
+}
+
+impl<O, K> Finished<O, K> {
+    /// Out of the way of the items that have results.
+    #[cold]
+    fn failure(&self, item: Item<()>, (error, batch): (ItemError, Arc<[ItemId]>)) -> Outcome<O> {
         let stage = self.stage.clone();
-        Some((Outcome::Failed(Failure { item: item.id, batch, stage, error, metadata: item.metadata }), tag))
+        Outcome::Failed(Failure { item: item.id, batch, stage, error, metadata: item.metadata })
     }
 }

@@ -1,4 +1,50 @@
 //! Pipes: typed stages, executors and a router composed into one streaming, accounted flow.
+//!
+//! ```text
+//! source ══▶ [Rust stage] ══▶ [dispatch] ══▶ [router] ══▶ reader: outputs and failures
+//!        bounded channels, a task each           (every stage ──▶ failures)
+//! ```
+//!
+//! ```
+//! use slither::Context;
+//! use slither::pipe::{Pipe, Router, RunOptions, run_pipe};
+//!
+//! # #[tokio::main(flavor = "current_thread")]
+//! # async fn main() {
+//! let pipe = Pipe::builder("lengths")
+//!     .map("measure", |text: String, _: &Context| text.len())
+//!     .route("route", Router::new().when("long", |length: &usize| *length > 5))
+//!     .build()
+//!     .unwrap();
+//! let outputs = run_pipe(&pipe, ["short", "rather long"], RunOptions::new()).await.unwrap();
+//! assert_eq!(outputs.payloads("long"), [&11]);
+//! assert_eq!(outputs.payloads("default"), [&5]);
+//! # }
+//! ```
+//!
+//! # Guarantees
+//! - Every item ends in exactly one place, and is counted there:
+//!   `in + expanded = emitted + dropped + failed + cancelled`.
+//! - Stages overlap; nothing is collected between them, and an endless input runs in constant memory.
+//! - An item is pulled only when there is a place for it. A reader that stops stops the pulling.
+//! - All stages are bound before the first item is pulled.
+//! - Dropping the stream cancels the run.
+//!
+//! # Limits and defaults
+//! Channels hold a batch of the pipe's default, 64 items, and at most 1024; see [`Defaults`]. The channels for
+//! outputs and failures are as large.
+//!
+//! # Failure
+//! In a Rust stage and in the router an item fails alone, by an error or a panic; in a dispatch stage a batch
+//! fails. Either meets the policy of its stage: under `Halt` the run ends, with everything finished so far.
+//! An item that an executor fails alone ends in the failures, and the run goes on.
+//!
+//! # Events
+//! `slither.pipe.run.*` and `slither.pipe.stage.*`: start, stop, exception.
+//!
+//! # Pitfalls
+//! A Rust function runs in its stage's task unless [`concurrency`](PipeBuilder::concurrency) is set: one that
+//! blocks, blocks a thread of the runtime. Failures are not ordered among the outputs.
 
 mod builder;
 mod defaults;

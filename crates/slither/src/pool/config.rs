@@ -195,17 +195,16 @@ impl Pool {
             return zero("the queue", "leave it out for room for 1024 calls");
         }
         if !(1..=LARGEST_FRAME).contains(&self.max_frame) {
-            let message =
-                format!("pool `{}`: max_frame is {}, expected 1 to {LARGEST_FRAME}", self.name, self.max_frame);
+            let message = format!(
+                "pool `{}`: max_frame is {}, expected 1 to {LARGEST_FRAME}",
+                self.name, self.max_frame
+            );
             return Err(ConfigError::new(message));
         }
         for folder in &self.python_path {
             if !folder.is_dir() {
-                let message = format!(
-                    "pool `{}`: the python_path {} is not a folder",
-                    self.name,
-                    folder.display()
-                );
+                let message =
+                    format!("pool `{}`: the python_path {} is not a folder", self.name, folder.display());
                 return Err(ConfigError::new(message).hint("a relative path starts at the current folder"));
             }
         }
@@ -217,8 +216,9 @@ impl Pool {
         &self,
         host: impl Iterator<Item = (OsString, OsString)>,
     ) -> Vec<(OsString, OsString)> {
-        let mut vars: Vec<_> =
-            host.filter(|(name, _)| self.inherit == Inherit::All || listed(&name.to_string_lossy())).collect();
+        let mut vars: Vec<_> = host
+            .filter(|(name, _)| self.inherit == Inherit::All || listed(&name.to_string_lossy()))
+            .collect();
         vars.extend(self.env.iter().cloned());
         // Workers times native threads should fit the cores, unless the user has decided otherwise.
         let cores = std::thread::available_parallelism().map_or(1, usize::from);

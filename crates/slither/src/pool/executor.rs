@@ -75,11 +75,7 @@ impl PoolExecutor {
     }
 }
 
-fn open<O: DeserializeOwned>(
-    pool: &RunningPool,
-    reply: &Reply,
-    sent: usize,
-) -> dispatch::Reply<O> {
+fn open<O: DeserializeOwned>(pool: &RunningPool, reply: &Reply, sent: usize) -> dispatch::Reply<O> {
     let broken = |reason: String| {
         pool.distrust(&reply.worker.name);
         ItemError::new(ErrorKind::Protocol, format!("the worker broke the protocol and is killed: {reason}"))

@@ -67,16 +67,16 @@ impl Service {
             let answer = views.call(&call.name, &call.args, many, &context);
             let took = begun.elapsed().as_secs_f64();
             match &answer {
-                Ok(_) => telemetry::emit(
-                    labels,
-                    &ViewStop::new(calls, took, &call.name, &run, &session, worker),
-                ),
+                Ok(_) => {
+                    telemetry::emit(labels, &ViewStop::new(calls, took, &call.name, &run, &session, worker))
+                }
                 Err(failure) => telemetry::emit(
                     labels,
                     &ViewException::new(calls, took, &call.name, &run, &session, worker, &failure.message()),
                 ),
             }
-            let answer = answer.map_err(|failure| (failure.kind().as_str().to_owned(), failure.message().to_owned()));
+            let answer =
+                answer.map_err(|failure| (failure.kind().as_str().to_owned(), failure.message().to_owned()));
             station.order(Order::View { id, answer });
         });
     }

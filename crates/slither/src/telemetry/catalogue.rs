@@ -3,9 +3,11 @@
 use super::{Description, Event};
 
 macro_rules! events {
+    (@target) => { "slither" };
+    (@target $target:literal) => { $target };
     ($(
         $(#[doc = $meaning:literal])+
-        $level:ident $name:literal $type:ident {
+        $level:ident $name:literal $type:ident $(in $target:literal)? {
             measurements: [$($measurement:ident),*],
             fields: [$($field:ident),*],
         }
@@ -41,7 +43,7 @@ macro_rules! events {
 
                 fn trace(&self) {
                     tracing::event!(
-                        target: "slither",
+                        target: events!(@target $($target)?),
                         tracing::Level::$level,
                         $($measurement = self.$measurement,)*
                         $($field = %self.$field,)*
@@ -163,7 +165,7 @@ events! {
         fields: [pool, error],
     }
     /// A line that a worker printed; lines beyond the bound are counted in `suppressed`.
-    INFO "slither.pool.worker.output" WorkerOutput {
+    INFO "slither.pool.worker.output" WorkerOutput in "slither::output" {
         measurements: [suppressed],
         fields: [pool, worker, stream, line],
     }

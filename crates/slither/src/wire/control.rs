@@ -39,7 +39,14 @@ pub(crate) enum ToNursery {
 #[serde(tag = "op", rename_all = "snake_case")]
 pub(crate) enum FromNursery {
     /// Preloads are imported; workers can be started.
-    Ready { pid: u32, python: String, implementation: String, gil: bool, start: String, reason: Option<String> },
+    Ready {
+        pid: u32,
+        python: String,
+        implementation: String,
+        gil: bool,
+        start: String,
+        reason: Option<String>,
+    },
     /// A preload cannot be imported; the nursery exits.
     Failed { error: RemoteError },
     /// A worker was started; its pidfd travels with the packet.

@@ -2,10 +2,17 @@
 
 use std::convert::Infallible;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering::SeqCst};
 use std::time::Duration;
 
-use slither::dispatch::{Executor, InProcess, Limits, OnError, Order, dispatch};
-use slither::{Context, ErrorKind, RunError};
+use futures_core::future::BoxFuture;
+use futures_util::{FutureExt, StreamExt, stream};
+use slither::dispatch::{
+    Batch, Executor, InProcess, Limits, OnError, Order, Outcome, Reply, dispatch, dispatch_stream,
+    try_dispatch_stream,
+};
+use slither::{Context, ErrorKind, Item, ItemError, RunError};
+use tokio::sync::Semaphore;
 
 async fn in_time<T>(future: impl Future<Output = T>) -> T {
     tokio::time::timeout(Duration::from_secs(20), future).await.expect("finishes in time")
@@ -81,4 +88,160 @@ async fn a_panic_fails_its_batch_and_a_short_reply_too() {
     let done = in_time(dispatch(Arc::new(short), 0..2, &limits, Context::run())).await.unwrap();
     assert_eq!(done.failures[0].error.kind(), ErrorKind::Contract);
     assert_eq!(done.failures[0].error.to_string(), "expected 2 results, got 1");
+}
+
+/// Counts what is inside it, and lets a batch go for each permit of the gate.
+struct Gated {
+    gate: Arc<Semaphore>,
+    inside: Arc<AtomicUsize>,
+    most: Arc<AtomicUsize>,
+}
+
+impl Gated {
+    fn new(open: usize) -> Self {
+        Self { gate: Arc::new(Semaphore::new(open)), inside: Arc::default(), most: Arc::default() }
+    }
+}
+
+/// One batch inside; leaves when it is done or dropped.
+struct Inside(Arc<AtomicUsize>);
+
+impl Drop for Inside {
+    fn drop(&mut self) {
+        self.0.fetch_sub(1, SeqCst);
+    }
+}
+
+impl Executor<u64, u64> for Gated {
+    fn execute(&self, batch: &Batch<u64>, _: &Context) -> BoxFuture<'static, Reply<u64>> {
+        let reply: Vec<_> = batch.payloads().map(|n| Ok(*n)).collect();
+        self.most.fetch_max(self.inside.fetch_add(1, SeqCst) + 1, SeqCst);
+        let (inside, gate) = (Inside(self.inside.clone()), self.gate.clone());
+        Box::pin(async move {
+            let _inside = inside;
+            gate.acquire().await.expect("the gate is never closed").forget();
+            Ok(reply)
+        })
+    }
+
+    fn name(&self) -> &str {
+        "gated"
+    }
+}
+
+/// An endless source that counts what was pulled.
+fn counted() -> (Arc<AtomicUsize>, impl futures_core::Stream<Item = Item<u64>> + Send) {
+    let pulled = Arc::new(AtomicUsize::new(0));
+    let count = pulled.clone();
+    let items = (0..).map(move |n| {
+        count.fetch_add(1, SeqCst);
+        Item::new(n, n)
+    });
+    (pulled, stream::iter(items))
+}
+
+#[tokio::test]
+async fn in_flight_and_pulled_input_are_bounded_and_dropping_withdraws() {
+    let gated = Arc::new(Gated::new(0));
+    let (pulled, source) = counted();
+    let limits = Limits::new().batch_size(4).max_in_flight(3);
+    assert_eq!(pulled.load(SeqCst), 0);
+    let mut outcomes = dispatch_stream(gated.clone(), source, &limits, Context::run()).unwrap();
+    assert!(outcomes.next().now_or_never().is_none());
+    assert_eq!(gated.inside.load(SeqCst), 3);
+    // Three batches in flight, and one that waits for a permit.
+    assert_eq!(pulled.load(SeqCst), 16);
+    gated.gate.add_permits(100);
+    for n in 0..200 {
+        match in_time(outcomes.next()).await {
+            Some(Ok(Outcome::Done(item))) => assert_eq!(item.payload, n),
+            other => panic!("{other:?}"),
+        }
+        assert!(pulled.load(SeqCst) <= n as usize + 12 * 4);
+    }
+    assert!(gated.most.load(SeqCst) <= 3);
+    drop(outcomes);
+    assert_eq!(gated.inside.load(SeqCst), 0, "what was in flight is withdrawn");
+}
+
+#[tokio::test]
+async fn a_slow_batch_holds_back_others_only_up_to_the_window() {
+    /// The first batch never comes back.
+    struct FirstHangs;
+    impl Executor<u64, u64> for FirstHangs {
+        fn execute(&self, batch: &Batch<u64>, _: &Context) -> BoxFuture<'static, Reply<u64>> {
+            let reply = Ok(batch.payloads().map(|n| Ok(*n)).collect());
+            if batch.id.0 == 0 {
+                Box::pin(std::future::pending())
+            } else {
+                Box::pin(std::future::ready(reply))
+            }
+        }
+        fn name(&self) -> &str {
+            "first hangs"
+        }
+    }
+    let limits = Limits::new().batch_size(2).max_in_flight(2).window(5);
+    let (pulled, source) = counted();
+    let mut preserved = dispatch_stream(Arc::new(FirstHangs), source, &limits, Context::run()).unwrap();
+    assert!(preserved.next().now_or_never().is_none());
+    assert_eq!(pulled.load(SeqCst), 5 * 2);
+    let ledger = preserved.cancel();
+    assert_eq!((ledger.cancelled, ledger.emitted), (10, 0));
+    assert!(in_time(preserved.next()).await.is_none());
+
+    let (_, source) = counted();
+    let limits = limits.order(Order::AsCompleted);
+    let mut completed = dispatch_stream(Arc::new(FirstHangs), source, &limits, Context::run()).unwrap();
+    for n in 2..2000 {
+        match in_time(completed.next()).await {
+            Some(Ok(Outcome::Done(item))) => assert_eq!(item.payload, n),
+            other => panic!("{other:?}"),
+        }
+    }
+    assert!(completed.cancel().balanced());
+}
+
+#[tokio::test]
+async fn a_source_that_errs_midway_delivers_everything_up_to_there() {
+    let source = stream::iter((0..).map(|n| if n < 100 { Ok(Item::new(n, n)) } else { Err("unplugged") }));
+    let mut outcomes = try_dispatch_stream(doubler(), source, &Limits::new(), Context::run()).unwrap();
+    for n in 0..100 {
+        match in_time(outcomes.next()).await {
+            Some(Ok(Outcome::Done(item))) => assert_eq!(item.payload, n * 2),
+            other => panic!("{other:?}"),
+        }
+    }
+    let end = in_time(outcomes.next()).await;
+    assert!(matches!(end, Some(Err(RunError::Source(message))) if message == "unplugged"));
+    assert!(in_time(outcomes.next()).await.is_none());
+    assert!(outcomes.ledger().balanced());
+}
+
+#[tokio::test]
+async fn an_item_that_fails_alone_does_not_halt() {
+    struct OddFails;
+    impl Executor<u64, u64> for OddFails {
+        fn execute(&self, batch: &Batch<u64>, _: &Context) -> BoxFuture<'static, Reply<u64>> {
+            let odd = || ItemError::new(ErrorKind::Failed, "odd");
+            let reply = batch.payloads().map(|n| if n % 2 == 0 { Ok(*n) } else { Err(odd()) }).collect();
+            Box::pin(std::future::ready(Ok(reply)))
+        }
+        fn name(&self) -> &str {
+            "odd fails"
+        }
+    }
+    let done = in_time(dispatch(Arc::new(OddFails), 0..10, &Limits::new(), Context::run())).await.unwrap();
+    assert_eq!((done.results.len(), done.failures.len()), (5, 5));
+    assert_eq!(done.failures[0].batch.len(), 1);
+}
+
+#[tokio::test]
+async fn metadata_travels_with_its_item() {
+    let mut item = Item::new(7, 1);
+    item.metadata.insert("origin".into(), "file.txt".into());
+    let source = stream::iter([item]);
+    let mut outcomes = dispatch_stream(doubler(), source, &Limits::new(), Context::run()).unwrap();
+    let Some(Ok(Outcome::Done(item))) = in_time(outcomes.next()).await else { panic!() };
+    assert_eq!((item.id.0, item.payload, item.metadata.len()), (7, 2, 1));
 }

@@ -3,6 +3,8 @@
 mod dispatch;
 mod environments;
 mod pipe;
+mod pipe_build;
+mod pipe_ledger;
 mod pool;
 mod snapshot_is_one_version;
 mod support;

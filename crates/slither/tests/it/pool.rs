@@ -116,7 +116,9 @@ async fn python_knows_whose_work_it_does() {
     within(async {
         let slither = runtime(pool(1)).await;
         let done = slither.dispatch::<u64, Vec<Value>>([1], behave("context")).await.unwrap();
-        let [run, pipe, stage, session, attempt] = &done.into_payloads()[0][..] else { panic!("five are due") };
+        let [run, pipe, stage, session, attempt] = &done.into_payloads()[0][..] else {
+            panic!("five are due")
+        };
         assert!(run.as_str().unwrap().starts_with("r-"));
         assert!(session.as_str().unwrap().starts_with("s-"));
         assert_eq!((pipe, stage, attempt.as_i64()), (&Value::Null, &Value::Null, Some(1)));
@@ -213,9 +215,8 @@ async fn python_calls_views_and_gets_typed_exceptions() {
 async fn what_cannot_be_called_is_known_before_any_input_is_pulled() {
     within(async {
         let slither = runtime(pool(1)).await;
-        let unpullable = || {
-            stream::iter(0u64..).map(|number| -> Item<u64> { panic!("item {number} was pulled") })
-        };
+        let unpullable =
+            || stream::iter(0u64..).map(|number| -> Item<u64> { panic!("item {number} was pulled") });
         let refused = async |function: &str, pool: &str| {
             let call = Call::new(function).pool(pool);
             slither.dispatch_stream::<u64, u64>(unpullable(), call).await.unwrap_err().to_string()
@@ -236,9 +237,7 @@ async fn what_cannot_be_called_is_known_before_any_input_is_pulled() {
 #[tokio::test(flavor = "multi_thread")]
 async fn a_pool_that_cannot_start_says_why() {
     within(async {
-        let start = async |pool: Pool| {
-            Slither::builder().pool(pool).start().await.unwrap_err().to_string()
-        };
+        let start = async |pool: Pool| Slither::builder().pool(pool).start().await.unwrap_err().to_string();
         let message = start(pool(1).preload("no_such_module")).await;
         assert!(message.contains("no_such_module") && message.contains("pool `default`"), "{message}");
         let message = start(pool(1).python("/nonexistent/python")).await;
@@ -263,7 +262,8 @@ async fn shutdown_finishes_what_was_begun() {
             async move { slither.dispatch::<String, String>([gate], call).await }
         });
         crate::support::until(|| std::fs::exists(format!("{gate}.begun")).unwrap()).await;
-        let pids: Vec<u32> = slither.stats("default").unwrap().workers.iter().map(|worker| worker.1).collect();
+        let pids: Vec<u32> =
+            slither.stats("default").unwrap().workers.iter().map(|worker| worker.1).collect();
         let ending = tokio::spawn(slither.shutdown(Duration::from_secs(30)));
         std::fs::write(&gate, "").unwrap();
         assert_eq!(running.await.unwrap().unwrap().ledger.emitted, 1);

@@ -23,9 +23,7 @@ use crate::pool::queue::Queue;
 use crate::pool::service::Service;
 use crate::pool::station::{Order, Station, lock};
 use crate::pool::worker::{Keeper, Parts};
-use crate::telemetry::{
-    self, Labels, PoolFailed, WorkerExited, WorkerReady, WorkerRestarted, WorkerStarted,
-};
+use crate::telemetry::{self, Labels, PoolFailed, WorkerExited, WorkerReady, WorkerRestarted, WorkerStarted};
 use crate::wire::{self, FromNursery, ToNursery};
 
 /// How long the nursery may take to end when every worker has.
@@ -189,13 +187,8 @@ impl Driver {
             },
             Action::Restarting { slot, delay, deaths, reason } => {
                 let worker = format!("{}/{slot}", self.pool);
-                let event = WorkerRestarted::new(
-                    delay.as_secs_f64(),
-                    deaths as f64,
-                    &self.pool,
-                    &worker,
-                    &reason,
-                );
+                let event =
+                    WorkerRestarted::new(delay.as_secs_f64(), deaths as f64, &self.pool, &worker, &reason);
                 telemetry::emit(self.labels(), &event);
             }
             Action::Fail(cause) => {
@@ -252,8 +245,7 @@ impl Driver {
         let (stdout, their_stdout) = pipe()?;
         let (stderr, their_stderr) = pipe()?;
         let blackbox = BlackBox::new()?;
-        let token =
-            eventfd(0, EventfdFlags::CLOEXEC | EventfdFlags::NONBLOCK | EventfdFlags::SEMAPHORE)?;
+        let token = eventfd(0, EventfdFlags::CLOEXEC | EventfdFlags::NONBLOCK | EventfdFlags::SEMAPHORE)?;
         nursery.send(
             &ToNursery::Start { epoch, slot },
             &[theirs.as_fd(), their_stdout.as_fd(), their_stderr.as_fd(), blackbox.as_fd(), token.as_fd()],
@@ -419,7 +411,10 @@ impl Driver {
         let due = [self.machine.timer(), self.nursery_deadline].into_iter().flatten().min();
         let timeout = due.map(|at| {
             let left = at.saturating_duration_since(Instant::now());
-            Timespec { tv_sec: left.as_secs().try_into().unwrap_or(i64::MAX), tv_nsec: left.subsec_nanos().into() }
+            Timespec {
+                tv_sec: left.as_secs().try_into().unwrap_or(i64::MAX),
+                tv_nsec: left.subsec_nanos().into(),
+            }
         });
         let nursery = self.nursery.iter().map(|nursery| PollFd::new(nursery, PollFlags::IN));
         let mut fds: Vec<_> = nursery

@@ -71,7 +71,11 @@ pub(crate) enum Action {
 enum Slot {
     /// A worker is due at this time.
     Due(Instant),
-    Starting { epoch: Epoch, since: Instant, aborted: bool },
+    Starting {
+        epoch: Epoch,
+        since: Instant,
+        aborted: bool,
+    },
     Ready(Epoch),
     Vacant,
 }
@@ -79,10 +83,14 @@ enum Slot {
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Phase {
     /// Waiting for the nursery.
-    Boot { since: Instant },
+    Boot {
+        since: Instant,
+    },
     Running,
     /// No worker is started any more.
-    Ending { nursery_told: bool },
+    Ending {
+        nursery_told: bool,
+    },
     Finished,
 }
 
@@ -222,7 +230,10 @@ impl Supervisor {
 
     /// Counts a death against the budget; false if it is beyond it.
     fn spend(&mut self, now: Instant) -> bool {
-        while self.deaths.front().is_some_and(|death| now.saturating_duration_since(*death) > self.budget.period)
+        while self
+            .deaths
+            .front()
+            .is_some_and(|death| now.saturating_duration_since(*death) > self.budget.period)
         {
             self.deaths.pop_front();
         }

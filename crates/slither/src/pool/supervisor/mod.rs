@@ -7,7 +7,7 @@ mod notes;
 mod nursery;
 
 pub(super) use driver::{Driver, Life};
-pub use machine::RestartBudget;
 pub(super) use machine::Epoch;
+pub use machine::RestartBudget;
 pub(super) use notes::{Note, Notes};
 pub(super) use nursery::Launch;

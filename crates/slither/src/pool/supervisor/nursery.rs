@@ -73,12 +73,12 @@ impl Nursery {
         let mut space = [MaybeUninit::uninit(); rustix::cmsg_space!(ScmRights(1))];
         let mut ancillary = RecvAncillaryBuffer::new(&mut space);
         let flags = RecvFlags::DONTWAIT | RecvFlags::CMSG_CLOEXEC;
-        let received =
-            match recvmsg(&self.control, &mut [IoSliceMut::new(&mut bytes)], &mut ancillary, flags) {
-                Ok(received) => received,
-                Err(Errno::AGAIN | Errno::INTR) => return Ok(None),
-                Err(errno) => return Err(errno.into()),
-            };
+        let received = match recvmsg(&self.control, &mut [IoSliceMut::new(&mut bytes)], &mut ancillary, flags)
+        {
+            Ok(received) => received,
+            Err(Errno::AGAIN | Errno::INTR) => return Ok(None),
+            Err(errno) => return Err(errno.into()),
+        };
         if received.bytes == 0 {
             return Err(io::ErrorKind::UnexpectedEof.into());
         }

@@ -22,7 +22,7 @@ use crate::pool::output::Output;
 use crate::pool::queue::Queue;
 use crate::pool::service::Service;
 use crate::pool::station::{Order, Station, lock};
-use crate::pool::supervisor::{Notes, Note};
+use crate::pool::supervisor::{Note, Notes};
 use crate::wire::{self, Frame, FrameReader, Hello, Kind, ViewCall, WireError};
 
 /// How long the nursery may take to say how a worker ended.
@@ -412,7 +412,10 @@ impl Keeper {
         let due = timers.chain(self.views.values().copied()).min();
         let timeout = due.map(|at| {
             let left = at.saturating_duration_since(Instant::now());
-            Timespec { tv_sec: left.as_secs().try_into().unwrap_or(i64::MAX), tv_nsec: left.subsec_nanos().into() }
+            Timespec {
+                tv_sec: left.as_secs().try_into().unwrap_or(i64::MAX),
+                tv_nsec: left.subsec_nanos().into(),
+            }
         });
         let mut interest = PollFlags::empty();
         if !self.ended {
@@ -484,7 +487,8 @@ impl Keeper {
         self.machine.on(Event::Gone { unstarted }, Instant::now(), &mut actions);
         for action in actions {
             let (Action::Requeue(id) | Action::Blame(id, _)) = action else { continue };
-            let Some(mut job) = held.iter().position(|job| job.id == id).and_then(|at| held.remove(at)) else {
+            let Some(mut job) = held.iter().position(|job| job.id == id).and_then(|at| held.remove(at))
+            else {
                 continue;
             };
             match action {

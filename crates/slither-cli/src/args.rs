@@ -1,0 +1,109 @@
+//! What can be typed; the help is made from it.
+
+use std::path::PathBuf;
+
+use clap::builder::styling::{AnsiColor, Styles};
+use clap::{Parser, Subcommand};
+use clap_complete::Shell;
+
+const STYLES: Styles = Styles::styled()
+    .header(AnsiColor::Green.on_default().bold())
+    .usage(AnsiColor::Green.on_default().bold())
+    .literal(AnsiColor::Cyan.on_default().bold())
+    .placeholder(AnsiColor::Cyan.on_default());
+
+const AFTER: &str = "\
+Exit codes: 0 done, 1 items failed or a check did not hold, 2 could not run, 130 and 143 ended by a signal.
+
+Environment:
+  SLITHER_PYTHON     the Python interpreter to use (3.10 or newer)
+  SLITHER_CACHE_DIR  where packages are kept, instead of ~/.cache/slither
+  SLITHER_OFFLINE    never use the network
+  SLITHER_LOG        what is logged on stderr, as `debug` or `slither=trace`";
+
+/// Rust owns concurrency, state and coordination; Python does the compute.
+#[derive(Debug, Parser)]
+#[command(name = "slither", version, styles = STYLES, after_help = AFTER)]
+#[command(propagate_version = true, subcommand_required = true, arg_required_else_help = true)]
+pub(crate) struct Args {
+    #[command(subcommand)]
+    pub(crate) command: Command,
+}
+
+/// A subcommand.
+#[derive(Debug, Subcommand)]
+pub(crate) enum Command {
+    Example(Example),
+    Setup(Setup),
+    Doctor(Doctor),
+    /// Print a script that completes commands and options in a shell
+    #[command(
+        after_help = "Example: slither completions bash > ~/.local/share/bash-completion/completions/slither"
+    )]
+    Completions {
+        /// The shell
+        shell: Shell,
+    },
+}
+
+/// List the examples, or run one
+///
+/// Without a name, lists them. Each example runs a real pipe over real data and proves what it shows by
+/// checks; one that does not hold makes the exit code 1.
+#[derive(Debug, Parser)]
+#[command(after_help = "\
+Examples:
+  slither example                                     list them
+  slither example text_analysis                       run one on the documents that ship with it
+  slither example text_analysis --input ~/notes       on your own: .txt and .jsonl files
+  slither example text_analysis --json | jq .checks   for programs
+
+A .txt file is one document; a .jsonl file is one document a line, an object with a `text` field or a bare
+string; a folder is all of them.")]
+pub(crate) struct Example {
+    /// Which example
+    pub(crate) name: Option<String>,
+    /// Your own file or folder, instead of the data that ships with the example
+    #[arg(long, value_name = "FILE|DIR", requires = "name")]
+    pub(crate) input: Option<PathBuf>,
+    /// Python workers [default: one a core]
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u16).range(1..=1024), requires = "name")]
+    pub(crate) workers: Option<u16>,
+    /// Write one JSON object to stdout, and nothing else
+    #[arg(long)]
+    pub(crate) json: bool,
+}
+
+/// Provide what Python needs ahead of time, so that later runs need no network
+///
+/// Packages go into a cache of Slither's own (see `slither doctor`); your own Python environments are never
+/// modified. What is there already is not fetched again.
+#[derive(Debug, Parser)]
+#[command(after_help = "\
+Examples:
+  slither setup                         what every run needs
+  slither setup text_analysis           what an example needs
+  slither setup 'numpy>=2' pandas       packages of your own, for a pool with these requirements")]
+pub(crate) struct Setup {
+    /// Examples, or packages as pip writes requirements
+    #[arg(value_name = "EXAMPLE|REQUIREMENT")]
+    pub(crate) what: Vec<String>,
+}
+
+/// Say what was found, what is missing, and the command that mends it
+#[derive(Debug, Parser)]
+pub(crate) struct Doctor {
+    /// Write one JSON object to stdout, and nothing else
+    #[arg(long)]
+    pub(crate) json: bool,
+}
+
+#[cfg(test)]
+mod tests {
+    use clap::CommandFactory;
+
+    #[test]
+    fn the_definition_is_sound() {
+        super::Args::command().debug_assert();
+    }
+}

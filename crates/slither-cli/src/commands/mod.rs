@@ -1,0 +1,6 @@
+//! The commands, one a file.
+
+pub(crate) mod completions;
+pub(crate) mod doctor;
+pub(crate) mod example;
+pub(crate) mod setup;
