@@ -2,6 +2,7 @@
 
 mod dispatch;
 mod environments;
+mod flow_events;
 mod pipe;
 mod pipe_build;
 mod pipe_ledger;
