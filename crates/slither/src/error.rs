@@ -1,6 +1,7 @@
 //! Errors, by who has to act: [`ConfigError`] (mend the program), [`ItemError`] (this item or call),
 //! [`RunError`] (this run).
 
+use std::any::Any;
 use std::fmt;
 use std::sync::Arc;
 use std::time::Duration;
@@ -225,6 +226,13 @@ impl ItemError {
         Self(Arc::new(Inner { kind, message, traceback: None, exception: Vec::new(), worker: None }))
     }
 
+    /// The error of user code in Rust that panicked with this payload.
+    pub(crate) fn panicked(payload: &(dyn Any + Send)) -> Self {
+        let said = (payload.downcast_ref::<&str>().copied())
+            .or_else(|| payload.downcast_ref::<String>().map(String::as_str));
+        Self::new(ErrorKind::Handler, format!("panicked: {}", said.unwrap_or("no message")))
+    }
+
     /// Adds the Python traceback and the exception's classes, itself first.
     #[must_use]
     pub fn with_traceback(mut self, traceback: Option<String>, exception: Vec<String>) -> Self {
@@ -322,6 +330,8 @@ pub enum RunError {
     Source(String),
     /// The counts do not balance: a fault of Slither itself, never reported as success.
     Imbalance(Ledger),
+    /// A task of Slither itself panicked: a fault of Slither, never reported as success.
+    Internal(String),
 }
 
 impl fmt::Display for RunError {
@@ -333,6 +343,7 @@ impl fmt::Display for RunError {
             Self::Imbalance(ledger) => {
                 write!(f, "internal error: the ledger does not balance: {ledger}; please report it")
             }
+            Self::Internal(message) => write!(f, "internal error: {message}; please report it"),
         }
     }
 }

@@ -76,9 +76,8 @@ impl<E: Event> Probe<E> {
     pub(crate) fn new(labels: Labels<'_>) -> Self {
         let labels = labels.to_vec();
         let name = E::DESCRIPTION.name;
-        let histogram = |measurement: &&str| {
-            metrics::histogram!(format!("{name}.{measurement}"), labels.clone())
-        };
+        let histogram =
+            |measurement: &&str| metrics::histogram!(format!("{name}.{measurement}"), labels.clone());
         Self {
             counter: metrics::counter!(name, labels.clone()),
             histograms: E::DESCRIPTION.measurements.iter().map(histogram).collect(),

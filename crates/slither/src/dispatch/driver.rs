@@ -1,0 +1,203 @@
+//! Polls source and executor for a [`Core`], and tells telemetry.
+//!
+//! Nothing is spawned: everything happens while the driver is polled, and dropping it cancels everything.
+
+use std::future::Future;
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::pin::Pin;
+use std::sync::Arc;
+use std::sync::atomic::AtomicU64;
+use std::task::{Context as Task, Poll};
+use std::time::Instant;
+
+use futures_core::Stream;
+use futures_core::future::BoxFuture;
+use futures_util::stream::FuturesUnordered;
+
+use super::core::Core;
+use super::executor::{Executor, Reply};
+use super::limits::Bounds;
+use super::outcome::Outcome;
+use super::permits::Permit;
+use super::probes::Probes;
+use crate::context::Context;
+use crate::error::{ItemError, RunError};
+use crate::item::{Item, Ledger};
+
+/// A dispatch over a source of tagged items, as a stream of their outcomes and tags.
+pub(crate) struct Driver<S, I, O, K> {
+    core: Core<I, O, K>,
+    executor: Arc<dyn Executor<I, O>>,
+    context: Context,
+    probes: Probes,
+    running: FuturesUnordered<InFlight<O>>,
+    /// None once it has ended or is not wanted any more.
+    source: Option<Pin<Box<S>>>,
+    source_error: Option<String>,
+    over: bool,
+}
+
+impl<S, I, O, K> Driver<S, I, O, K>
+where
+    S: Stream<Item = Result<(Item<I>, K), String>>,
+    O: Send + 'static,
+{
+    /// `ids` numbers the batches; the stages of one run share it.
+    pub(crate) fn new(
+        executor: Arc<dyn Executor<I, O>>,
+        source: S,
+        bounds: Bounds<I>,
+        context: Context,
+        ids: Arc<AtomicU64>,
+    ) -> Self {
+        Self {
+            core: Core::new(bounds, ids, context.stage.clone()),
+            probes: Probes::new(&context, executor.name()),
+            executor,
+            context,
+            running: FuturesUnordered::new(),
+            source: Some(Box::pin(source)),
+            source_error: None,
+            over: false,
+        }
+    }
+
+    pub(crate) fn ledger(&self) -> Ledger {
+        self.core.ledger()
+    }
+
+    /// Stops pulling and withdraws what is in flight; what has finished is still to be read.
+    pub(crate) fn cancel_unfinished(&mut self) {
+        self.source = None;
+        self.running.clear();
+        self.core.cancel_unfinished();
+    }
+
+    /// Withdraws everything; the stream has ended.
+    pub(crate) fn cancel(&mut self) {
+        self.cancel_unfinished();
+        self.core.cancel();
+        self.over = true;
+    }
+
+    /// Moves all that can move: replies in, batches out, input in, until nothing changes.
+    fn drive(&mut self, task: &mut Task<'_>) {
+        let mut moved = true;
+        while moved {
+            moved = self.collect(task);
+            if self.core.halted().is_some() {
+                self.cancel_unfinished();
+                return;
+            }
+            moved |= self.start();
+            moved |= self.pull(task);
+        }
+    }
+
+    fn collect(&mut self, task: &mut Task<'_>) -> bool {
+        let mut moved = false;
+        while let Poll::Ready(Some((permit, reply))) = Pin::new(&mut self.running).poll_next(task) {
+            moved = true;
+            if let Some(completed) = self.core.complete(permit, reply, Instant::now()) {
+                self.probes.completed(&self.context, self.executor.name(), &completed);
+            }
+        }
+        moved
+    }
+
+    fn start(&mut self) -> bool {
+        let mut moved = false;
+        while let Some((permit, batch)) = self.core.start(Instant::now()) {
+            moved = true;
+            self.probes.start(&self.context, self.executor.name(), batch.id, batch.items.len());
+            let execute = || self.executor.execute(batch, &self.context);
+            let reply = match catch_unwind(AssertUnwindSafe(execute)) {
+                Ok(future) => future,
+                Err(panic) => Box::pin(std::future::ready(Err(ItemError::panicked(&*panic)))),
+            };
+            self.running.push(InFlight { permit, reply });
+        }
+        moved
+    }
+
+    /// Pulls until a batch can be started, the source has nothing, or there is no room.
+    // A bound on the age of a partial batch (`max_wait`) belongs here: a timer that flushes it.
+    fn pull(&mut self, task: &mut Task<'_>) -> bool {
+        let mut moved = false;
+        while self.core.wants_input() {
+            let Some(source) = &mut self.source else { break };
+            match source.as_mut().poll_next(task) {
+                Poll::Pending => break,
+                Poll::Ready(Some(Ok((item, tag)))) => self.core.offer(item, tag),
+                Poll::Ready(end) => {
+                    self.source = None;
+                    self.source_error = end.and_then(Result::err);
+                    self.core.end_input();
+                }
+            }
+            moved = true;
+        }
+        moved
+    }
+
+    fn verdict(&self) -> Option<RunError> {
+        let ledger = self.core.ledger();
+        if !ledger.balanced() {
+            return Some(RunError::Imbalance(ledger));
+        }
+        if let Some(failure) = self.core.halted() {
+            return Some(RunError::Halted(Box::new(failure.clone())));
+        }
+        self.source_error.clone().map(RunError::Source)
+    }
+}
+
+// Nothing is pinned in place: the source is boxed.
+impl<S, I, O, K> Unpin for Driver<S, I, O, K> {}
+
+impl<S, I, O, K> Stream for Driver<S, I, O, K>
+where
+    S: Stream<Item = Result<(Item<I>, K), String>>,
+    O: Send + 'static,
+{
+    type Item = Result<(Outcome<O>, K), RunError>;
+
+    fn poll_next(mut self: Pin<&mut Self>, task: &mut Task<'_>) -> Poll<Option<Self::Item>> {
+        let this = &mut *self;
+        if this.over {
+            return Poll::Ready(None);
+        }
+        // Source and executor are looked at once a batch, not once an item.
+        if let Some(next) = this.core.next_in_batch() {
+            return Poll::Ready(Some(Ok(next)));
+        }
+        this.drive(task);
+        if let Some(next) = this.core.next() {
+            return Poll::Ready(Some(Ok(next)));
+        }
+        if !this.core.is_done() {
+            return Poll::Pending;
+        }
+        this.over = true;
+        Poll::Ready(this.verdict().map(Err))
+    }
+}
+
+/// A batch at the executor, with the permit it holds.
+struct InFlight<O> {
+    permit: Permit,
+    reply: BoxFuture<'static, Reply<O>>,
+}
+
+impl<O> Future for InFlight<O> {
+    type Output = (Permit, Reply<O>);
+
+    fn poll(mut self: Pin<&mut Self>, task: &mut Task<'_>) -> Poll<Self::Output> {
+        let reply = match catch_unwind(AssertUnwindSafe(|| self.reply.as_mut().poll(task))) {
+            Ok(Poll::Pending) => return Poll::Pending,
+            Ok(Poll::Ready(reply)) => reply,
+            Err(panic) => Err(ItemError::panicked(&*panic)),
+        };
+        Poll::Ready((self.permit, reply))
+    }
+}

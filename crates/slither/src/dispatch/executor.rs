@@ -1,0 +1,60 @@
+//! What runs a batch: the trait [`Executor`], and the [`Batch`] it is given.
+
+use std::fmt;
+
+use futures_core::future::BoxFuture;
+
+use crate::context::Context;
+use crate::error::ItemError;
+use crate::item::Item;
+
+/// Identifies a batch within its run; given in the order in which batches are started, from 0. The stages
+/// of one pipe share the count.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct BatchId(pub u64);
+
+impl fmt::Display for BatchId {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}", self.0)
+    }
+}
+
+/// Items that are executed together.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Batch<I> {
+    /// Its identity within the run.
+    pub id: BatchId,
+    /// Its items, in the order of the input; never none.
+    pub items: Vec<Item<I>>,
+}
+
+impl<I> Batch<I> {
+    /// The payloads, in the order of the items.
+    pub fn payloads(&self) -> impl ExactSizeIterator<Item = &I> {
+        self.items.iter().map(|item| &item.payload)
+    }
+}
+
+/// What a batch came back with: the outer error fails all its items, an inner one only that item.
+pub type Reply<O> = Result<Vec<Result<O, ItemError>>, ItemError>;
+
+/// Runs batches of `I` and returns one result for each item, in the order of the items.
+///
+/// A pool of Python workers is one; [`InProcess`](super::InProcess) is one for tests. The contract:
+///
+/// - [`execute`](Self::execute) is called at most `max_in_flight` times before a reply, and takes what it
+///   needs of the batch (encodes or copies it) before it returns: the batch stays with dispatch, whose
+///   policies may need it again;
+/// - the future runs without being polled in a tight loop, wakes its task when it is done, and when it is
+///   dropped the work is withdrawn, or its result is discarded;
+/// - the reply has as many results as the batch has items. Any other number fails the batch with
+///   [`ErrorKind::Contract`](crate::ErrorKind::Contract);
+/// - a panic, in the call or in the future, fails the batch with
+///   [`ErrorKind::Handler`](crate::ErrorKind::Handler).
+pub trait Executor<I, O>: Send + Sync {
+    /// Begins to run the batch.
+    fn execute(&self, batch: &Batch<I>, context: &Context) -> BoxFuture<'static, Reply<O>>;
+
+    /// The name that telemetry shows as the pool.
+    fn name(&self) -> &str;
+}

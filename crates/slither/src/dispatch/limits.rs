@@ -1,0 +1,202 @@
+//! The bounds and policies of a dispatch: [`Limits`].
+
+use std::fmt;
+
+use super::batching::{Batching, FixedBatch, at_least_one};
+use crate::error::ConfigError;
+
+/// In which order results come out.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum Order {
+    /// In the order of the input, failures included. A slow batch holds back those behind it, at most
+    /// [`window`](Limits::window) of them.
+    #[default]
+    Preserve,
+    /// As batches come back.
+    AsCompleted,
+}
+
+impl fmt::Display for Order {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::Preserve => "preserve",
+            Self::AsCompleted => "as completed",
+        })
+    }
+}
+
+/// What happens when a batch fails as a whole. An item that fails alone, in a batch that came back, ends in
+/// `failures` under every policy.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+#[non_exhaustive]
+pub enum OnError {
+    /// Pull no more, cancel what is in flight, and end with the error and everything finished so far.
+    #[default]
+    Halt,
+    /// All items of the batch end in `failures`, and the run goes on.
+    Skip,
+}
+
+impl fmt::Display for OnError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::Halt => "halt",
+            Self::Skip => "skip",
+        })
+    }
+}
+
+/// Bounds and policies of a dispatch. What is not set takes its default: in a pipe the pipe's, else those
+/// given with each method.
+pub struct Limits<I> {
+    pub(crate) batching: Option<Batching<I>>,
+    pub(crate) max_in_flight: Option<usize>,
+    pub(crate) window: Option<usize>,
+    pub(crate) order: Option<Order>,
+    pub(crate) on_error: Option<OnError>,
+}
+
+impl<I> Limits<I> {
+    /// Nothing set.
+    pub fn new() -> Self {
+        Self { batching: None, max_in_flight: None, window: None, order: None, on_error: None }
+    }
+
+    /// Batches of `items` items, 64 by default; short for [`FixedBatch`].
+    #[must_use]
+    pub fn batch_size(self, items: usize) -> Self {
+        self.batching(FixedBatch(items))
+    }
+
+    /// How items are gathered into batches; by default `FixedBatch(64)`.
+    #[must_use]
+    pub fn batching(mut self, batching: impl Into<Batching<I>>) -> Self {
+        self.batching = Some(batching.into());
+        self
+    }
+
+    /// Batches at the executor at a time, 8 by default. When reached, no batch is started until one comes
+    /// back.
+    ///
+    /// Twice the workers keeps each of them busy while the next batch is on its way; more only adds memory.
+    #[must_use]
+    pub fn max_in_flight(mut self, batches: usize) -> Self {
+        self.max_in_flight = Some(batches);
+        self
+    }
+
+    /// Batches started and not yet taken by the reader, by default 4 × `max_in_flight`. When reached, no
+    /// input is pulled until the reader takes the oldest.
+    ///
+    /// It is what bounds memory when one batch is slow, or the reader is. A window below `max_in_flight`
+    /// bounds the batches in flight too.
+    #[must_use]
+    pub fn window(mut self, batches: usize) -> Self {
+        self.window = Some(batches);
+        self
+    }
+
+    /// The order of the results; by default that of the input.
+    #[must_use]
+    pub fn order(mut self, order: Order) -> Self {
+        self.order = Some(order);
+        self
+    }
+
+    /// What happens when a batch fails; by default the run halts.
+    #[must_use]
+    pub fn on_error(mut self, policy: OnError) -> Self {
+        self.on_error = Some(policy);
+        self
+    }
+
+    /// Checks the bounds.
+    ///
+    /// # Errors
+    /// If one of them is zero.
+    pub fn validate(&self) -> Result<(), ConfigError> {
+        if let Some(batching) = &self.batching {
+            batching.validate()?;
+        }
+        at_least_one("max_in_flight", self.max_in_flight.unwrap_or(1) as u64)?;
+        at_least_one("window", self.window.unwrap_or(1) as u64)
+    }
+
+    /// The limits with every default filled in.
+    pub(crate) fn resolve(&self) -> Bounds<I> {
+        let max_in_flight = self.max_in_flight.unwrap_or(DEFAULT_MAX_IN_FLIGHT);
+        Bounds {
+            batching: self.batching.clone().unwrap_or(Batching::Fixed(FixedBatch(DEFAULT_BATCH_SIZE))),
+            max_in_flight,
+            window: self.window.unwrap_or(max_in_flight.saturating_mul(4)),
+            order: self.order.unwrap_or_default(),
+            on_error: self.on_error.clone().unwrap_or_default(),
+        }
+    }
+}
+
+pub(crate) const DEFAULT_BATCH_SIZE: usize = 64;
+pub(crate) const DEFAULT_MAX_IN_FLIGHT: usize = 8;
+
+/// [`Limits`] with nothing left open.
+#[derive(Debug, Clone)]
+pub(crate) struct Bounds<I> {
+    pub(crate) batching: Batching<I>,
+    pub(crate) max_in_flight: usize,
+    pub(crate) window: usize,
+    pub(crate) order: Order,
+    pub(crate) on_error: OnError,
+}
+
+impl<I> Default for Limits<I> {
+    fn default() -> Self {
+        Self::new()
+    }
+}
+
+impl<I> Clone for Limits<I> {
+    fn clone(&self) -> Self {
+        Self {
+            batching: self.batching.clone(),
+            max_in_flight: self.max_in_flight,
+            window: self.window,
+            order: self.order,
+            on_error: self.on_error.clone(),
+        }
+    }
+}
+
+impl<I> fmt::Debug for Limits<I> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Limits")
+            .field("batching", &self.batching)
+            .field("max_in_flight", &self.max_in_flight)
+            .field("window", &self.window)
+            .field("order", &self.order)
+            .field("on_error", &self.on_error)
+            .finish()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::dispatch::WeightedBatch;
+
+    #[test]
+    fn a_zero_bound_is_named() {
+        let message = |limits: Limits<u8>| limits.validate().unwrap_err().to_string();
+        assert_eq!(message(Limits::new().batch_size(0)), "`batch_size` must be at least 1, got 0");
+        assert_eq!(message(Limits::new().max_in_flight(0)), "`max_in_flight` must be at least 1, got 0");
+        assert_eq!(message(Limits::new().window(0)), "`window` must be at least 1, got 0");
+        let weightless = Limits::new().batching(WeightedBatch::new(0, |_| 1));
+        assert_eq!(message(weightless), "`max_weight` must be at least 1, got 0");
+    }
+
+    #[test]
+    fn defaults_are_those_of_the_documentation() {
+        let bounds = Limits::<u8>::new().resolve();
+        assert_eq!((bounds.batching.max_items(), bounds.max_in_flight, bounds.window), (64, 8, 32));
+        assert_eq!((bounds.order, bounds.on_error), (Order::Preserve, OnError::Halt));
+    }
+}

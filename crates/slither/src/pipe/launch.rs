@@ -1,0 +1,128 @@
+//! Starting a run: every stage is bound, then every stage becomes a task.
+
+use std::any::Any;
+use std::collections::HashMap;
+use std::future::Future;
+use std::sync::Arc;
+
+use futures_core::Stream;
+use futures_core::future::BoxFuture;
+use futures_util::future::try_join_all;
+use tokio::sync::mpsc;
+use tokio::task::JoinSet;
+
+use super::definition::Pipe;
+use super::outlet;
+use super::plan::Plan;
+use super::run::RunOptions;
+use super::source;
+use super::stage::Stage;
+use super::stream::PipeStream;
+use super::ticket::{Run, Ticket};
+use crate::context::Context;
+use crate::dispatch::Executor;
+use crate::error::ConfigError;
+use crate::item::Failure;
+use crate::store::Scope;
+
+/// What stages are bound to: whatever the one who starts the run and the stages agreed on.
+pub(crate) type Bindings = Arc<dyn Any + Send + Sync>;
+
+/// An `Arc<dyn Executor<I, O>>`, its types put aside until the stage that knows them takes it.
+type Erased = Box<dyn Any + Send + Sync>;
+type Bind = dyn Fn(Bindings) -> BoxFuture<'static, Result<Erased, ConfigError>> + Send + Sync;
+
+/// Finds the executor of one stage.
+pub(super) struct Binder {
+    stage: usize,
+    bind: Box<Bind>,
+}
+
+impl Binder {
+    pub(super) fn new<I: 'static, O: 'static>(
+        stage: usize,
+        bind: impl Fn(Bindings) -> BoxFuture<'static, Result<Arc<dyn Executor<I, O>>, ConfigError>>
+        + Send
+        + Sync
+        + 'static,
+    ) -> Self {
+        let bind = move |bindings| -> BoxFuture<'static, Result<Erased, ConfigError>> {
+            let executor = bind(bindings);
+            Box::pin(async move { Ok(Box::new(executor.await?) as Erased) })
+        };
+        Self { stage, bind: Box::new(bind) }
+    }
+}
+
+/// A run being started; the stages take from it what they need.
+pub(super) struct Launch {
+    pub(super) plan: Arc<Plan>,
+    run: Arc<Run>,
+    executors: HashMap<usize, Erased>,
+    failures: mpsc::Sender<(Failure, Ticket)>,
+    tasks: JoinSet<()>,
+}
+
+impl Launch {
+    /// The executor that the stage was bound to.
+    pub(super) fn executor<I: 'static, O: 'static>(&self, stage: usize) -> Arc<dyn Executor<I, O>> {
+        let bound = self.executors.get(&stage);
+        let executor = bound.and_then(|executor| executor.downcast_ref::<Arc<dyn Executor<I, O>>>());
+        executor.expect("a stage and its binder were made together, with the same types").clone()
+    }
+
+    pub(super) fn stage(&self, index: usize) -> Stage {
+        let plan = &self.plan.stages[index];
+        let context = self.run.context.in_stage(&self.plan.name, &plan.name);
+        Stage::new(self.run.clone(), index, context, plan.on_error.clone(), self.failures.clone())
+    }
+
+    /// Starts the task of the next stage; called in the order of the flow.
+    pub(super) fn spawn(&mut self, task: impl Future<Output = ()> + Send + 'static) {
+        let handle = self.tasks.spawn(task);
+        self.run.register(handle);
+    }
+}
+
+/// Binds and starts a run.
+pub(super) async fn launch<In, Out, S>(
+    pipe: &Pipe<In, Out>,
+    source: S,
+    options: RunOptions,
+) -> Result<PipeStream<Out>, ConfigError>
+where
+    In: Send + 'static,
+    Out: Send + 'static,
+    S: Stream<Item = Result<In, String>> + Send + 'static,
+{
+    let inner = &pipe.inner;
+    let plan = inner.plan.clone();
+    let bind = |binder: &Binder| {
+        let (stage, executor) = (binder.stage, (binder.bind)(options.bindings.clone()));
+        async move { Ok::<_, ConfigError>((stage, executor.await?)) }
+    };
+    let executors = try_join_all(inner.binders.iter().map(bind)).await?.into_iter().collect();
+
+    let mut context = Context::run();
+    if plan.view_scope == Scope::Global {
+        context.session = None;
+    }
+    context.pipe = Some(plan.name.clone());
+    context.metadata.extend(options.metadata);
+    let run = Run::start(context, plan.stages.len());
+    let (failures, failed) = mpsc::channel(plan.capacity);
+    let (reader, outputs) = mpsc::channel(plan.capacity);
+    let mut launch =
+        Launch { plan: plan.clone(), run: run.clone(), executors, failures, tasks: JoinSet::new() };
+    let (outlet, inlet) = mpsc::channel(plan.capacity);
+    launch.spawn(source::pump(run.clone(), source, outlet));
+    let inlet = (inner.connect)(&mut launch, inlet);
+    match &inner.routes {
+        Some(routes) => {
+            let stage = launch.stage(plan.stages.len() - 1);
+            launch.spawn(outlet::route(stage, routes.clone(), inlet, reader));
+        }
+        None => launch.spawn(outlet::pass(inner.default, inlet, reader)),
+    }
+    Ok(PipeStream::new(plan, run, outputs, failed, launch.tasks))
+}

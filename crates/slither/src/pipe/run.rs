@@ -1,0 +1,119 @@
+//! Running a pipe: [`stream_pipe`], [`try_stream_pipe`] and [`run_pipe`].
+
+use std::fmt;
+use std::sync::Arc;
+
+use futures_core::Stream;
+use futures_util::{StreamExt, stream};
+
+use super::definition::Pipe;
+use super::launch::{Bindings, launch};
+use super::outputs::{Outputs, PipeError};
+use super::stream::PipeStream;
+use crate::error::ConfigError;
+use crate::item::Metadata;
+
+/// What a run is given beside its input.
+#[derive(Debug, Clone)]
+pub struct RunOptions {
+    pub(super) metadata: Metadata,
+    /// What the stages with an executor of their own are bound to.
+    pub(super) bindings: Bindings,
+}
+
+impl RunOptions {
+    /// No metadata.
+    pub fn new() -> Self {
+        Self { metadata: Metadata::new(), bindings: Arc::new(()) }
+    }
+
+    /// Attaches metadata to the run; every stage sees it in its [`Context`](crate::Context).
+    #[must_use]
+    pub fn metadata(mut self, metadata: Metadata) -> Self {
+        self.metadata = metadata;
+        self
+    }
+
+    /// Gives the stages what they look their executors up in.
+    pub(crate) fn bound_to(mut self, bindings: Bindings) -> Self {
+        self.bindings = bindings;
+        self
+    }
+}
+
+impl Default for RunOptions {
+    fn default() -> Self {
+        Self::new()
+    }
+}
+
+/// Starts a run over a stream of payloads, and returns the stream of what comes out.
+///
+/// Every stage is a task of its own, and the first outputs come while most of the input has not been pulled.
+/// Needs a tokio runtime.
+///
+/// # Errors
+/// If a stage could not be bound to its executor; then nothing was pulled.
+///
+/// # Cancellation
+/// Dropping the future before it is ready pulls nothing. Dropping the stream cancels the run.
+pub async fn stream_pipe<In, Out, S>(
+    pipe: &Pipe<In, Out>,
+    source: S,
+    options: RunOptions,
+) -> Result<PipeStream<Out>, ConfigError>
+where
+    In: Send + 'static,
+    Out: Send + 'static,
+    S: Stream<Item: Into<In>> + Send + 'static,
+{
+    launch(pipe, source.map(|payload| Ok(payload.into())), options).await
+}
+
+/// [`stream_pipe`] over a source that can fail. At its first error no more is pulled; everything up to there
+/// is delivered, and the run ends with [`RunError::Source`](crate::RunError::Source). A source that panics
+/// ends the same way.
+///
+/// # Errors
+/// If a stage could not be bound to its executor; then nothing was pulled.
+///
+/// # Cancellation
+/// As for [`stream_pipe`].
+pub async fn try_stream_pipe<In, Out, T, E, S>(
+    pipe: &Pipe<In, Out>,
+    source: S,
+    options: RunOptions,
+) -> Result<PipeStream<Out>, ConfigError>
+where
+    In: Send + 'static,
+    Out: Send + 'static,
+    T: Into<In>,
+    E: fmt::Display,
+    S: Stream<Item = Result<T, E>> + Send + 'static,
+{
+    let source = source.map(|payload| payload.map(Into::into).map_err(|error| error.to_string()));
+    launch(pipe, source, options).await
+}
+
+/// Runs a pipe over a collection and gathers what comes out.
+///
+/// # Errors
+/// If a stage could not be bound, or the run halted; the error carries everything finished until then.
+///
+/// # Cancellation
+/// Dropping the future cancels the run.
+pub async fn run_pipe<In, Out, P>(
+    pipe: &Pipe<In, Out>,
+    payloads: P,
+    options: RunOptions,
+) -> Result<Outputs<Out>, PipeError<Out>>
+where
+    In: Send + 'static,
+    Out: Send + 'static,
+    P: IntoIterator<Item: Into<In>, IntoIter: Send + 'static>,
+{
+    match stream_pipe(pipe, stream::iter(payloads), options).await {
+        Ok(stream) => stream.into_outputs().await,
+        Err(error) => Err(PipeError { cause: error.into(), outputs: Box::new(Outputs::empty(pipe.plan())) }),
+    }
+}

@@ -1,0 +1,35 @@
+//! The first task of a pipe: pulls the input, one item for each free place.
+
+use std::panic::AssertUnwindSafe;
+use std::pin::pin;
+use std::sync::Arc;
+
+use futures_core::Stream;
+use futures_util::{FutureExt, StreamExt};
+
+use super::stage::{Entry, Outlet};
+use super::ticket::Run;
+use crate::error::{ItemError, RunError};
+use crate::item::Item;
+
+/// A place in the channel is reserved before an item is pulled: what is pulled always has somewhere to go.
+pub(super) async fn pump<T, S>(run: Arc<Run>, source: S, outlet: Outlet<T>)
+where
+    S: Stream<Item = Result<T, String>>,
+{
+    let mut source = pin!(source);
+    for id in 0.. {
+        let Ok(place) = outlet.reserve().await else { return };
+        match AssertUnwindSafe(source.next()).catch_unwind().await {
+            Ok(Some(Ok(payload))) => {
+                place.send(Entry { item: Item::new(id, payload), ticket: run.pull() });
+            }
+            Ok(Some(Err(message))) => return run.set_cause(RunError::Source(message)),
+            Ok(None) => return,
+            Err(panic) => {
+                let message = ItemError::panicked(&*panic).to_string();
+                return run.set_cause(RunError::Source(message));
+            }
+        }
+    }
+}

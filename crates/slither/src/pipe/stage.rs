@@ -1,0 +1,112 @@
+//! What every stage's task has: its name and policy, its counts, and its way out for failures.
+
+use std::ops::ControlFlow;
+use std::sync::Arc;
+use std::sync::atomic::Ordering::Relaxed;
+use std::time::Instant;
+
+use tokio::sync::mpsc;
+
+use super::telemetry;
+use super::ticket::{Run, StageCounts, Ticket};
+use crate::context::Context;
+use crate::dispatch::OnError;
+use crate::error::{ItemError, RunError};
+use crate::item::{Failure, Item};
+
+/// An item on its way between stages.
+pub(super) struct Entry<T> {
+    pub(super) item: Item<T>,
+    pub(super) ticket: Ticket,
+}
+
+pub(super) type Inlet<T> = mpsc::Receiver<Entry<T>>;
+pub(super) type Outlet<T> = mpsc::Sender<Entry<T>>;
+
+/// Whether a stage goes on with its input.
+pub(super) type Flow = ControlFlow<()>;
+
+/// One stage of one run.
+pub(super) struct Stage {
+    pub(super) run: Arc<Run>,
+    pub(super) index: usize,
+    pub(super) context: Context,
+    pub(super) on_error: OnError,
+    pub(super) failures: mpsc::Sender<(Failure, Ticket)>,
+    started: Instant,
+    cause: Option<RunError>,
+}
+
+impl Stage {
+    pub(super) fn new(
+        run: Arc<Run>,
+        index: usize,
+        context: Context,
+        on_error: OnError,
+        failures: mpsc::Sender<(Failure, Ticket)>,
+    ) -> Self {
+        telemetry::stage_start(&context);
+        Self { run, index, context, on_error, failures, started: Instant::now(), cause: None }
+    }
+
+    fn counts(&self) -> &StageCounts {
+        &self.run.stages[self.index]
+    }
+
+    pub(super) fn took(&self, items: usize) {
+        self.counts().items_in.fetch_add(items as u64, Relaxed);
+    }
+
+    /// Hands an item on; breaks if nobody takes it any more.
+    pub(super) async fn send<T>(&self, outlet: &Outlet<T>, item: Item<T>, ticket: Ticket) -> Flow {
+        if outlet.send(Entry { item, ticket }).await.is_err() {
+            return Flow::Break(());
+        }
+        self.gave();
+        Flow::Continue(())
+    }
+
+    pub(super) fn gave(&self) {
+        self.counts().items_out.fetch_add(1, Relaxed);
+    }
+
+    /// An item failed here, alone: its failure goes to the reader, and the stage's policy applies.
+    pub(super) async fn fail<T>(&mut self, item: Item<T>, error: ItemError, ticket: Ticket) -> Flow {
+        let failure = Failure {
+            item: item.id,
+            batch: Arc::from([item.id]),
+            stage: self.context.stage.clone(),
+            error,
+            metadata: item.metadata,
+        };
+        let halts = self.on_error == OnError::Halt;
+        let cause = halts.then(|| RunError::Halted(Box::new(failure.clone())));
+        self.report(failure, ticket).await?;
+        match cause {
+            None => Flow::Continue(()),
+            Some(cause) => self.halt(cause),
+        }
+    }
+
+    /// Sends a failure to the reader; breaks if it is gone.
+    pub(super) async fn report(&self, failure: Failure, ticket: Ticket) -> Flow {
+        self.counts().failed.fetch_add(1, Relaxed);
+        match self.failures.send((failure, ticket)).await {
+            Ok(()) => Flow::Continue(()),
+            Err(_) => Flow::Break(()),
+        }
+    }
+
+    /// Halts the run here.
+    pub(super) fn halt(&mut self, cause: RunError) -> Flow {
+        self.cause = Some(cause.clone());
+        self.run.halt(self.index, cause);
+        Flow::Break(())
+    }
+}
+
+impl Drop for Stage {
+    fn drop(&mut self) {
+        telemetry::stage_end(&self.context, self.counts(), self.started.elapsed(), self.cause.as_ref());
+    }
+}

@@ -1,0 +1,292 @@
+//! What a pool is to be: the builder [`Pool`].
+
+use std::ffi::OsString;
+use std::path::PathBuf;
+use std::time::Duration;
+
+use super::supervisor::RestartBudget;
+use crate::error::ConfigError;
+
+/// How workers come into being.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum Start {
+    /// Forked from the nursery, which has preloaded: about a millisecond. Falls back to [`Start::Spawn`], with
+    /// the reason in the log, when a preloaded module leaves threads behind.
+    #[default]
+    Fork,
+    /// A fresh interpreter each: slower, for libraries that do not survive a fork.
+    Spawn,
+}
+
+/// Which variables of the host's environment workers see.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum Inherit {
+    /// Those a program needs to find its way (`PATH`, `HOME`, `LANG`, `TZ`, `PYTHON…`, `…_NUM_THREADS` and the
+    /// like), and none that may hold a secret.
+    #[default]
+    Listed,
+    /// All of them.
+    All,
+}
+
+/// A pool of supervised Python workers, to be started with the runtime.
+///
+/// ```
+/// use slither::Pool;
+/// use std::time::Duration;
+///
+/// let pool = Pool::processes("default")
+///     .size(4)
+///     .python_path("python")
+///     .call_timeout(Duration::from_secs(10));
+/// # let _ = pool;
+/// ```
+#[derive(Debug, Clone)]
+pub struct Pool {
+    pub(crate) name: String,
+    pub(crate) size: usize,
+    pub(crate) python: Option<PathBuf>,
+    pub(crate) python_path: Vec<PathBuf>,
+    pub(crate) requirements: Vec<String>,
+    pub(crate) preload: Vec<String>,
+    pub(crate) env: Vec<(OsString, OsString)>,
+    pub(crate) inherit: Inherit,
+    pub(crate) start: Start,
+    pub(crate) start_timeout: Duration,
+    pub(crate) call_timeout: Duration,
+    pub(crate) max_frame: usize,
+    pub(crate) queue: usize,
+    pub(crate) restart: RestartBudget,
+}
+
+/// No frame is longer than this, whatever a pool asks for.
+const LARGEST_FRAME: usize = 1 << 30;
+
+impl Pool {
+    /// A pool of worker processes. One process runs one call at a time, and a crash costs only that call.
+    pub fn processes(name: impl Into<String>) -> Self {
+        Self {
+            name: name.into(),
+            size: std::thread::available_parallelism().map_or(2, usize::from),
+            python: None,
+            python_path: Vec::new(),
+            requirements: Vec::new(),
+            preload: Vec::new(),
+            env: Vec::new(),
+            inherit: Inherit::default(),
+            start: Start::default(),
+            start_timeout: Duration::from_secs(60),
+            call_timeout: Duration::from_secs(30),
+            max_frame: 256 << 20,
+            queue: 1024,
+            restart: RestartBudget::default(),
+        }
+    }
+
+    /// How many workers. Default: the number of cores.
+    #[must_use]
+    pub fn size(mut self, workers: usize) -> Self {
+        self.size = workers;
+        self
+    }
+
+    /// The interpreter. `SLITHER_PYTHON` overrides it; without either, an active venv or `python3` is taken.
+    #[must_use]
+    pub fn python(mut self, interpreter: impl Into<PathBuf>) -> Self {
+        self.python = Some(interpreter.into());
+        self
+    }
+
+    /// Adds a folder in which Python looks for modules, before its own. A relative one is taken from the
+    /// current folder when the pool starts.
+    #[must_use]
+    pub fn python_path(mut self, folder: impl Into<PathBuf>) -> Self {
+        self.python_path.push(folder.into());
+        self
+    }
+
+    /// Packages, as pip writes requirements, that the workers need. They are installed once through `uv` into
+    /// a cache of Slither's own; the interpreter's environment is never modified.
+    #[must_use]
+    pub fn requirements<S: Into<String>>(mut self, packages: impl IntoIterator<Item = S>) -> Self {
+        self.requirements.extend(packages.into_iter().map(Into::into));
+        self
+    }
+
+    /// A module that is imported once, before workers are forked, and shared by them.
+    #[must_use]
+    pub fn preload(mut self, module: impl Into<String>) -> Self {
+        self.preload.push(module.into());
+        self
+    }
+
+    /// Sets an environment variable of the workers.
+    #[must_use]
+    pub fn env(mut self, name: impl Into<OsString>, value: impl Into<OsString>) -> Self {
+        self.env.push((name.into(), value.into()));
+        self
+    }
+
+    /// Which variables of the host's environment workers see. Default: [`Inherit::Listed`].
+    #[must_use]
+    pub fn inherit_env(mut self, inherit: Inherit) -> Self {
+        self.inherit = inherit;
+        self
+    }
+
+    /// How workers come into being. Default: [`Start::Fork`].
+    #[must_use]
+    pub fn start(mut self, start: Start) -> Self {
+        self.start = start;
+        self
+    }
+
+    /// How long a worker, or the nursery with its preloads, may take to become ready; imports of the pool's
+    /// functions included. Beyond it the process is killed, which counts as a death. Default 60 s.
+    #[must_use]
+    pub fn start_timeout(mut self, timeout: Duration) -> Self {
+        self.start_timeout = timeout;
+        self
+    }
+
+    /// How long a call or a batch may run once Python has begun it. Beyond it the worker is killed and
+    /// replaced, and the call fails with the Python stack. Default 30 s; a `Call` may set its own.
+    #[must_use]
+    pub fn call_timeout(mut self, timeout: Duration) -> Self {
+        self.call_timeout = timeout;
+        self
+    }
+
+    /// The longest frame in either direction, in bytes. A larger batch or reply fails with `too_large`, and the
+    /// worker survives. Default 256 MiB, at most 1 GiB.
+    #[must_use]
+    pub fn max_frame(mut self, bytes: usize) -> Self {
+        self.max_frame = bytes;
+        self
+    }
+
+    /// How many calls may wait for a worker; beyond it callers wait for room. Default 1024.
+    #[must_use]
+    pub fn queue(mut self, calls: usize) -> Self {
+        self.queue = calls;
+        self
+    }
+
+    /// How many deaths without a batch to blame are borne. Default: 5 in 10 s.
+    #[must_use]
+    pub fn restart_budget(mut self, budget: RestartBudget) -> Self {
+        self.restart = budget;
+        self
+    }
+
+    pub(crate) fn validate(&self) -> Result<(), ConfigError> {
+        let zero = |what: &str, hint: &str| {
+            let message = format!("pool `{}`: {what} is 0, expected at least 1", self.name);
+            Err(ConfigError::new(message).hint(hint))
+        };
+        if self.name.is_empty() || self.name.contains(['/', '\0', '\n']) {
+            let message = format!("{:?} is no name for a pool", self.name);
+            return Err(ConfigError::new(message).hint("use a short word, such as `default`"));
+        }
+        if self.size == 0 {
+            return zero("the number of workers", "leave it out to use one worker a core");
+        }
+        if self.queue == 0 {
+            return zero("the queue", "leave it out for room for 1024 calls");
+        }
+        if !(1..=LARGEST_FRAME).contains(&self.max_frame) {
+            let message =
+                format!("pool `{}`: max_frame is {}, expected 1 to {LARGEST_FRAME}", self.name, self.max_frame);
+            return Err(ConfigError::new(message));
+        }
+        for folder in &self.python_path {
+            if !folder.is_dir() {
+                let message = format!(
+                    "pool `{}`: the python_path {} is not a folder",
+                    self.name,
+                    folder.display()
+                );
+                return Err(ConfigError::new(message).hint("a relative path starts at the current folder"));
+            }
+        }
+        Ok(())
+    }
+
+    /// The whole environment of the workers.
+    pub(crate) fn environment(
+        &self,
+        host: impl Iterator<Item = (OsString, OsString)>,
+    ) -> Vec<(OsString, OsString)> {
+        let mut vars: Vec<_> =
+            host.filter(|(name, _)| self.inherit == Inherit::All || listed(&name.to_string_lossy())).collect();
+        vars.extend(self.env.iter().cloned());
+        // Workers times native threads should fit the cores, unless the user has decided otherwise.
+        let cores = std::thread::available_parallelism().map_or(1, usize::from);
+        let threads = (cores / self.size).max(1).to_string();
+        for name in ["OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS"] {
+            if !vars.iter().any(|(other, _)| other == name) {
+                vars.push((name.into(), (&threads).into()));
+            }
+        }
+        vars
+    }
+}
+
+fn listed(name: &str) -> bool {
+    const NAMES: [&str; 16] = [
+        "PATH",
+        "HOME",
+        "USER",
+        "LOGNAME",
+        "SHELL",
+        "LANG",
+        "LANGUAGE",
+        "TZ",
+        "TMPDIR",
+        "VIRTUAL_ENV",
+        "LD_LIBRARY_PATH",
+        "CUDA_VISIBLE_DEVICES",
+        "SSL_CERT_FILE",
+        "SSL_CERT_DIR",
+        "RUST_BACKTRACE",
+        "NO_COLOR",
+    ];
+    NAMES.contains(&name)
+        || name.starts_with("PYTHON")
+        || name.starts_with("LC_")
+        || name.starts_with("XDG_")
+        || name.ends_with("_NUM_THREADS")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_secret_is_inherited_only_by_choice() {
+        let host = || {
+            [("PATH", "/bin"), ("API_TOKEN", "secret"), ("OMP_NUM_THREADS", "3")]
+                .map(|(name, value)| (OsString::from(name), OsString::from(value)))
+                .into_iter()
+        };
+        let names = |pool: Pool| -> Vec<String> {
+            pool.environment(host()).into_iter().map(|(name, _)| name.into_string().unwrap()).collect()
+        };
+        assert_eq!(
+            names(Pool::processes("p")),
+            ["PATH", "OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS"]
+        );
+        assert!(names(Pool::processes("p").inherit_env(Inherit::All)).contains(&"API_TOKEN".to_owned()));
+        let set = Pool::processes("p").env("API_TOKEN", "x");
+        assert!(names(set).contains(&"API_TOKEN".to_owned()));
+    }
+
+    #[test]
+    fn zero_workers_are_refused_with_a_way_out() {
+        let error = Pool::processes("p").size(0).validate().unwrap_err();
+        assert_eq!(
+            error.to_string(),
+            "pool `p`: the number of workers is 0, expected at least 1\n  hint: leave it out to use one worker a core"
+        );
+    }
+}

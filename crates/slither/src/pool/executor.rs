@@ -1,0 +1,110 @@
+//! Batches of typed payloads through a pool: [`PoolExecutor`], the pool's side of [`Executor`].
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use futures_core::future::BoxFuture;
+use serde::Serialize;
+use serde::de::DeserializeOwned;
+
+use super::job::Reply;
+use super::running::{RunningPool, remote_error};
+use crate::context::Context;
+use crate::dispatch::{self, Batch, Executor};
+use crate::error::{ErrorKind, ItemError};
+use crate::wire::{self, Kind};
+
+/// Runs batches with one Python function in one pool.
+#[derive(Debug, Clone)]
+pub(crate) struct PoolExecutor {
+    pub(crate) pool: Arc<RunningPool>,
+    /// `module:qualified.name`.
+    pub(crate) function: Arc<str>,
+    /// How long a batch may run.
+    pub(crate) timeout: Duration,
+}
+
+impl<I: Serialize, O: DeserializeOwned> Executor<I, O> for PoolExecutor {
+    fn execute(&self, batch: &Batch<I>, context: &Context) -> BoxFuture<'static, dispatch::Reply<O>> {
+        let id = self.pool.next_id();
+        let cap = self.pool.max_frame;
+        let total = batch.items.len();
+        let (frame, refused) = match wire::batch(id, &self.function, context, batch.payloads(), cap) {
+            Ok(frame) => (Ok(frame), Vec::new()),
+            Err(_) => self.sift(id, batch, context),
+        };
+        let (pool, timeout) = (self.pool.clone(), self.timeout);
+        let context = Arc::new(context.clone());
+        Box::pin(async move {
+            let sent = total - refused.len();
+            let results = match frame {
+                _ if sent == 0 => Vec::new(),
+                Ok(frame) => {
+                    let reply = pool.submit(id, frame, timeout, context).await?;
+                    open(&pool, &reply, sent)?
+                }
+                Err(error) => return Err(error),
+            };
+            Ok(merge(results, refused))
+        })
+    }
+
+    fn name(&self) -> &str {
+        &self.pool.name
+    }
+}
+
+impl PoolExecutor {
+    /// When a batch cannot be encoded: encodes what can be, and names the items that cannot.
+    fn sift<I: Serialize>(
+        &self,
+        id: u64,
+        batch: &Batch<I>,
+        context: &Context,
+    ) -> (Result<Vec<u8>, ItemError>, Vec<(usize, ItemError)>) {
+        let cap = self.pool.max_frame;
+        let mut refused = Vec::new();
+        let mut good = Vec::new();
+        for (index, payload) in batch.payloads().enumerate() {
+            match wire::batch(id, &self.function, context, std::iter::once(payload), cap) {
+                Ok(_) => good.push(payload),
+                Err(error) => refused.push((index, error)),
+            }
+        }
+        (wire::batch(id, &self.function, context, good.into_iter(), cap), refused)
+    }
+}
+
+fn open<O: DeserializeOwned>(
+    pool: &RunningPool,
+    reply: &Reply,
+    sent: usize,
+) -> dispatch::Reply<O> {
+    let broken = |reason: String| {
+        pool.distrust(&reply.worker.name);
+        ItemError::new(ErrorKind::Protocol, format!("the worker broke the protocol and is killed: {reason}"))
+    };
+    match reply.kind {
+        Kind::Error => Err(remote_error(reply)),
+        Kind::Result => wire::results(&reply.body, reply.flags, sent).map_err(broken),
+        other => Err(broken(format!("a {other:?} frame answered a batch"))),
+    }
+}
+
+/// Puts the items that were never sent back into their places.
+fn merge<O>(
+    results: Vec<Result<O, ItemError>>,
+    refused: Vec<(usize, ItemError)>,
+) -> Vec<Result<O, ItemError>> {
+    if refused.is_empty() {
+        return results;
+    }
+    let mut merged = Vec::with_capacity(results.len() + refused.len());
+    let mut results = results.into_iter();
+    for (index, error) in refused {
+        merged.extend(results.by_ref().take(index - merged.len()));
+        merged.push(Err(error));
+    }
+    merged.extend(results);
+    merged
+}

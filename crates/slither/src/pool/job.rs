@@ -1,0 +1,73 @@
+//! A call on its way to a worker, and what comes back.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use bytes::Bytes;
+use tokio::sync::{OwnedSemaphorePermit, oneshot};
+
+use super::worker::CallId;
+use crate::context::Context;
+use crate::error::ItemError;
+use crate::wire::Kind;
+
+/// How often a call that never began is put back before its workers' deaths are blamed on it.
+pub(super) const MAX_REQUEUES: u8 = 3;
+
+/// The answer to a call, still encoded.
+#[derive(Debug)]
+pub(crate) struct Reply {
+    pub(crate) kind: Kind,
+    pub(crate) flags: u8,
+    pub(crate) body: Bytes,
+    /// The worker that answered.
+    pub(crate) worker: Arc<WorkerName>,
+}
+
+/// Names a worker in messages: pool, slot and epoch, as `default/0#3`; and its process.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct WorkerName {
+    pub(crate) name: String,
+    pub(crate) pid: u32,
+}
+
+/// A call, encoded, with whoever waits for it.
+#[derive(Debug)]
+pub(crate) struct Job {
+    pub(crate) id: CallId,
+    /// The whole frame, kept until it is answered: a call that never began goes to another worker.
+    pub(crate) frame: Vec<u8>,
+    pub(crate) timeout: Duration,
+    /// What views see when the call asks for one.
+    pub(crate) context: Arc<Context>,
+    pub(crate) requeues: u8,
+    waiter: oneshot::Sender<Result<Reply, ItemError>>,
+    /// The call's place in the bounded queue, free again when the job is gone.
+    _place: Option<OwnedSemaphorePermit>,
+}
+
+/// Where the answer to a job arrives.
+pub(crate) type Waiting = oneshot::Receiver<Result<Reply, ItemError>>;
+
+impl Job {
+    pub(crate) fn new(
+        id: CallId,
+        frame: Vec<u8>,
+        timeout: Duration,
+        context: Arc<Context>,
+        place: Option<OwnedSemaphorePermit>,
+    ) -> (Self, Waiting) {
+        let (waiter, waiting) = oneshot::channel();
+        (Self { id, frame, timeout, context, requeues: 0, waiter, _place: place }, waiting)
+    }
+
+    /// Whether nobody waits any more.
+    pub(crate) fn abandoned(&self) -> bool {
+        self.waiter.is_closed()
+    }
+
+    /// Hands the answer over; it is dropped if nobody waits any more.
+    pub(crate) fn finish(self, answer: Result<Reply, ItemError>) {
+        let _ = self.waiter.send(answer);
+    }
+}

@@ -1,0 +1,39 @@
+//! Pools: supervised Python workers.
+//!
+//! ```text
+//! Pool (config) ─▶ RunningPool ── queue ──▶ keeper ══ socket ══ worker      one keeper thread a worker
+//!                        │                    │                  ▲
+//!                        └── notes ──▶ supervisor's driver ══ nursery (forks and reaps workers)
+//! ```
+//!
+//! Decisions are made by two state machines without I/O, `worker::machine` and `supervisor::machine`; the
+//! keeper and the driver are the threads that own sockets, pids and clocks and carry the decisions out.
+//!
+//! # Guarantees
+//! - A worker's death costs the call it was running. Calls that were only waiting in its socket go to another.
+//! - A call ends: with its answer, at its deadline, or with the pool.
+//! - The queue is bounded ([`Pool::queue`]); so is what is kept of a worker's output.
+//! - No process outlives the host by more than moments, however the host ends.
+//!
+//! # Failure
+//! See [`crate::ErrorKind`]: `crash`, `timeout`, `protocol` and `pool` come from here.
+
+mod blackbox;
+mod config;
+mod executor;
+mod graveyard;
+mod job;
+mod output;
+mod queue;
+mod running;
+mod service;
+mod station;
+mod supervisor;
+mod worker;
+
+pub use config::{Inherit, Pool, Start};
+pub(crate) use executor::PoolExecutor;
+pub use graveyard::LostWorker;
+pub use running::{Each, PoolStats, WorkerReply};
+pub(crate) use running::{RunningPool, open_single};
+pub use supervisor::RestartBudget;

@@ -1,0 +1,146 @@
+//! The bounded queue between dispatch and the keepers, and who is idle.
+
+use std::collections::VecDeque;
+use std::sync::{Arc, Mutex};
+
+use tokio::sync::{OwnedSemaphorePermit, Semaphore};
+
+use super::job::Job;
+use super::station::{Order, Station, lock};
+use super::worker::{AHEAD_BYTES, Want};
+use crate::error::ItemError;
+
+/// Calls that wait for a worker, and workers that wait for a call; never both.
+///
+/// A call goes to the worker that has been idle longest, else to the back of the queue. A worker that finds the
+/// queue empty takes back the call that another worker has ahead, so that nothing waits behind a long call.
+#[derive(Debug)]
+pub(super) struct Queue {
+    places: Arc<Semaphore>,
+    state: Mutex<State>,
+}
+
+#[derive(Debug, Default)]
+struct State {
+    jobs: VecDeque<Job>,
+    idle: VecDeque<Arc<Station>>,
+    stations: Vec<Arc<Station>>,
+    /// Why no more work is taken.
+    closed: Option<ItemError>,
+}
+
+impl Queue {
+    /// A queue with room for `capacity` calls that no worker holds yet.
+    pub(super) fn new(capacity: usize) -> Self {
+        Self { places: Arc::new(Semaphore::new(capacity)), state: Mutex::default() }
+    }
+
+    /// Waits for room.
+    pub(super) async fn place(&self) -> Option<OwnedSemaphorePermit> {
+        match self.places.clone().try_acquire_owned() {
+            Ok(place) => Some(place),
+            Err(_) => self.places.clone().acquire_owned().await.ok(),
+        }
+    }
+
+    /// Adds a call at the back, or hands it to an idle worker.
+    pub(super) fn push(&self, job: Job) {
+        self.put(job, false);
+    }
+
+    /// Puts a call that never began back at the front.
+    pub(super) fn put_back(&self, job: Job) {
+        self.put(job, true);
+    }
+
+    fn put(&self, job: Job, front: bool) {
+        let mut state = lock(&self.state);
+        if let Some(cause) = &state.closed {
+            let cause = cause.clone();
+            drop(state);
+            job.finish(Err(cause));
+        } else if let Some(station) = state.idle.pop_front() {
+            drop(state);
+            station.order(Order::Job(job));
+        } else if front {
+            state.jobs.push_front(job);
+        } else {
+            state.jobs.push_back(job);
+        }
+    }
+
+    /// The next call for a worker that wants one.
+    pub(super) fn take(&self, want: Want) -> Option<Job> {
+        if want == Want::Nothing {
+            return None;
+        }
+        let mut state = lock(&self.state);
+        while state.jobs.front().is_some_and(Job::abandoned) {
+            state.jobs.pop_front();
+        }
+        match (want, state.jobs.front()) {
+            (Want::Ahead, Some(job)) if job.frame.len() > AHEAD_BYTES => None,
+            _ => state.jobs.pop_front(),
+        }
+    }
+
+    /// A call for an idle worker: from the queue, or taken back from another worker. With none, the worker is
+    /// noted as idle, and gets the next call as an order.
+    pub(super) fn take_or_wait(&self, station: &Arc<Station>) -> Option<Job> {
+        let mut state = lock(&self.state);
+        while state.jobs.front().is_some_and(Job::abandoned) {
+            state.jobs.pop_front();
+        }
+        let others = |other: &&Arc<Station>| other.epoch != station.epoch;
+        let job = match state.jobs.pop_front() {
+            Some(job) => Some(job),
+            None => state.stations.iter().filter(others).find_map(|other| other.take_back()),
+        };
+        let noted = state.idle.iter().position(|other| other.epoch == station.epoch);
+        match (&job, noted) {
+            (Some(_), Some(at)) => drop(state.idle.remove(at)),
+            (None, None) => state.idle.push_back(station.clone()),
+            _ => {}
+        }
+        job
+    }
+
+    /// The worker takes work from now on.
+    pub(super) fn join(&self, station: &Arc<Station>) {
+        lock(&self.state).stations.push(station.clone());
+    }
+
+    /// The worker takes no more work.
+    pub(super) fn leave(&self, station: &Station) {
+        let mut state = lock(&self.state);
+        state.idle.retain(|other| other.epoch != station.epoch);
+        state.stations.retain(|other| other.epoch != station.epoch);
+    }
+
+    /// The workers that take work now.
+    pub(super) fn stations(&self) -> Vec<Arc<Station>> {
+        lock(&self.state).stations.clone()
+    }
+
+    /// Why no more work is taken, if so.
+    pub(super) fn closed(&self) -> Option<ItemError> {
+        lock(&self.state).closed.clone()
+    }
+
+    /// Takes no more work from outside. What waits is given back with `cause` if `flush`, else it is still done.
+    pub(super) fn close(&self, cause: &ItemError, flush: bool) {
+        let mut state = lock(&self.state);
+        state.closed.get_or_insert_with(|| cause.clone());
+        self.places.close();
+        let waiting = if flush { std::mem::take(&mut state.jobs) } else { VecDeque::new() };
+        drop(state);
+        for job in waiting {
+            job.finish(Err(cause.clone()));
+        }
+    }
+
+    /// Calls that no worker holds.
+    pub(super) fn depth(&self) -> usize {
+        lock(&self.state).jobs.len()
+    }
+}

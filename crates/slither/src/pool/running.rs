@@ -1,0 +1,349 @@
+//! A started pool: where calls come in, and how it ends.
+
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, Mutex, mpsc};
+use std::time::{Duration, Instant};
+
+use serde::Serialize;
+use tokio::sync::watch;
+
+use super::config::{Pool, Start};
+use super::graveyard::{Graveyard, LostWorker};
+use super::job::{Job, Reply, Waiting};
+use super::queue::Queue;
+use super::service::Service;
+use super::station::{Order, Station, lock};
+use super::supervisor::{Driver, Launch, Life, Note, Notes};
+use super::worker::CallId;
+use crate::context::Context;
+use crate::error::{ConfigError, ErrorKind, ItemError};
+use crate::python::Environment;
+use crate::store::Views;
+use crate::wire::{self, Bound, Kind, Setup};
+
+/// Ids below this are imports that a keeper sends on its own.
+const FIRST_CALL: CallId = 1 << 32;
+/// How long dropping a pool waits for its processes to be gone.
+const DROP_WAIT: Duration = Duration::from_secs(5);
+
+/// A pool as it stands, for operators and tests.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[non_exhaustive]
+pub struct PoolStats {
+    /// Workers that take work, as name and process id.
+    pub workers: Vec<(String, u32)>,
+    /// Calls that no worker holds yet.
+    pub queued: usize,
+    /// Calls that workers hold.
+    pub running: usize,
+    /// Workers that have died since the pool was started, for whatever reason.
+    pub deaths: usize,
+    /// Answers that belonged to no call: late, or given twice.
+    pub strays: u64,
+}
+
+/// A pool whose workers run. Dropping it kills them.
+#[derive(Debug)]
+pub(crate) struct RunningPool {
+    pub(crate) name: Arc<str>,
+    pub(crate) max_frame: usize,
+    pub(crate) call_timeout: Duration,
+    start_timeout: Duration,
+    queue: Arc<Queue>,
+    notes: Arc<Notes>,
+    service: Arc<Service>,
+    life: watch::Receiver<Life>,
+    bound: Arc<Mutex<Vec<String>>>,
+    graveyard: Arc<Mutex<Graveyard>>,
+    ids: AtomicU64,
+    /// Closed when the supervisor's thread ends.
+    ended: Mutex<mpsc::Receiver<()>>,
+}
+
+impl RunningPool {
+    /// Starts a pool and waits until every worker is ready.
+    pub(crate) async fn start(
+        config: &Pool,
+        python: Environment,
+        views: Views,
+    ) -> Result<Arc<Self>, ConfigError> {
+        config.validate()?;
+        let broken = |error: std::io::Error| {
+            ConfigError::new(format!("pool `{}` cannot be started: {error}", config.name))
+        };
+        let name: Arc<str> = config.name.as_str().into();
+        let queue = Arc::new(Queue::new(config.queue));
+        let notes = Arc::new(Notes::new().map_err(|errno| broken(errno.into()))?);
+        let service = Arc::new(Service::new(name.clone(), views, tokio::runtime::Handle::current()));
+        let (life_sender, life) = watch::channel(Life::Starting);
+        let bound = Arc::new(Mutex::new(Vec::new()));
+        let graveyard = Arc::new(Mutex::new(Graveyard::default()));
+        let mut path = Vec::new();
+        for folder in &config.python_path {
+            path.push(std::path::absolute(folder).map_err(broken)?);
+        }
+        let launch = Launch {
+            env: config.environment(std::env::vars_os()),
+            setup: Setup {
+                name: config.name.clone(),
+                path,
+                overlay: python.overlay.clone(),
+                preload: config.preload.clone(),
+                max_frame: config.max_frame,
+                start: match config.start {
+                    Start::Fork => "fork",
+                    Start::Spawn => "spawn",
+                },
+                host: std::process::id(),
+                log_level: 20,
+            },
+            python,
+        };
+        let driver = Driver::new(
+            name.clone(),
+            launch,
+            config.size,
+            config.restart,
+            config.start_timeout,
+            queue.clone(),
+            notes.clone(),
+            service.clone(),
+            bound.clone(),
+            graveyard.clone(),
+            life_sender,
+        );
+        let (alive, ended) = mpsc::sync_channel(1);
+        std::thread::Builder::new()
+            .name(format!("slither-{name}"))
+            .spawn(move || {
+                driver.run();
+                drop(alive);
+            })
+            .map_err(broken)?;
+        let pool = Arc::new(Self {
+            name,
+            max_frame: config.max_frame,
+            call_timeout: config.call_timeout,
+            start_timeout: config.start_timeout,
+            queue,
+            notes,
+            service,
+            life,
+            bound,
+            graveyard,
+            ids: AtomicU64::new(FIRST_CALL),
+            ended: Mutex::new(ended),
+        });
+        pool.ready().await?;
+        Ok(pool)
+    }
+
+    async fn ready(&self) -> Result<(), ConfigError> {
+        let mut life = self.life.clone();
+        let state = life.wait_for(|life| *life != Life::Starting).await;
+        let cause = match state.as_deref() {
+            Ok(Life::Running | Life::Starting) => return Ok(()),
+            Ok(Life::Failed(cause) | Life::Ended(Some(cause))) => cause.clone(),
+            Ok(Life::Ended(None)) => "it was shut down".to_owned(),
+            Err(_) => "its supervisor ended".to_owned(),
+        };
+        Err(ConfigError::new(format!("pool `{}` cannot be started: {cause}", self.name)))
+    }
+
+    pub(crate) fn next_id(&self) -> CallId {
+        self.ids.fetch_add(1, Ordering::Relaxed)
+    }
+
+    fn refusal(&self) -> ItemError {
+        self.queue.closed().unwrap_or_else(|| {
+            ItemError::new(ErrorKind::Pool, format!("pool `{}` takes no more work", self.name))
+        })
+    }
+
+    /// Queues a frame for whichever worker is free, and waits for the answer. Dropping the future withdraws the
+    /// call if no worker has it yet; else its answer is discarded.
+    pub(crate) async fn submit(
+        &self,
+        id: CallId,
+        frame: Vec<u8>,
+        timeout: Duration,
+        context: Arc<Context>,
+    ) -> Result<Reply, ItemError> {
+        let Some(place) = self.queue.place().await else { return Err(self.refusal()) };
+        let (job, waiting) = Job::new(id, frame, timeout, context, Some(place));
+        self.queue.push(job);
+        self.answer(waiting).await
+    }
+
+    async fn answer(&self, waiting: Waiting) -> Result<Reply, ItemError> {
+        // A job that was dropped unanswered was in a queue that closed.
+        waiting.await.unwrap_or_else(|_| Err(self.refusal()))
+    }
+
+    /// Sends a frame to each live worker; returns who answered what.
+    async fn to_each(
+        &self,
+        frame: impl Fn(CallId) -> Result<Vec<u8>, ItemError>,
+        timeout: Duration,
+        context: &Arc<Context>,
+    ) -> Result<Vec<(Arc<Station>, Result<Reply, ItemError>)>, ItemError> {
+        let mut out = Vec::new();
+        for station in self.queue.stations() {
+            let Some(place) = self.queue.place().await else { return Err(self.refusal()) };
+            let id = self.next_id();
+            let (job, waiting) = Job::new(id, frame(id)?, timeout, context.clone(), Some(place));
+            station.order(Order::Own(job));
+            out.push((station, waiting));
+        }
+        let mut answers = Vec::with_capacity(out.len());
+        for (station, waiting) in out {
+            let answer = waiting.await.unwrap_or_else(|_| {
+                let message = "the worker died before it could run this call";
+                Err(ItemError::new(ErrorKind::Crash, message))
+            });
+            answers.push((station, answer));
+        }
+        Ok(answers)
+    }
+
+    /// Imports `function` in every worker, those still to be started included.
+    ///
+    /// # Errors
+    /// When no worker can import it; with the traceback and what to do.
+    pub(crate) async fn bind(&self, function: &str) -> Result<Bound, ConfigError> {
+        {
+            let mut bound = lock(&self.bound);
+            if !bound.iter().any(|other| other == function) {
+                bound.push(function.to_owned());
+            }
+        }
+        let context = Arc::new(Context::none());
+        let frame = |id| wire::bind(id, function, self.max_frame);
+        let mut answers: Vec<_> = match self.to_each(frame, self.start_timeout, &context).await {
+            Ok(answers) => answers.into_iter().map(|(_, answer)| answer).collect(),
+            Err(error) => vec![Err(error)],
+        };
+        if answers.is_empty() {
+            // Every worker is just being replaced: ask the next one that is ready.
+            let id = self.next_id();
+            answers.push(match frame(id) {
+                Ok(frame) => self.submit(id, frame, self.start_timeout, context).await,
+                Err(error) => Err(error),
+            });
+        }
+        let mut failure = None;
+        for answer in answers {
+            match answer.and_then(|reply| open_single::<Bound>(&reply)) {
+                Ok(bound) => return Ok(bound),
+                Err(error) => failure = Some(error),
+            }
+        }
+        lock(&self.bound).retain(|other| other != function);
+        let report = failure.map_or_else(|| "no worker answered".to_owned(), |error| error.report());
+        Err(ConfigError::new(format!("`{function}` cannot be called in pool `{}`: {report}", self.name)))
+    }
+
+    /// Calls `function` once on each live worker.
+    pub(crate) async fn call_each<A: Serialize + ?Sized, T: serde::de::DeserializeOwned>(
+        &self,
+        function: &str,
+        args: &A,
+        timeout: Duration,
+        context: Arc<Context>,
+    ) -> Result<Each<T>, ItemError> {
+        let frame = |id| wire::single(id, function, &context, args, self.max_frame);
+        let answers = self.to_each(frame, timeout, &context).await?;
+        let replies = answers
+            .into_iter()
+            .map(|(station, answer)| WorkerReply {
+                worker: station.worker.name.clone(),
+                pid: station.worker.pid,
+                result: answer.and_then(|reply| open_single(&reply)),
+            })
+            .collect();
+        Ok(Each { replies, lost: lock(&self.graveyard).lost() })
+    }
+
+    /// Kills a worker that cannot be trusted further.
+    pub(crate) fn distrust(&self, worker: &str) {
+        if let Some(station) = self.queue.stations().iter().find(|station| station.worker.name == worker) {
+            station.order(Order::Kill);
+        }
+    }
+
+    /// The pool as it stands.
+    pub(crate) fn stats(&self) -> PoolStats {
+        let stations = self.queue.stations();
+        PoolStats {
+            workers: stations.iter().map(|at| (at.worker.name.clone(), at.worker.pid)).collect(),
+            queued: self.queue.depth(),
+            running: stations.iter().map(|at| lock(&at.held).len()).sum(),
+            deaths: lock(&self.graveyard).total(),
+            strays: self.service.strays(),
+        }
+    }
+
+    /// Takes no more work, finishes what it has within `grace`, and ends every process.
+    pub(crate) async fn shutdown(&self, grace: Duration) {
+        self.notes.leave(Note::Shutdown { deadline: Instant::now() + grace });
+        let mut life = self.life.clone();
+        let _ = life.wait_for(|life| matches!(life, Life::Ended(_))).await;
+    }
+}
+
+impl Drop for RunningPool {
+    fn drop(&mut self) {
+        self.notes.leave(Note::Shutdown { deadline: Instant::now() });
+        let _ = lock(&self.ended).recv_timeout(DROP_WAIT);
+    }
+}
+
+/// The single value of an answer.
+pub(crate) fn open_single<T: serde::de::DeserializeOwned>(reply: &Reply) -> Result<T, ItemError> {
+    let read = |reason: String| {
+        let message = format!("the result does not fit {}: {reason}", std::any::type_name::<T>());
+        ItemError::new(ErrorKind::Decode, message)
+    };
+    match reply.kind {
+        Kind::Error => Err(remote_error(reply)),
+        _ => wire::body(&reply.body).map_err(read),
+    }
+}
+
+/// The error that an `ERROR` frame carries, with the worker it came from.
+pub(crate) fn remote_error(reply: &Reply) -> ItemError {
+    let error = match wire::body::<wire::RemoteError>(&reply.body) {
+        Ok(remote) => remote.into(),
+        Err(reason) => {
+            ItemError::new(ErrorKind::Protocol, format!("an error came that cannot be read: {reason}"))
+        }
+    };
+    error.with_worker(crate::error::WorkerReport {
+        worker: reply.worker.name.clone(),
+        pid: reply.worker.pid,
+        death: None,
+        phase: None,
+        running: None,
+        stderr: Vec::new(),
+    })
+}
+
+/// What the workers answered to a call made once on each.
+#[derive(Debug, Clone)]
+pub struct Each<T> {
+    /// One for each worker that was alive, in the order of their slots' start.
+    pub replies: Vec<WorkerReply<T>>,
+    /// The workers that have died since the pool was started (the latest 1024): what they held is lost.
+    pub lost: Vec<LostWorker>,
+}
+
+/// What one worker answered.
+#[derive(Debug, Clone)]
+pub struct WorkerReply<T> {
+    /// Its name: pool, slot and epoch, as `default/0#3`.
+    pub worker: String,
+    /// Its process id.
+    pub pid: u32,
+    /// Its answer, or why there is none.
+    pub result: Result<T, ItemError>,
+}

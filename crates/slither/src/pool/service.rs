@@ -1,0 +1,109 @@
+//! What a pool does for its workers beside giving them calls: views, log records, counts.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::{Duration, Instant};
+
+use tokio::runtime::Handle;
+
+use super::job::WorkerName;
+use super::station::{Order, Station, lock};
+use crate::context::Context;
+use crate::store::Views;
+use crate::telemetry::{self, Labels, ViewException, ViewStart, ViewStop};
+use crate::wire::{Log, ViewCall};
+
+/// How long a view that nobody declared takes to be refused, at most.
+const UNKNOWN_VIEW: Duration = Duration::from_secs(5);
+
+/// Shared by the keepers of a pool.
+#[derive(Debug)]
+pub(super) struct Service {
+    pool: Arc<str>,
+    views: Views,
+    runtime: Handle,
+    strays: AtomicU64,
+}
+
+impl Service {
+    pub(super) fn new(pool: Arc<str>, views: Views, runtime: Handle) -> Self {
+        Self { pool, views, runtime, strays: AtomicU64::new(0) }
+    }
+
+    /// Counts an answer that belongs to no call.
+    pub(super) fn stray(&self, worker: &WorkerName, id: u64) {
+        self.strays.fetch_add(1, Ordering::Relaxed);
+        tracing::warn!(target: "slither", worker = worker.name, call = id, "an answer came for no call that is out");
+    }
+
+    /// Answers that belonged to no call.
+    pub(super) fn strays(&self) -> u64 {
+        self.strays.load(Ordering::Relaxed)
+    }
+
+    /// How long the view may take.
+    pub(super) fn view_timeout(&self, name: &str) -> Duration {
+        self.views.timeout(name).unwrap_or(UNKNOWN_VIEW)
+    }
+
+    /// Runs a view on a thread that may block; its answer goes to the worker's inbox.
+    pub(super) fn call_view(
+        &self,
+        station: &Arc<Station>,
+        id: u64,
+        call: ViewCall,
+        many: bool,
+        context: Arc<Context>,
+    ) {
+        let (station, views, pool) = (station.clone(), self.views.clone(), self.pool.clone());
+        self.runtime.spawn_blocking(move || {
+            let labels = Labels { pool: Some(&pool), view: Some(&call.name), ..Labels::default() };
+            let run = context.run.as_ref().map_or("", |run| run.as_str());
+            let session = context.session.as_ref().map_or("", |session| session.as_str());
+            let worker = &station.worker.name;
+            let calls = 1.0;
+            telemetry::emit(labels, &ViewStart::new(calls, &call.name, &run, &session, worker));
+            let begun = Instant::now();
+            let answer = views.call(&call.name, &call.args, many, &context);
+            let took = begun.elapsed().as_secs_f64();
+            match &answer {
+                Ok(_) => telemetry::emit(
+                    labels,
+                    &ViewStop::new(calls, took, &call.name, &run, &session, worker),
+                ),
+                Err(failure) => telemetry::emit(
+                    labels,
+                    &ViewException::new(calls, took, &call.name, &run, &session, worker, &failure.message()),
+                ),
+            }
+            let answer = answer.map_err(|failure| (failure.kind().as_str().to_owned(), failure.message().to_owned()));
+            station.order(Order::View { id, answer });
+        });
+    }
+
+    /// Passes a record of Python's `logging` on.
+    pub(super) fn log(&self, station: &Station, log: &Log) {
+        let stage = log.call.and_then(|call| {
+            let held = lock(&station.held);
+            held.iter().find(|job| job.id == call).and_then(|job| job.context.stage.clone())
+        });
+        let (worker, stage) = (&station.worker.name, stage.as_deref().unwrap_or(""));
+        let (logger, call, message) = (&log.logger, log.call.unwrap_or(0), &log.message);
+        macro_rules! at {
+            ($level:ident) => {
+                tracing::event!(
+                    target: "slither::python",
+                    tracing::Level::$level,
+                    worker, stage, logger, call, "{message}"
+                )
+            };
+        }
+        match log.level {
+            40.. => at!(ERROR),
+            30..40 => at!(WARN),
+            20..30 => at!(INFO),
+            10..20 => at!(DEBUG),
+            _ => at!(TRACE),
+        }
+    }
+}

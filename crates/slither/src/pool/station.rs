@@ -1,0 +1,139 @@
+//! What other threads may touch of a worker: its inbox, the calls it holds, and the token of the one ahead.
+
+use std::collections::VecDeque;
+use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Instant;
+
+use rustix::event::{EventfdFlags, eventfd};
+use rustix::io::Errno;
+
+use super::job::{Job, WorkerName};
+use super::supervisor::Epoch;
+use super::worker::CallId;
+use crate::error::Death;
+
+/// Locks without caring whether another thread panicked: what is behind these locks is valid at every step.
+pub(super) fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+/// Wakes a thread that polls its descriptor.
+#[derive(Debug)]
+pub(super) struct Bell {
+    fd: OwnedFd,
+    rung: AtomicBool,
+}
+
+impl Bell {
+    pub(super) fn new() -> Result<Self, Errno> {
+        let fd = eventfd(0, EventfdFlags::CLOEXEC | EventfdFlags::NONBLOCK)?;
+        Ok(Self { fd, rung: AtomicBool::new(false) })
+    }
+
+    /// Wakes the thread; a bell that already rings costs no system call.
+    pub(super) fn ring(&self) {
+        if !self.rung.swap(true, Ordering::AcqRel) {
+            // The counter cannot overflow: it is written once between two silences.
+            let _ = rustix::io::write(&self.fd, &1u64.to_ne_bytes());
+        }
+    }
+
+    /// Whether it rang since the last silence, without a system call.
+    pub(super) fn rang(&self) -> bool {
+        self.rung.load(Ordering::Acquire)
+    }
+
+    /// Stops it. What was put down before the bell rang is visible afterwards.
+    pub(super) fn silence(&self) {
+        let mut count = [0; 8];
+        let _ = rustix::io::read(&self.fd, &mut count);
+        self.rung.store(false, Ordering::Release);
+    }
+}
+
+impl AsFd for Bell {
+    fn as_fd(&self) -> BorrowedFd<'_> {
+        self.fd.as_fd()
+    }
+}
+
+/// What others want of a keeper.
+#[derive(Debug)]
+pub(super) enum Order {
+    /// Run this call: it came while the worker was idle.
+    Job(Job),
+    /// Run this call, which is meant for this worker alone, when there is time.
+    Own(Job),
+    /// The call ahead went to another worker.
+    TakenBack(CallId),
+    /// A view has answered.
+    View { id: u64, answer: Result<Vec<u8>, (String, String)> },
+    /// Help to empty the queue, then stop.
+    Drain { deadline: Instant },
+    /// Die now.
+    Kill,
+    /// The nursery has reaped the worker.
+    Died(Death),
+}
+
+/// One worker as the rest of the pool sees it.
+#[derive(Debug)]
+pub(super) struct Station {
+    pub(super) worker: Arc<WorkerName>,
+    pub(super) epoch: Epoch,
+    pub(super) bell: Bell,
+    /// The eventfd of `docs/PROTOCOL.md`: whoever reads it owns the call ahead.
+    pub(super) token: OwnedFd,
+    /// Filled by whoever hands over a call (one while idle, one for each `call_each` and bind, which hold
+    /// places of the bounded queue), by a view's answer (at most as many as were asked) and by the supervisor.
+    inbox: Mutex<Vec<Order>>,
+    /// The calls in the worker, oldest first; all but the first were sent ahead.
+    pub(super) held: Mutex<VecDeque<Job>>,
+}
+
+impl Station {
+    pub(super) fn new(worker: WorkerName, epoch: Epoch, token: OwnedFd) -> Result<Self, Errno> {
+        Ok(Self {
+            worker: Arc::new(worker),
+            epoch,
+            bell: Bell::new()?,
+            token,
+            inbox: Mutex::new(Vec::new()),
+            held: Mutex::new(VecDeque::with_capacity(2)),
+        })
+    }
+
+    /// Leaves an order and wakes the keeper.
+    pub(super) fn order(&self, order: Order) {
+        lock(&self.inbox).push(order);
+        self.bell.ring();
+    }
+
+    /// Takes all orders into `orders`.
+    pub(super) fn take_orders(&self, orders: &mut Vec<Order>) {
+        orders.append(&mut lock(&self.inbox));
+    }
+
+    /// Takes back the call ahead, if the worker has not claimed it.
+    pub(super) fn take_back(&self) -> Option<Job> {
+        let mut held = lock(&self.held);
+        if held.len() < 2 || !self.win_token() {
+            return None;
+        }
+        let job = held.pop_back()?;
+        drop(held);
+        self.order(Order::TakenBack(job.id));
+        Some(job)
+    }
+
+    /// Puts a token down for a call that is sent ahead.
+    pub(super) fn put_token(&self) {
+        let _ = rustix::io::write(&self.token, &1u64.to_ne_bytes());
+    }
+
+    fn win_token(&self) -> bool {
+        rustix::io::read(&self.token, &mut [0; 8]).is_ok()
+    }
+}

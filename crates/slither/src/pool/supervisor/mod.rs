@@ -1,0 +1,13 @@
+//! The pool's supervisor: when workers are started and given up ([`machine`], without I/O), the thread that
+//! acts on it ([`driver`]), and the process that forks workers ([`nursery`]).
+
+mod driver;
+mod machine;
+mod notes;
+mod nursery;
+
+pub(super) use driver::{Driver, Life};
+pub use machine::RestartBudget;
+pub(super) use machine::Epoch;
+pub(super) use notes::{Note, Notes};
+pub(super) use nursery::Launch;

@@ -1,0 +1,122 @@
+//! The nursery: the process that preloads once and forks workers on request.
+
+use std::ffi::OsString;
+use std::io::{self, IoSlice, IoSliceMut};
+use std::mem::MaybeUninit;
+use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
+use std::process::{Child, Stdio};
+
+use rustix::io::Errno;
+use rustix::net::{
+    AddressFamily, RecvAncillaryBuffer, RecvAncillaryMessage, RecvFlags, SendAncillaryBuffer,
+    SendAncillaryMessage, SendFlags, SocketFlags, SocketType, recvmsg, sendmsg, socketpair,
+};
+use rustix::pipe::{PipeFlags, pipe_with};
+
+use crate::python::Environment;
+use crate::wire::{FromNursery, MAX_PACKET, Setup, ToNursery};
+
+/// How a nursery is launched.
+#[derive(Debug)]
+pub(crate) struct Launch {
+    /// The interpreter, the SDK and what the interpreter lacks.
+    pub(crate) python: Environment,
+    /// The whole environment of the nursery and its workers.
+    pub(crate) env: Vec<(OsString, OsString)>,
+    /// The first packet.
+    pub(crate) setup: Setup,
+}
+
+/// A running nursery.
+#[derive(Debug)]
+pub(super) struct Nursery {
+    control: OwnedFd,
+    child: Child,
+}
+
+impl Nursery {
+    /// Launches a nursery; returns it with the reading ends of its standard output and error.
+    pub(super) fn launch(launch: &Launch) -> io::Result<(Self, OwnedFd, OwnedFd)> {
+        let (control, theirs) =
+            socketpair(AddressFamily::UNIX, SocketType::SEQPACKET, SocketFlags::CLOEXEC, None)?;
+        let (stdout, their_stdout) = pipe()?;
+        let (stderr, their_stderr) = pipe()?;
+        let child = launch
+            .python
+            .command("slither._nursery")
+            .env_clear()
+            .envs(launch.env.iter().map(|(name, value)| (name, value)))
+            .stdin(Stdio::from(theirs))
+            .stdout(Stdio::from(their_stdout))
+            .stderr(Stdio::from(their_stderr))
+            .spawn()?;
+        let nursery = Self { control, child };
+        nursery.send(&ToNursery::Setup(launch.setup.clone()), &[])?;
+        Ok((nursery, stdout, stderr))
+    }
+
+    /// Sends a packet with descriptors.
+    pub(super) fn send(&self, packet: &ToNursery, fds: &[BorrowedFd<'_>]) -> io::Result<()> {
+        let bytes = packet.encode().map_err(io::Error::other)?;
+        let mut space = [MaybeUninit::uninit(); rustix::cmsg_space!(ScmRights(5))];
+        let mut ancillary = SendAncillaryBuffer::new(&mut space);
+        if !fds.is_empty() && !ancillary.push(SendAncillaryMessage::ScmRights(fds)) {
+            return Err(io::Error::other("more than five descriptors"));
+        }
+        sendmsg(&self.control, &[IoSlice::new(&bytes)], &mut ancillary, SendFlags::NOSIGNAL)?;
+        Ok(())
+    }
+
+    /// The next packet with its descriptor; none if none has come, an error if none will come.
+    pub(super) fn receive(&self) -> io::Result<Option<(FromNursery, Option<OwnedFd>)>> {
+        let mut bytes = vec![0; MAX_PACKET];
+        let mut space = [MaybeUninit::uninit(); rustix::cmsg_space!(ScmRights(1))];
+        let mut ancillary = RecvAncillaryBuffer::new(&mut space);
+        let flags = RecvFlags::DONTWAIT | RecvFlags::CMSG_CLOEXEC;
+        let received =
+            match recvmsg(&self.control, &mut [IoSliceMut::new(&mut bytes)], &mut ancillary, flags) {
+                Ok(received) => received,
+                Err(Errno::AGAIN | Errno::INTR) => return Ok(None),
+                Err(errno) => return Err(errno.into()),
+            };
+        if received.bytes == 0 {
+            return Err(io::ErrorKind::UnexpectedEof.into());
+        }
+        let mut fd = None;
+        for message in ancillary.drain() {
+            if let RecvAncillaryMessage::ScmRights(fds) = message {
+                fd = fd.or(fds.into_iter().next());
+            }
+        }
+        let packet = FromNursery::decode(&bytes[..received.bytes]).map_err(io::Error::other)?;
+        Ok(Some((packet, fd)))
+    }
+
+    /// Kills the nursery itself; its workers are the caller's to kill.
+    pub(super) fn kill(&mut self) {
+        let _ = self.child.kill();
+    }
+
+    /// Whether it has ended, and how.
+    pub(super) fn ended(&mut self) -> Option<String> {
+        self.child.try_wait().ok().flatten().map(|status| status.to_string())
+    }
+
+    /// Waits for its end, which was asked for or forced.
+    pub(super) fn wait(&mut self) {
+        let _ = self.child.wait();
+    }
+}
+
+impl AsFd for Nursery {
+    fn as_fd(&self) -> BorrowedFd<'_> {
+        self.control.as_fd()
+    }
+}
+
+/// A pipe whose reading end does not block and stays in this process.
+pub(super) fn pipe() -> io::Result<(OwnedFd, OwnedFd)> {
+    let (reader, writer) = pipe_with(PipeFlags::CLOEXEC)?;
+    rustix::io::ioctl_fionbio(&reader, true)?;
+    Ok((reader, writer))
+}

@@ -1,0 +1,145 @@
+//! What is called, where, and within which bounds: [`Call`].
+
+use std::fmt;
+use std::time::Duration;
+
+use crate::dispatch::{Batching, Limits, OnError, Order};
+use crate::error::ConfigError;
+
+/// A Python function to be dispatched to, with its pool and its bounds. `I` is the type of the payloads.
+///
+/// ```
+/// use slither::{Call, OnError};
+/// use std::time::Duration;
+///
+/// let call: Call<String> = Call::new("my_model:predict_batch")
+///     .pool("default")
+///     .batch_size(32)
+///     .max_in_flight(4)
+///     .timeout(Duration::from_secs(5))
+///     .on_error(OnError::Skip);
+/// # let _ = call;
+/// ```
+pub struct Call<I> {
+    pub(crate) function: String,
+    pub(crate) pool: String,
+    pub(crate) timeout: Option<Duration>,
+    pub(crate) limits: Limits<I>,
+}
+
+impl<I> Call<I> {
+    /// A call of `module:function` (or `module:Class.method`) in the pool `default`. The function takes a list
+    /// of payloads and returns a list of results of the same length.
+    pub fn new(function: impl Into<String>) -> Self {
+        Self { function: function.into(), pool: "default".to_owned(), timeout: None, limits: Limits::new() }
+    }
+
+    /// The pool that runs it. Default: `default`.
+    #[must_use]
+    pub fn pool(mut self, name: impl Into<String>) -> Self {
+        self.pool = name.into();
+        self
+    }
+
+    /// How long a batch may run once Python has begun it. Beyond it the worker is killed and replaced. Default:
+    /// the pool's [`call_timeout`](crate::Pool::call_timeout).
+    #[must_use]
+    pub fn timeout(mut self, timeout: Duration) -> Self {
+        self.timeout = Some(timeout);
+        self
+    }
+
+    /// See [`Limits::batch_size`].
+    #[must_use]
+    pub fn batch_size(mut self, items: usize) -> Self {
+        self.limits = self.limits.batch_size(items);
+        self
+    }
+
+    /// See [`Limits::batching`].
+    #[must_use]
+    pub fn batching(mut self, batching: impl Into<Batching<I>>) -> Self {
+        self.limits = self.limits.batching(batching);
+        self
+    }
+
+    /// See [`Limits::max_in_flight`].
+    #[must_use]
+    pub fn max_in_flight(mut self, batches: usize) -> Self {
+        self.limits = self.limits.max_in_flight(batches);
+        self
+    }
+
+    /// See [`Limits::window`].
+    #[must_use]
+    pub fn window(mut self, batches: usize) -> Self {
+        self.limits = self.limits.window(batches);
+        self
+    }
+
+    /// See [`Limits::order`].
+    #[must_use]
+    pub fn order(mut self, order: Order) -> Self {
+        self.limits = self.limits.order(order);
+        self
+    }
+
+    /// See [`Limits::on_error`].
+    #[must_use]
+    pub fn on_error(mut self, policy: OnError) -> Self {
+        self.limits = self.limits.on_error(policy);
+        self
+    }
+
+    pub(crate) fn validate(&self) -> Result<(), ConfigError> {
+        check_function(&self.function)?;
+        self.limits.validate()
+    }
+}
+
+/// Whether the text has the form `module:qualified.name`.
+pub(crate) fn check_function(function: &str) -> Result<(), ConfigError> {
+    let dotted = |text: &str| !text.is_empty() && text.split('.').all(|part| !part.trim().is_empty());
+    match function.split_once(':') {
+        Some((module, name)) if dotted(module) && dotted(name) && !name.contains(':') => Ok(()),
+        _ => Err(ConfigError::new(format!("`{function}` does not name a Python function"))
+            .hint("expected `module:function`, as in `my_model:predict_batch`")),
+    }
+}
+
+impl<I> Clone for Call<I> {
+    fn clone(&self) -> Self {
+        Self {
+            function: self.function.clone(),
+            pool: self.pool.clone(),
+            timeout: self.timeout,
+            limits: self.limits.clone(),
+        }
+    }
+}
+
+impl<I> fmt::Debug for Call<I> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Call")
+            .field("function", &self.function)
+            .field("pool", &self.pool)
+            .field("timeout", &self.timeout)
+            .field("limits", &self.limits)
+            .finish()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::check_function;
+
+    #[test]
+    fn a_function_is_a_module_and_a_name() {
+        for good in ["m:f", "a.b:C.d"] {
+            assert!(check_function(good).is_ok(), "{good}");
+        }
+        for bad in ["", "m", "m:", ":f", "m.f", "m:f:g", "m..n:f"] {
+            assert!(check_function(bad).is_err(), "{bad}");
+        }
+    }
+}

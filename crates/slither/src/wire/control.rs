@@ -1,0 +1,72 @@
+//! Packets between the host and the nursery: msgpack maps, named by `op`.
+
+use std::path::PathBuf;
+
+use serde::{Deserialize, Serialize};
+
+use super::message::RemoteError;
+
+/// Bytes of a packet, at most.
+pub(crate) const MAX_PACKET: usize = 60 * 1024;
+
+/// What a pool tells its nursery once.
+#[derive(Debug, Clone, Serialize)]
+pub(crate) struct Setup {
+    pub(crate) name: String,
+    pub(crate) path: Vec<PathBuf>,
+    pub(crate) overlay: Option<PathBuf>,
+    pub(crate) preload: Vec<String>,
+    pub(crate) max_frame: usize,
+    pub(crate) start: &'static str,
+    pub(crate) host: u32,
+    pub(crate) log_level: u32,
+}
+
+/// Host to nursery.
+#[derive(Debug, Clone, Serialize)]
+#[serde(tag = "op", rename_all = "snake_case")]
+pub(crate) enum ToNursery {
+    /// The first packet.
+    Setup(Setup),
+    /// Start a worker; the descriptors travel with the packet.
+    Start { epoch: u64, slot: usize },
+    /// Stop everything.
+    Stop { grace_ms: u64 },
+}
+
+/// Nursery to host.
+#[derive(Debug, Clone, Deserialize)]
+#[serde(tag = "op", rename_all = "snake_case")]
+pub(crate) enum FromNursery {
+    /// Preloads are imported; workers can be started.
+    Ready { pid: u32, python: String, implementation: String, gil: bool, start: String, reason: Option<String> },
+    /// A preload cannot be imported; the nursery exits.
+    Failed { error: RemoteError },
+    /// A worker was started; its pidfd travels with the packet.
+    Started { epoch: u64, pid: u32 },
+    /// A worker could not be started.
+    StartFailed { epoch: u64, message: String },
+    /// A worker and its group are gone.
+    Exited { epoch: u64, pid: u32, code: Option<i32>, signal: Option<i32> },
+}
+
+impl ToNursery {
+    /// The packet's bytes.
+    pub(crate) fn encode(&self) -> Result<Vec<u8>, String> {
+        let mut bytes = Vec::new();
+        crate::codec::encode(self, &mut bytes)?;
+        match bytes.len() {
+            len if len > MAX_PACKET => {
+                Err(format!("a control packet takes {len} bytes, more than {MAX_PACKET}"))
+            }
+            _ => Ok(bytes),
+        }
+    }
+}
+
+impl FromNursery {
+    /// Reads a packet.
+    pub(crate) fn decode(bytes: &[u8]) -> Result<Self, String> {
+        crate::codec::decode(bytes)
+    }
+}

@@ -1,0 +1,138 @@
+//! The header of a frame: 16 bytes that say how long it is, what it is, and which call it is about.
+
+use thiserror::Error;
+
+/// Bytes of a header.
+pub(crate) const HEADER: usize = 16;
+
+/// `CALL`, `EXECUTE`: the worker must win the token before it runs this.
+pub(crate) const CLAIM: u8 = 1;
+/// `RESULT`: the body is a pair of results and failures.
+pub(crate) const FAILED: u8 = 1;
+/// `VIEW`: the arguments are an array of maps.
+pub(crate) const MANY: u8 = 1;
+/// `VIEW_REPLY`: the body is an error.
+pub(crate) const VIEW_ERROR: u8 = 1;
+
+macro_rules! kinds {
+    ($($(#[$doc:meta])* $name:ident = $code:literal, flags $flags:expr;)*) => {
+        /// What a frame is.
+        #[derive(Debug, Clone, Copy, PartialEq, Eq)]
+        pub(crate) enum Kind {
+            $($(#[$doc])* $name = $code,)*
+        }
+
+        impl Kind {
+            fn parse(code: u8) -> Option<Self> {
+                match code {
+                    $($code => Some(Self::$name),)*
+                    _ => None,
+                }
+            }
+
+            fn allowed_flags(self) -> u8 {
+                match self {
+                    $(Self::$name => $flags,)*
+                }
+            }
+        }
+    };
+}
+
+kinds! {
+    /// Run a batch.
+    Call = 1, flags CLAIM;
+    /// Run one call.
+    Execute = 2, flags CLAIM;
+    /// Import a function.
+    Bind = 3, flags 0;
+    /// The answer to a view call.
+    ViewReply = 4, flags VIEW_ERROR;
+    /// Finish and exit.
+    Stop = 5, flags 0;
+    /// The first frame of a worker.
+    Hello = 32, flags 0;
+    /// What a call gave.
+    Result = 33, flags FAILED;
+    /// A call failed as a whole.
+    Error = 34, flags 0;
+    /// Python calls a view.
+    View = 35, flags MANY;
+    /// A record of Python's `logging`.
+    Log = 36, flags 0;
+    /// A function was imported.
+    Bound = 37, flags 0;
+    /// A frame that the host took back was forgotten.
+    Skipped = 38, flags 0;
+}
+
+/// How the bytes from the other side break `docs/PROTOCOL.md`.
+#[derive(Debug, Clone, PartialEq, Eq, Error)]
+pub(crate) enum WireError {
+    /// The claimed length is above the cap; it was not allocated.
+    #[error("a frame claims {length} bytes, more than the cap of {cap}")]
+    TooLong { length: u64, cap: usize },
+    /// No such kind of frame.
+    #[error("unknown kind of frame {0}")]
+    UnknownKind(u8),
+    /// A flag that this kind does not have.
+    #[error("a {kind:?} frame has unknown flags {flags:#04x}")]
+    UnknownFlags { kind: Kind, flags: u8 },
+    /// Out-of-band segments, which version 1 does not have.
+    #[error("a frame refers to {0} segments; this version knows none")]
+    Segments(u16),
+    /// The stream ended inside a frame.
+    #[error("the stream ended {missing} bytes before the end of a frame")]
+    Truncated { missing: usize },
+    /// The body is not what its kind says.
+    #[error("the body of a {kind:?} frame cannot be read: {reason}")]
+    Body { kind: Kind, reason: String },
+    /// A frame that this side never receives, or not now.
+    #[error("a {kind:?} frame was not expected here")]
+    Unexpected { kind: Kind },
+}
+
+/// A parsed header.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct Header {
+    /// Bytes of body.
+    pub(crate) length: usize,
+    /// What the frame is.
+    pub(crate) kind: Kind,
+    /// See the constants of this module.
+    pub(crate) flags: u8,
+    /// The call, or for `VIEW` the view call.
+    pub(crate) id: u64,
+}
+
+impl Header {
+    /// Reads a header; `cap` bounds the body.
+    pub(crate) fn parse(bytes: &[u8; HEADER], cap: usize) -> Result<Self, WireError> {
+        let [l0, l1, l2, l3, kind, flags, s0, s1, id @ ..] = *bytes;
+        let length = u32::from_le_bytes([l0, l1, l2, l3]);
+        let kind = Kind::parse(kind).ok_or(WireError::UnknownKind(kind))?;
+        if flags & !kind.allowed_flags() != 0 {
+            return Err(WireError::UnknownFlags { kind, flags });
+        }
+        match u16::from_le_bytes([s0, s1]) {
+            0 => {}
+            segments => return Err(WireError::Segments(segments)),
+        }
+        let length = usize::try_from(length)
+            .ok()
+            .filter(|length| *length <= cap)
+            .ok_or(WireError::TooLong { length: u64::from(length), cap })?;
+        Ok(Self { length, kind, flags, id: u64::from_le_bytes(id) })
+    }
+
+    /// The bytes of the header.
+    pub(crate) fn bytes(self) -> [u8; HEADER] {
+        let mut bytes = [0; HEADER];
+        // A length above u32 cannot be built: every body is compared with a cap of at most 1 GiB first.
+        bytes[..4].copy_from_slice(&u32::try_from(self.length).unwrap_or(u32::MAX).to_le_bytes());
+        bytes[4] = self.kind as u8;
+        bytes[5] = self.flags;
+        bytes[8..].copy_from_slice(&self.id.to_le_bytes());
+        bytes
+    }
+}

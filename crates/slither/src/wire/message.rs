@@ -1,0 +1,154 @@
+//! Bodies of the frames that workers send, decoded and checked.
+
+use serde::Deserialize;
+use serde::de::DeserializeOwned;
+
+use super::frame::FAILED;
+use super::skip::value_len;
+use crate::codec::{decode, decode_prefix};
+use crate::error::{ErrorKind, ItemError};
+
+/// `HELLO`: what the worker is.
+#[derive(Debug, Clone, Deserialize, PartialEq, Eq)]
+pub(crate) struct Hello {
+    pub(crate) protocol: u32,
+    pub(crate) sdk: String,
+    pub(crate) pid: u32,
+    pub(crate) python: String,
+    pub(crate) implementation: String,
+    pub(crate) gil: bool,
+}
+
+/// `BOUND`: what a function is.
+#[derive(Debug, Clone, Deserialize, PartialEq, Eq)]
+pub(crate) struct Bound {
+    pub(crate) kind: String,
+}
+
+/// `LOG`: a record of Python's `logging`.
+#[derive(Debug, Clone, Deserialize, PartialEq, Eq)]
+pub(crate) struct Log {
+    pub(crate) level: u32,
+    pub(crate) logger: String,
+    pub(crate) message: String,
+    pub(crate) call: Option<u64>,
+}
+
+/// `VIEW`: Python asks; the arguments stay encoded until the view's own types decode them.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct ViewCall {
+    pub(crate) call: u64,
+    pub(crate) name: String,
+    pub(crate) args: Vec<u8>,
+}
+
+impl ViewCall {
+    pub(crate) fn parse(body: &[u8]) -> Result<Self, String> {
+        let mut rest = body;
+        let count = rmp::decode::read_array_len(&mut rest).map_err(|error| error.to_string())?;
+        if count != 3 {
+            return Err(format!("an array of 3 was expected, not of {count}"));
+        }
+        let call = decode_prefix(&mut rest)?;
+        let name = decode_prefix(&mut rest)?;
+        match value_len(rest) {
+            Some(len) if len == rest.len() => Ok(Self { call, name, args: rest.to_vec() }),
+            _ => Err("the arguments are cut short".to_owned()),
+        }
+    }
+}
+
+/// `ERROR`, or one entry of a `RESULT`'s failures.
+#[derive(Debug, Clone, Deserialize, PartialEq, Eq)]
+pub(crate) struct RemoteError {
+    kind: String,
+    message: String,
+    traceback: Option<String>,
+    exception: Vec<String>,
+}
+
+impl From<RemoteError> for ItemError {
+    fn from(remote: RemoteError) -> Self {
+        let kind = match remote.kind.as_str() {
+            "failed" => ErrorKind::Failed,
+            "contract" => ErrorKind::Contract,
+            "value" => ErrorKind::Value,
+            "too_large" => ErrorKind::TooLarge,
+            "import" => ErrorKind::Import,
+            "decode" => ErrorKind::Decode,
+            _ => ErrorKind::Exception,
+        };
+        ItemError::new(kind, remote.message).with_traceback(remote.traceback, remote.exception)
+    }
+}
+
+/// The results of a batch of `expected` items out of the body of a `RESULT`.
+///
+/// A result that does not fit `T` fails its item alone.
+///
+/// # Errors
+/// When the body itself is not as the protocol says; the worker that sent it is not to be trusted further.
+pub(crate) fn results<T: DeserializeOwned>(
+    body: &[u8],
+    flags: u8,
+    expected: usize,
+) -> Result<Vec<Result<T, ItemError>>, String> {
+    let mut rest = body;
+    if flags & FAILED != 0 && array(&mut rest)? != 2 {
+        return Err("a pair of results and failures was expected".to_owned());
+    }
+    let mut failures = Vec::new();
+    if flags & FAILED != 0 {
+        let mut behind = &rest[value_len(rest).ok_or("the results are cut short")?..];
+        failures = decode_prefix::<Vec<(usize, RemoteError)>>(&mut behind)?;
+        if !behind.is_empty() {
+            return Err(format!("{} bytes are left behind the failures", behind.len()));
+        }
+        failures.sort_by_key(|(index, _)| *index);
+        if failures.windows(2).any(|pair| pair[0].0 == pair[1].0)
+            || failures.last().is_some_and(|(index, _)| *index >= expected)
+        {
+            return Err("a failure names an item twice or one that the batch does not have".to_owned());
+        }
+    }
+    let count = array(&mut rest)?;
+    if count != expected {
+        return Err(format!("{count} results came for {expected} items"));
+    }
+    let mut failures = failures.into_iter().peekable();
+    let mut results = Vec::with_capacity(expected);
+    for index in 0..expected {
+        if let Some((_, error)) = failures.next_if(|(at, _)| *at == index) {
+            rest = &rest[value_len(rest).ok_or("the results are cut short")?..];
+            results.push(Err(error.into()));
+            continue;
+        }
+        let here = rest;
+        match decode_prefix(&mut rest) {
+            Ok(result) => results.push(Ok(result)),
+            Err(reason) => {
+                let len = value_len(here).ok_or_else(|| format!("result {index}: {reason}"))?;
+                rest = &here[len..];
+                results.push(Err(ItemError::new(
+                    ErrorKind::Decode,
+                    format!("the result does not fit {}: {reason}", std::any::type_name::<T>()),
+                )));
+            }
+        }
+    }
+    if flags & FAILED == 0 && !rest.is_empty() {
+        return Err(format!("{} bytes are left behind the results", rest.len()));
+    }
+    Ok(results)
+}
+
+fn array(rest: &mut &[u8]) -> Result<usize, String> {
+    rmp::decode::read_array_len(rest)
+        .map(|len| len as usize)
+        .map_err(|error| format!("an array was expected: {error}"))
+}
+
+/// Reads a body into `T`, whole.
+pub(crate) fn body<T: DeserializeOwned>(bytes: &[u8]) -> Result<T, String> {
+    decode(bytes)
+}

@@ -1,0 +1,21 @@
+//! The wire: frames between the host and its workers, and packets between the host and the nursery.
+//!
+//! `docs/PROTOCOL.md` is normative; the golden frames in `testdata/wire/` are read by this side's tests and by
+//! the Python SDK's. Only this module knows bytes. It never trusts a length: each is compared with its cap
+//! before anything is allocated, and a frame's buffer grows with the bytes that arrive, not with those claimed.
+
+mod control;
+mod frame;
+mod message;
+mod reader;
+mod request;
+mod skip;
+
+pub(crate) use control::{FromNursery, MAX_PACKET, Setup, ToNursery};
+pub(crate) use frame::{CLAIM, FAILED, HEADER, Header, Kind, MANY, VIEW_ERROR, WireError};
+pub(crate) use message::{Bound, Hello, Log, RemoteError, ViewCall, body, results};
+pub(crate) use reader::{Frame, FrameReader};
+pub(crate) use request::{bare, batch, bind, set_claim, single, view_error, view_reply};
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,81 @@
+"""Answers: what a batch function returned, to the frame that says so, when that is not a plain list of results.
+
+The hot path of the worker has already tried the whole list. Here it is known to hold something: a contract that was
+not kept, items that failed, values that take converting, or values that cannot travel. Each item is vetted and
+encoded alone, so that the culprits fail and the innocent are delivered.
+"""
+
+from __future__ import annotations
+
+from typing import Any, Final
+
+import msgspec
+
+from slither import _errors, _values, _wire
+from slither._exceptions import TooLarge, ValueNotSupported
+from slither._failed import Failed
+
+_NIL: Final = msgspec.Raw(b"\xc0")
+
+
+def answer_batch(results: Any, count: int, frame: bytearray, max_frame: int) -> tuple[int, int]:
+    """Put the body of the answer into `frame`; return its kind and flags."""
+    if not isinstance(results, (list, tuple)) or len(results) != count:
+        _values.encode_trusted(_errors.make("contract", _broken(results, count)), frame)
+        return _wire.ERROR, 0
+    delivered: list[msgspec.Raw] = []
+    failures: list[tuple[int, _errors.Error]] = []
+    size = 0
+    for index, item in enumerate(results):
+        data: msgspec.Raw | None = None
+        if isinstance(item, Failed):
+            failures.append((index, _errors.make("failed", item.reason)))
+        else:
+            try:
+                data = msgspec.Raw(_encode_one(item, f"result[{index}]", max_frame))
+                size += memoryview(data).nbytes
+            except TooLarge as error:
+                failures.append((index, _errors.make("too_large", str(error))))
+            except ValueNotSupported as error:
+                failures.append((index, _errors.make("value", str(error))))
+            except BaseException as error:  # a property of a dataclass, a __len__: code of the user
+                failures.append((index, _errors.from_exception(error)))
+        delivered.append(_NIL if data is None else data)
+    if size > max_frame:
+        return _too_large(size, count, frame, max_frame)
+    if failures:
+        _values.encode_trusted((delivered, failures), frame)
+    else:
+        _values.encode_trusted(delivered, frame)
+    if len(frame) - _wire.HEADER_SIZE > max_frame:
+        return _too_large(len(frame), count, frame, max_frame)
+    return _wire.RESULT, _wire.FAILED if failures else 0
+
+
+def _encode_one(item: Any, path: str, max_frame: int) -> bytes:
+    alone = bytearray(_wire.HEADER_SIZE)
+    if _values.encode_plain(item, alone, max_frame):
+        return bytes(memoryview(alone)[_wire.HEADER_SIZE :])
+    return _values.encode_careful(item, path, max_frame)
+
+
+def _too_large(size: int, count: int, frame: bytearray, max_frame: int) -> tuple[int, int]:
+    text = (
+        f"the {count} results together take {size} bytes encoded; the pool's max_frame is {max_frame}\n"
+        "hint: use a smaller batch_size, or raise max_frame"
+    )
+    _values.encode_trusted(_errors.make("too_large", text), frame)
+    return _wire.ERROR, 0
+
+
+def _broken(results: Any, count: int) -> str:
+    expected = f"a list of {count} result{'' if count == 1 else 's'} was expected"
+    if isinstance(results, (list, tuple)):
+        return f"the function returned a {type(results).__name__} of {len(results)}; {expected}"
+    if results is None:
+        return f"the function returned None; {expected}\nhint: does it end without a return?"
+    name = _errors.class_name(type(results))
+    text = f"the function returned {'an' if name[:1] in 'aeiou' else 'a'} {name}; {expected}"
+    if hasattr(type(results), "tolist"):
+        text += "\nhint: return list(value), or value.tolist()"
+    return text

@@ -1,0 +1,19 @@
+"""The first module of a spawned worker: finds msgspec, then hands over to `_start`."""
+
+from __future__ import annotations
+
+import sys
+
+
+def main() -> None:
+    """Be a worker in an interpreter of its own."""
+    overlay = sys.argv[2] if len(sys.argv) > 2 else ""
+    if overlay:
+        sys.path.append(overlay)
+    sys.argv = ["slither"]
+
+    from slither import _start
+
+    code = _start.main()
+    if code:
+        raise SystemExit(code)

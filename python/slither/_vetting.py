@@ -1,0 +1,53 @@
+"""Vetting: may msgspec be trusted with this value as it is?
+
+msgspec encodes a good deal that the table of values does not have (a set as an array, a Decimal as a string, a naive
+datetime as text) and does not ask its `enc_hook` first. So each value is looked at before it is encoded, level by
+level and not one by one: the set of the types on a level is made in C, and one comparison answers for all of them.
+"""
+
+from __future__ import annotations
+
+import gc
+from itertools import chain
+from typing import Any, Final
+
+# An item sits two arrays deep in a RESULT with failures, and three in a CALL; the frame's own cap is 128.
+MAX_DEPTH: Final = 125
+
+_SCALARS: Final = frozenset({type(None), bool, int, float, str, bytes})
+_CONTAINERS: Final = frozenset({list, tuple, dict})
+_PLAIN: Final = _SCALARS | _CONTAINERS
+_KEYS: Final = frozenset({str, int})
+
+
+def is_plain(value: Any, limit: int) -> bool:
+    """Tell whether `value` holds only exact builtin types of the table, not too deep and not too many.
+
+    `limit` is a number of elements: each takes at least one byte, so more than the frame's cap cannot be sent.
+    Ints beyond 64 bits and lone surrogates pass; msgspec refuses those by itself.
+    """
+    # A list, which results are, is the level below it already.
+    level: list[Any] = value if type(value) is list else [value]
+    types = set(map(type, level))
+    if types <= _SCALARS:
+        return True
+    seen = 0
+    for _ in range(MAX_DEPTH):
+        if not types <= _PLAIN:
+            return False
+        if not types <= _CONTAINERS:
+            level = [each for each in level if type(each) in _CONTAINERS]
+        if dict in types:
+            dicts = level if len(types) == 1 else [each for each in level if type(each) is dict]
+            if not _KEYS.issuperset(map(type, chain.from_iterable(dicts))):
+                return False
+        # A structure that refers to itself, or to one part many times, grows from level to level; it is stopped
+        # here, before its elements are listed.
+        seen += sum(map(len, level))
+        if seen > limit:
+            return False
+        level = gc.get_referents(*level)
+        types = set(map(type, level))
+        if types <= _SCALARS:
+            return True
+    return False

@@ -1,0 +1,193 @@
+"""Frames: the header, its limits, and the connection that reads and writes them (docs/PROTOCOL.md).
+
+What is *not* here: what a body means. A connection hands bodies on as bytes.
+
+Two promises shape the reading. A claimed length is compared with the cap before anything else is done with it, and
+even then memory grows only as bytes arrive, so that a header that lies costs nothing. And the ordinary frame, one
+that fits the buffer, costs one `recv` and no allocation.
+"""
+
+from __future__ import annotations
+
+import mmap
+import os
+import select
+import socket
+import struct
+import threading
+from typing import Final
+
+from slither._exceptions import ProtocolError
+
+HEADER: Final = struct.Struct("<IBBHQ")
+HEADER_SIZE: Final = 16
+_unpack: Final = HEADER.unpack_from
+_pack: Final = HEADER.pack_into
+MAX_FRAME_DEFAULT: Final = 256 << 20
+MAX_FRAME_LIMIT: Final = 1 << 30
+EXIT_PROTOCOL: Final = 70
+
+CALL: Final = 1
+EXECUTE: Final = 2
+BIND: Final = 3
+VIEW_REPLY: Final = 4
+STOP: Final = 5
+
+HELLO: Final = 32
+RESULT: Final = 33
+ERROR: Final = 34
+VIEW: Final = 35
+LOG: Final = 36
+BOUND: Final = 37
+SKIPPED: Final = 38
+
+CLAIM: Final = 1  # on CALL and EXECUTE
+VIEW_FAILED: Final = 1  # on VIEW_REPLY, where the page calls it ERROR
+FAILED: Final = 1  # on RESULT
+MANY: Final = 1  # on VIEW
+
+# Flags that each kind may carry, of what a worker receives; a kind that is absent is not for a worker.
+_FLAGS: Final = {CALL: CLAIM, EXECUTE: CLAIM, BIND: 0, VIEW_REPLY: VIEW_FAILED, STOP: 0}
+
+_BUFFER: Final = 256 << 10
+_FIRST_STEP: Final = 1 << 20
+_NOSIGNAL: Final = int(socket.MSG_NOSIGNAL)  # an enum's member is converted at each call, an int is not
+
+Frame = tuple[int, int, int, memoryview]
+"""Kind, flags, id and body. The body is good until the next read, unless it is larger than the buffer."""
+
+
+class Closed(Exception):
+    """The other side is gone."""
+
+
+def check_header(length: int, kind: int, flags: int, segments: int, max_frame: int) -> None:
+    """Raise `ProtocolError` if a header that a worker receives breaks a rule."""
+    if length > max_frame:
+        raise ProtocolError(f"a frame claims {length} bytes, more than the {max_frame} that the pool allows")
+    allowed = _FLAGS.get(kind)
+    if allowed is None:
+        raise ProtocolError(f"a frame of kind {kind}, which no worker receives")
+    if flags & ~allowed:
+        raise ProtocolError(f"flags {flags:#x} on a frame of kind {kind}, which may have {allowed:#x}")
+    if segments:
+        raise ProtocolError(f"{segments} out-of-band segments; version 1 has none")
+    if kind == STOP and length:
+        raise ProtocolError(f"a STOP frame with a body of {length} bytes")
+
+
+class Connection:
+    """One work socket: frames in, by one thread; frames out, by any."""
+
+    def __init__(self, sock: socket.socket, max_frame: int = MAX_FRAME_DEFAULT) -> None:
+        sock.setblocking(True)
+        self._sock = sock
+        self._sendall = sock.sendall
+        self._recv_into = sock.recv_into
+        self.max_frame = min(max_frame, MAX_FRAME_LIMIT)
+        self._view = memoryview(bytearray(_BUFFER))
+        self._start = 0
+        self._end = 0
+        self._lock = threading.Lock()
+
+    def read(self) -> Frame:
+        """Return the next frame; block until it is there.
+
+        Raises `Closed` when the stream ends, in the middle of a frame too, and `ProtocolError`.
+        """
+        start, end, view = self._start, self._end, self._view
+        if start == end:
+            start, end = 0, self._receive(view)
+        while end - start < HEADER_SIZE:
+            start, end = self._more(start, end)
+        length, kind, flags, segments, ident = _unpack(view, start)
+        if kind != CALL or flags or segments or length > self.max_frame:
+            check_header(length, kind, flags, segments, self.max_frame)
+        body = start + HEADER_SIZE
+        stop = body + length
+        if stop > end:
+            if length > _BUFFER - HEADER_SIZE:
+                self._start = self._end = 0
+                return kind, flags, ident, self._read_large(view[body:end], length)
+            while end - start < HEADER_SIZE + length:
+                start, end = self._more(start, end)
+            body = start + HEADER_SIZE
+            stop = body + length
+        self._start, self._end = stop, end
+        return kind, flags, ident, view[body:stop]
+
+    def _more(self, start: int, end: int) -> tuple[int, int]:
+        """Receive behind what is in the buffer, moving it to the front first where room runs out."""
+        view = self._view
+        if start and _BUFFER - end < 4096 + (_BUFFER >> 1):
+            view[: end - start] = bytes(view[start:end])
+            start, end = 0, end - start
+        return start, end + self._receive(view[end:])
+
+    def _read_large(self, have: memoryview, length: int) -> memoryview:
+        """Read a body larger than the buffer into memory of its own, which whatever is decoded from it may keep.
+
+        Anonymous private memory is neither zeroed nor copied as it grows, unlike a bytearray.
+        """
+        size = min(length, _FIRST_STEP)
+        body = mmap.mmap(-1, size, flags=mmap.MAP_PRIVATE | mmap.MAP_ANONYMOUS)
+        done = len(have)
+        body[:done] = bytes(have)
+        while done < length:
+            if done == size:
+                size = min(length, size * 2)
+                body.resize(size)
+            with memoryview(body) as whole, whole[done:size] as rest:
+                done += self._receive(rest)
+        return memoryview(body)
+
+    def _receive(self, into: memoryview) -> int:
+        try:
+            count = self._recv_into(into)
+        except ConnectionError as error:
+            raise Closed(str(error)) from None
+        if not count:
+            raise Closed("the host closed the connection")
+        return count
+
+    def send(self, kind: int, flags: int, ident: int, frame: bytearray) -> None:
+        """Send `frame`, whose first 16 bytes are room for the header. Raises `Closed`."""
+        _pack(frame, 0, len(frame) - HEADER_SIZE, kind, flags, 0, ident)
+        try:
+            with self._lock:
+                self._sendall(frame, _NOSIGNAL)
+        except ConnectionError as error:
+            raise Closed(str(error)) from None
+
+    def try_send(self, kind: int, ident: int, frame: bytearray, timeout: float) -> bool:
+        """Send like `send`, but give up (False) if the socket is not free within `timeout` seconds.
+
+        For logging, which may be called from anywhere, a signal handler in the middle of a `send` included.
+        """
+        if not self._lock.acquire(timeout=timeout):
+            return False
+        try:
+            poller = select.poll()
+            poller.register(self._sock, select.POLLOUT)
+            if not poller.poll(timeout * 1000):
+                return False
+            _pack(frame, 0, len(frame) - HEADER_SIZE, kind, 0, 0, ident)
+            self._sendall(frame, _NOSIGNAL)
+        except OSError:
+            return False
+        finally:
+            self._lock.release()
+        return True
+
+    def close(self) -> None:
+        """Close the socket."""
+        self._sock.close()
+
+
+def claim(token: int) -> bool:
+    """Take the token of a frame that was sent ahead. False says that the host has taken the frame back."""
+    try:
+        os.read(token, 8)
+    except BlockingIOError:
+        return False
+    return True

@@ -1,0 +1,342 @@
+"""The worker: reads frames, runs functions, answers.
+
+One thread, one call at a time. Whatever user code raises, `SystemExit` and `KeyboardInterrupt` included, becomes the
+answer to its call; only a broken protocol and the end of the connection end the loop.
+
+The way of an ordinary batch through `_work` is kept short on purpose: one `recv`, one decode, one lookup, the call,
+one look at the types of its results, one encode, one `send`.
+"""
+
+from __future__ import annotations
+
+import os
+import platform
+import sys
+import threading
+from collections import deque
+from collections.abc import Callable, Mapping, Sequence
+from time import monotonic_ns
+from typing import TYPE_CHECKING, Any, Final
+
+import msgspec
+
+from slither import _blackbox, _current, _errors, _logging, _values, _wire
+from slither._answers import answer_batch
+from slither._exceptions import (
+    ProtocolError,
+    TooLarge,
+    UnknownView,
+    ValueNotSupported,
+    ViewError,
+    ViewFailed,
+    ViewTimeout,
+)
+from slither._resolve import Bound, CannotImport, resolve
+from slither._version import __version__
+
+if TYPE_CHECKING:
+    import asyncio
+
+PROTOCOL: Final = 1
+_NIL: Final = b"\xc0"
+# How many frames may wait while the running call awaits a view: one sent ahead, and imports beside it.
+_WAITING_LIMIT: Final = 64
+
+_VIEW_ERRORS: Final[dict[str, type[ViewError]]] = {"unknown": UnknownView, "timeout": ViewTimeout}
+
+
+class Worker:
+    """One worker on one connection. `_current.install` makes it the process's worker."""
+
+    def __init__(
+        self, connection: _wire.Connection, box: _blackbox.BlackBox, token: int, user_path: list[str] | None = None
+    ) -> None:
+        self.pid = os.getpid()
+        self.thread = threading.get_ident()
+        self.call = 0
+        self._connection = connection
+        self._box = box
+        self._token = token
+        self._user_path = user_path or []
+        self._bound: dict[str, Bound] = {}
+        self._calls: dict[str, Callable[[Any], Any]] = {}
+        self._raw_context: msgspec.Raw | bytes | None = None
+        self._frame = bytearray(_wire.HEADER_SIZE)
+        self._waiting: deque[tuple[int, int, int, memoryview]] = deque()
+        self._views = 0
+        self._loop: asyncio.AbstractEventLoop | None = None
+
+    def run(self) -> int:
+        """Serve until STOP or the end of the connection; return the exit code."""
+        waiting, read, serve = self._waiting, self._connection.read, self._serve
+        try:
+            self._send(_wire.HELLO, 0, 0, hello())
+            while serve(*(waiting.popleft() if waiting else read())):
+                pass
+        except _wire.Closed:
+            pass
+        except ProtocolError as error:
+            print(f"slither: protocol error: {error}", file=sys.stderr, flush=True)  # noqa: T201
+            return _wire.EXIT_PROTOCOL
+        finally:
+            self._close_loop()
+        return 0
+
+    def _serve(self, kind: int, flags: int, ident: int, body: memoryview) -> bool:
+        """Handle one frame; False says that it was the last."""
+        if kind == _wire.CALL and not flags:
+            self._work(ident, body)
+            return True
+        if flags and kind != _wire.VIEW_REPLY and not _wire.claim(self._token):
+            self._connection.send(_wire.SKIPPED, 0, ident, bytearray(_wire.HEADER_SIZE))
+            return True
+        if kind == _wire.CALL:
+            self._work(ident, body)
+        elif kind == _wire.EXECUTE:
+            self._execute(ident, body)
+        elif kind == _wire.BIND:
+            self._bind(ident, body)
+        elif kind == _wire.STOP:
+            return False
+        # A VIEW_REPLY that nobody awaits answers a call that has given up: ignored.
+        return True
+
+    # Calls
+
+    def _work(self, ident: int, body: memoryview) -> None:
+        """Run a batch."""
+        words = self._box.words
+        frame = self._frame
+        words[0] = monotonic_ns()
+        words[1] = ident
+        words[2] = _blackbox.DECODE
+        try:
+            name, self._raw_context, items = _values.decode_call(body)
+            call = self._calls.get(name) or self._bind_call(name)
+            count = len(items)
+            words[2] = _blackbox.USER
+            self.call = ident
+            try:
+                results = call(items)
+            finally:
+                self.call = 0
+                self._raw_context = None
+                del items
+            words[2] = _blackbox.ENCODE
+            limit = self._connection.max_frame
+            if type(results) is list and len(results) == count and _values.encode_plain(results, frame, limit):
+                self._connection.send(_wire.RESULT, 0, ident, frame)
+            else:
+                kind, flags = answer_batch(results, count, frame, limit)
+                self._connection.send(kind, flags, ident, frame)
+        except (_wire.Closed, ProtocolError):
+            raise
+        except BaseException as error:
+            results = None
+            self._fail(ident, error)
+        finally:
+            words[2] = 0
+            words[1] = 0
+            if len(frame) > _values.KEEP:
+                self._frame = bytearray(_wire.HEADER_SIZE)
+
+    def _execute(self, ident: int, body: memoryview) -> None:
+        """Run one call and answer with its one value."""
+        box = self._box
+        box.begin(ident)
+        frame = bytearray(_wire.HEADER_SIZE)
+        try:
+            name, self._raw_context, args = _values.decode_execute(body)
+            bound = self._bound.get(name) or self._resolve(name)
+            box.enter(_blackbox.USER)
+            self.call = ident
+            try:
+                result = self._finish(bound, self._spread(bound.call, args))
+            finally:
+                self.call = 0
+                self._raw_context = None
+                del args
+            box.enter(_blackbox.ENCODE)
+            _values.encode_value(result, "result", frame, self._connection.max_frame)
+            self._connection.send(_wire.RESULT, 0, ident, frame)
+        except (_wire.Closed, ProtocolError):
+            raise
+        except BaseException as error:
+            self._fail(ident, error)
+        finally:
+            box.end()
+
+    def _bind(self, ident: int, body: memoryview) -> None:
+        """Import a function and say what it is."""
+        self._box.begin(ident)
+        try:
+            name = _values.decode_name(body)
+            self._box.enter(_blackbox.USER)
+            bound = self._resolve(name)
+            self._send(_wire.BOUND, 0, ident, {"kind": bound.kind})
+        except (_wire.Closed, ProtocolError):
+            raise
+        except BaseException as error:
+            self._fail(ident, error)
+        finally:
+            self._box.end()
+
+    def _resolve(self, name: str) -> Bound:
+        bound = resolve(name, self._user_path)
+        self._bound[name] = bound
+        return bound
+
+    def _bind_call(self, name: str) -> Callable[[Any], Any]:
+        """Return what a batch calls: a plain function itself, others with what collects their results."""
+        bound = self._bound.get(name) or self._resolve(name)
+        call = bound.call
+        if bound.kind != "function":
+            inner = bound
+
+            def call(items: Any) -> Any:
+                return self._finish(inner, inner.call(items))
+
+        self._calls[name] = call
+        return call
+
+    def _finish(self, bound: Bound, result: Any) -> Any:
+        """Bring what a call returned to its value: run a coroutine, collect a generator."""
+        if bound.kind == "coroutine":
+            if self._loop is None:
+                import asyncio  # not before it is needed: it takes longer than all the rest to import
+
+                self._loop = asyncio.new_event_loop()
+                asyncio.set_event_loop(self._loop)
+            return self._loop.run_until_complete(result)
+        if bound.kind == "generator":
+            return list(result)
+        return result
+
+    @staticmethod
+    def _spread(call: Callable[..., Any], args: Any) -> Any:
+        if isinstance(args, dict):
+            if all(type(key) is str for key in args):
+                return call(**args)
+            raise TypeError("keyword arguments must have str keys")
+        if isinstance(args, list):
+            return call(*args)
+        return call() if args is None else call(args)
+
+    # Answers
+
+    def _fail(self, ident: int, error: BaseException) -> None:
+        made: _errors.Error
+        if isinstance(error, CannotImport):
+            made = error.error
+        elif isinstance(error, _values.Undecodable):
+            made = _errors.make("decode", str(error))
+        elif isinstance(error, ValueNotSupported) and error.__traceback__ is not None and not _raised_by_user(error):
+            made = _errors.make("too_large" if isinstance(error, TooLarge) else "value", str(error))
+        else:
+            made = _errors.from_exception(error)
+        del error
+        self._send(_wire.ERROR, 0, ident, made)
+
+    def _send(self, kind: int, flags: int, ident: int, value: Any) -> None:
+        frame = bytearray(_wire.HEADER_SIZE)
+        _values.encode_trusted(value, frame)
+        self._connection.send(kind, flags, ident, frame)
+
+    def _close_loop(self) -> None:
+        if self._loop is not None:
+            self._loop.run_until_complete(self._loop.shutdown_asyncgens())
+            self._loop.close()
+            self._loop = None
+
+    # What the public functions ask (_current.Runner)
+
+    def raw_context(self) -> bytes | None:
+        """Return the running call's context, still encoded, in memory of its own."""
+        raw = self._raw_context
+        if raw is None:
+            return None
+        if not isinstance(raw, bytes):
+            raw = self._raw_context = bytes(raw)
+        return None if raw == _NIL else raw
+
+    def ask(self, name: str, args: Mapping[str, Any] | Sequence[Mapping[str, Any]], many: bool) -> Any:
+        """Send a view call and wait for its answer. Frames that come meanwhile are kept for later."""
+        self.raw_context()  # the buffer that it lies in is about to be used again
+        frame = bytearray(_wire.HEADER_SIZE)
+        limit = self._connection.max_frame
+        _values.encode_value([self.call, name, args], f"view {name!r}: call", frame, limit)
+        self._views = number = self._views + 1
+        self._box.enter(_blackbox.VIEW)
+        try:
+            self._connection.send(_wire.VIEW, _wire.MANY if many else 0, number, frame)
+            while True:
+                kind, flags, ident, body = self._connection.read()
+                if kind == _wire.VIEW_REPLY:
+                    if ident == number:
+                        break
+                    continue
+                if len(self._waiting) >= _WAITING_LIMIT:
+                    raise ProtocolError(f"{_WAITING_LIMIT} frames sent ahead of a worker that awaits a view")
+                keep = body if len(body) > _values.KEEP else memoryview(bytes(body))
+                self._waiting.append((kind, flags, ident, keep))
+        except _wire.Closed as error:
+            raise ViewFailed(f"view {name!r}: {error}") from None
+        finally:
+            self._box.enter(_blackbox.USER)
+        return self._opened(name, flags, body)
+
+    @staticmethod
+    def _opened(name: str, flags: int, body: memoryview) -> Any:
+        try:
+            value = _values.decode_value(body)
+        except _values.Undecodable as error:
+            raise ViewFailed(f"view {name!r} answered with {error}") from None
+        if not flags & _wire.VIEW_FAILED:
+            return value
+        if not isinstance(value, dict):
+            raise ProtocolError("a VIEW_REPLY with ERROR that is no map")
+        raise _VIEW_ERRORS.get(str(value.get("kind")), ViewFailed)(str(value.get("message", f"view {name!r} failed")))
+
+
+def _raised_by_user(error: BaseException) -> bool:
+    """Tell whether the exception came out of the user's code, rather than of encoding what it returned."""
+    tb = error.__traceback__
+    here = os.path.dirname(__file__)
+    while tb is not None:
+        if not tb.tb_frame.f_code.co_filename.startswith(here):
+            return True
+        tb = tb.tb_next
+    return False
+
+
+def hello() -> dict[str, Any]:
+    """Return the body of HELLO."""
+    return {"protocol": PROTOCOL, "sdk": __version__, "pid": os.getpid(), **interpreter()}
+
+
+def interpreter() -> dict[str, Any]:
+    """Say which Python this is, as HELLO and the nursery's `ready` do."""
+    enabled = getattr(sys, "_is_gil_enabled", None)
+    return {
+        "python": platform.python_version(),
+        "implementation": platform.python_implementation(),
+        "gil": bool(enabled()) if enabled is not None else True,
+    }
+
+
+def main(
+    connection: _wire.Connection,
+    box: _blackbox.BlackBox,
+    token: int,
+    user_path: list[str],
+    log_level: str | int | None = None,
+) -> int:
+    """Run the worker of this process; return its exit code."""
+    worker = Worker(connection, box, token, user_path)
+    _current.install(worker)
+    _logging.install(connection, lambda: worker.call, log_level)
+    try:
+        return worker.run()
+    finally:
+        _current.install(None)
+        connection.close()

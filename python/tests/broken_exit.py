@@ -1,0 +1,5 @@
+"""User code that leaves at import."""
+
+import sys
+
+sys.exit(4)
