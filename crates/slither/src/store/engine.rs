@@ -78,8 +78,10 @@ impl Engine {
             return Ok(answer);
         }
         let (old, version) = self.swap(place, contents);
-        if operations <= FREED_BY_THE_WRITER {
-            Arc::into_inner(old).map(Contents::free);
+        if operations <= FREED_BY_THE_WRITER
+            && let Some(old) = Arc::into_inner(old)
+        {
+            old.free();
         }
         let (store, duration) = (self.schema.clone(), started.elapsed().as_secs_f64());
         self.committed.emit(&Committed { operations: operations as f64, duration, store, version });
