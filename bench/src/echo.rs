@@ -59,7 +59,9 @@ pub(crate) fn run(batches: u64, rounds: usize) -> Fallible<String> {
         "# Batches of {ITEMS} small ints through {WORKERS} workers\n\n{}; {rounds} rounds after a warm-up, the contenders in turn; {batches} batches a round (a quarter for Python's own pools).\n\n",
         machine::line(&environment.interpreter)
     );
-    text.push_str("| | µs a batch, median | least | greatest | items/s | × Pool.imap |\n|---|---|---|---|---|---|\n");
+    text.push_str(
+        "| | µs a batch, median | least | greatest | items/s | × Pool.imap |\n|---|---|---|---|---|---|\n",
+    );
     for (name, values) in &contenders {
         let middle = median(values);
         let least = values.iter().copied().fold(f64::INFINITY, f64::min);

@@ -50,7 +50,13 @@ pub(crate) fn once(documents: u64) -> Fallible<()> {
         let pool = Pool::processes("default").size(2).python_path(python_folder());
         let slither = Slither::builder().pool(pool).start().await?;
         let source = stream::iter((0..documents).map(|number| {
-            Item::new(number, format!("Document {number} says a few words about number {}, and then it ends.", number * 7919 % 10_007))
+            Item::new(
+                number,
+                format!(
+                    "Document {number} says a few words about number {}, and then it ends.",
+                    number * 7919 % 10_007
+                ),
+            )
         }));
         let mut results = slither.dispatch_stream::<String, String>(source, Call::new("echo:echo")).await?;
         let mut done = 0;

@@ -43,8 +43,11 @@ impl Raw {
         let left = AtomicU64::new(batches);
         let begun = Instant::now();
         thread::scope(|scope| {
-            let drivers: Vec<_> =
-                self.workers.iter_mut().map(|(_, socket)| scope.spawn(|| drive(socket, &left, depth))).collect();
+            let drivers: Vec<_> = self
+                .workers
+                .iter_mut()
+                .map(|(_, socket)| scope.spawn(|| drive(socket, &left, depth)))
+                .collect();
             drivers.into_iter().try_for_each(|driver| driver.join().map_err(|_| "a driver panicked")?)
         })?;
         Ok(begun.elapsed())
