@@ -4,7 +4,7 @@ use std::fs::{self, File};
 use std::io::{BufRead, BufReader};
 use std::path::{Path, PathBuf};
 
-use serde::Deserialize;
+use serde_json::Value;
 use slither::ConfigError;
 
 /// A document is refused beyond this; a whole batch has to fit a frame.
@@ -162,12 +162,6 @@ fn line(
     file: &mut BufReader<File>,
     number: u64,
 ) -> Option<Result<Option<Document>, ConfigError>> {
-    #[derive(Deserialize)]
-    #[serde(untagged, expecting = "expected an object with a `text` field that is text, or a bare string")]
-    enum Line {
-        Text(String),
-        Fields { text: String },
-    }
     let at = format!("{} line {number}", path.display());
     let mut bytes = Vec::new();
     match std::io::Read::take(&mut *file, LARGEST + 1).read_until(b'\n', &mut bytes) {
@@ -179,9 +173,13 @@ fn line(
     if bytes.iter().all(u8::is_ascii_whitespace) {
         return Some(Ok(None));
     }
-    // Parsed in two steps, so that what is no JSON at all is reported as that, with its column.
-    let value = match serde_json::from_slice::<serde_json::Value>(&bytes) {
-        Ok(value) => value,
+    let text = match serde_json::from_slice(&bytes) {
+        Ok(Value::String(text)) => Some(text),
+        Ok(Value::Object(mut fields)) => match fields.remove("text") {
+            Some(Value::String(text)) => Some(text),
+            _ => None,
+        },
+        Ok(_) => None,
         Err(error) => {
             let reason = error.to_string();
             let reason = reason.split(" at line").next().unwrap_or(&reason);
@@ -189,13 +187,14 @@ fn line(
             return Some(Err(ConfigError::new(message).hint("each line of a .jsonl file is one JSON value")));
         }
     };
-    match Line::deserialize(value) {
-        Ok(Line::Text(text) | Line::Fields { text }) => {
-            Some(Ok(Some(Document { name: format!("{}:{number}", name(path)), text })))
+    Some(match text {
+        Some(text) => Ok(Some(Document { name: format!("{}:{number}", name(path)), text })),
+        None => {
+            let expected = "expected an object with a `text` field that is text, or a bare string";
+            Err(ConfigError::new(format!("{at}: {expected}"))
+                .hint("for example {\"text\": \"The words of one document.\"}"))
         }
-        Err(error) => Some(Err(ConfigError::new(format!("{at}: {error}"))
-            .hint("for example {\"text\": \"The words of one document.\"}"))),
-    }
+    })
 }
 
 fn name(path: &Path) -> String {

@@ -89,7 +89,7 @@ impl Visit for Found {
         if field.name() == "suppressed" {
             self.suppressed = value;
         }
-        self.record_debug(field, &value);
+        self.record_debug(field, &format_args!("{value}"));
     }
 
     fn record_str(&mut self, field: &Field, value: &str) {
@@ -119,11 +119,12 @@ struct Above;
 
 impl Write for Above {
     fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
-        progress::above(|| io::stderr().write_all(bytes))?;
+        // A stderr that nobody reads any more is no reason to fail, let alone to say so on stderr.
+        let _ = progress::above(|| io::stderr().write_all(bytes));
         Ok(bytes.len())
     }
 
     fn flush(&mut self) -> io::Result<()> {
-        io::stderr().flush()
+        Ok(())
     }
 }
