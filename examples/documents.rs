@@ -127,7 +127,7 @@ fn whole(path: &Path) -> Result<Document, ConfigError> {
     let bytes = fs::read(path).map_err(|error| unreadable(path, &error))?;
     let text = String::from_utf8(bytes).map_err(|error| {
         let at = error.utf8_error().valid_up_to();
-        ConfigError::new(format!("{} is no UTF-8 text (byte {at})", path.display())).hint("save it as UTF-8")
+        ConfigError::new(format!("{} is not UTF-8 text (byte {at})", path.display())).hint("save it as UTF-8")
     })?;
     Ok(Document { name: name(path), text })
 }
@@ -170,10 +170,11 @@ fn line(
         Ok(_) => {}
         Err(error) => return Some(Err(ConfigError::new(format!("{at} cannot be read: {error}")))),
     }
-    if bytes.iter().all(u8::is_ascii_whitespace) {
+    let bytes = bytes.trim_ascii_end();
+    if bytes.is_empty() {
         return Some(Ok(None));
     }
-    let text = match serde_json::from_slice(&bytes) {
+    let text = match serde_json::from_slice(bytes) {
         Ok(Value::String(text)) => Some(text),
         Ok(Value::Object(mut fields)) => match fields.remove("text") {
             Some(Value::String(text)) => Some(text),
@@ -245,7 +246,7 @@ mod tests {
     fn a_malformed_line_is_named() {
         assert_eq!(
             refuse("x.jsonl", b"\"fine\"\n{\"text\": \n"),
-            "DIR/x.jsonl line 2, column 0: not JSON: EOF while parsing a value\n  hint: each line of a .jsonl file is one JSON value"
+            "DIR/x.jsonl line 2, column 8: not JSON: EOF while parsing a value\n  hint: each line of a .jsonl file is one JSON value"
         );
         assert_eq!(
             refuse("x.jsonl", b"{\"body\": \"x\"}\n"),
@@ -257,7 +258,7 @@ mod tests {
     fn what_holds_no_document_is_refused() {
         assert!(refuse("x.jsonl", b"\n\n").starts_with("there is no document in DIR/x.jsonl"));
         assert!(refuse("x.csv", b"a,b").starts_with("DIR/x.csv is neither a .txt nor a .jsonl file"));
-        assert!(refuse("x.txt", b"\xff").starts_with("DIR/x.txt is no UTF-8 text (byte 0)"));
+        assert!(refuse("x.txt", b"\xff").starts_with("DIR/x.txt is not UTF-8 text (byte 0)"));
         let empty = tempfile::tempdir().unwrap();
         assert!(
             Documents::open(empty.path()).unwrap_err().to_string().starts_with("there is no document in")

@@ -24,7 +24,13 @@ fn a_python_that_is_too_old() {
     let scratch = Scratch::new();
     let mut command = slither(&["example", "text_analysis"]);
     command.env("SLITHER_PYTHON", scratch.python("3.9.18")).env("PATH", scratch.path());
-    assert_snapshot!(run(command).snapshot(&[(scratch.path(), "DIR")]), @"");
+    assert_snapshot!(run(command).snapshot(&[(scratch.path(), "DIR")]), @r"
+    exit code: 2
+    ----- stdout -----
+    ----- stderr -----
+    error: python 3.9.18 at DIR/python is too old: slither needs 3.10 or newer (SLITHER_PYTHON names it)
+      hint: run `uv python install 3.12` and set SLITHER_PYTHON=$(uv python find 3.12), or set SLITHER_PYTHON to one that you have
+    ");
 }
 
 #[test]
@@ -32,7 +38,13 @@ fn a_python_that_is_none() {
     let scratch = Scratch::new();
     let mut command = slither(&["example", "text_analysis"]);
     command.env("SLITHER_PYTHON", scratch.path().join("python"));
-    assert_snapshot!(run(command).snapshot(&[(scratch.path(), "DIR")]), @"");
+    assert_snapshot!(run(command).snapshot(&[(scratch.path(), "DIR")]), @r"
+    exit code: 2
+    ----- stdout -----
+    ----- stderr -----
+    error: SLITHER_PYTHON names DIR/python as the python to use, but: there is no such file
+      hint: give the path of a python 3.10 or newer, or unset it; while SLITHER_PYTHON is set, no other python is tried
+    ");
 }
 
 #[test]
@@ -115,10 +127,33 @@ fn doctor_says_what_mends_it() {
         .env_remove("VIRTUAL_ENV")
         .env_remove("SLITHER_OFFLINE");
     let ended = run(command).snapshot(&[(scratch.path(), "DIR")]);
-    // The number of processors is the machine's.
-    let cores = std::thread::available_parallelism().unwrap();
-    let ended = ended.replace(&format!(", {cores} core"), ", N core").replace("N core\n", "N cores\n");
-    assert_snapshot!(ended, @"");
+    // The number of processors is the machine's, and the width of a column that of the folder's name.
+    let lines = ended.lines().map(|line| match line.split_once(", ") {
+        Some((version, _)) if line.ends_with("core") || line.ends_with("cores") => {
+            format!("{version}, N cores")
+        }
+        _ => line.split_whitespace().collect::<Vec<_>>().join(" "),
+    });
+    let ended = lines.collect::<Vec<_>>().join("\n").replace(env!("CARGO_PKG_VERSION"), "VERSION");
+    assert_snapshot!(ended, @r"
+    exit code: 1
+    ----- stdout -----
+    slither VERSION, N cores
+    finds no Python to use
+
+    Interpreters
+    path version build msgspec remark
+    DIR/python 3.9.18 GIL is too old: slither needs 3.10 or newer
+
+    Packages
+    uv is not here; it is fetched when it is first needed
+    cache at DIR/cache, 0 B
+
+    Problems
+    • python 3.9.18 at DIR/python is too old: slither needs 3.10 or newer (SLITHER_PYTHON names it)
+    mend: uv python install 3.12 && export SLITHER_PYTHON=$(uv python find 3.12)
+    ----- stderr -----
+    ");
 }
 
 #[test]

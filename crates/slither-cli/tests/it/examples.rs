@@ -13,7 +13,15 @@ fn corpus(args: &[&str]) -> Ended {
 
 #[test]
 fn the_list_names_every_example() {
-    assert_snapshot!(run(slither(&["example"])), @"");
+    assert_snapshot!(run(slither(&["example"])), @r"
+    exit code: 0
+    ----- stdout -----
+      example        what it shows                                                                         needs
+      text_analysis  documents through a pipe; every worker counts for itself, and Rust merges the counts  the standard library
+
+    Run one: slither example NAME
+    ----- stderr -----
+    ");
     let list = run(slither(&["example", "--json"])).json();
     assert_eq!(list[0]["name"], "text_analysis");
 }
@@ -32,7 +40,60 @@ fn the_report_is_for_people() {
         })
         .collect();
     assert_eq!((ended.code(), ended.stderr.as_str()), (Some(0), ""));
-    assert_snapshot!(stable.join("\n"), @"");
+    assert_snapshot!(stable.join("\n"), @r#"
+    Workers: 81 of 81 documents analysed, each counted by the worker that had it
+           pid  documents  words  vocabulary
+      PID …
+      together         81  12336        2901
+
+    Readability of 12336 words in 913 sentences
+      measure               mean  least  greatest
+      Flesch reading ease   80.4   62.4      95.5
+      Flesch-Kincaid grade   5.5    2.0       9.1
+
+    Commonest words, merged from all workers, stopwords left out
+      word     times
+      left        26
+      people      25
+      came        22
+      said        22
+      never       21
+      told        21
+      first       20
+      minutes     20
+      water       18
+      asked       17
+      like        17
+      man         17
+
+    negative: 26 documents, for example
+      -0.79  a-bad-review-for-a-worse-film.txt: Some films fail nobly. "Crater" fails like a shopping trolley with a stuck…
+      -0.54  a-dinner-to-forget.txt: There is a special sadness in an expensive restaurant that has stopped trying.…
+      -0.29  allotment-theft.txt: Somebody has had the pumpkins. All nine, including the big one the infants…
+
+    neutral: 32 documents, for example
+      +0.00  a-note-on-parish-boundaries.txt: Once a year, in the days before Ascension, the parish used to walk round its…
+      +0.00  a-short-history-of-the-pencil.txt: In 1564, or thereabouts, a tree came down in Borrowdale and shepherds found…
+      +0.00  auction-report-farm-implements.txt: Some four hundred lots went under the hammer at Sykes Farm on Saturday…
+
+    positive: 23 documents, for example
+      +0.36  a-birthday-at-one-hundred-and-one.txt: What do you give a woman who remembers the first wireless in the street? We…
+      +0.67  a-good-day-on-the-allotment.txt: Up early, dew everywhere. Picked the first peas and ate most of them standing.…
+      +0.50  a-small-bookshop-reopens.txt: After fourteen months of dust sheets, the Corner Shelf opened its doors on…
+
+    Pace
+      PACE
+
+    Ledger
+      81 in + 0 expanded = 81 emitted + 0 dropped + 0 failed + 0 cancelled
+
+    Checks
+      ok documents_accounted: 81
+      ok worker_counts_sum: 81
+      ok merged_equals_serial: 5686 occurrences, 2901 words
+      ok workers_distinct: 1
+      ok ledger_balanced: true
+    "#);
 }
 
 #[test]
