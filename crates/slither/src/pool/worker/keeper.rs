@@ -155,7 +155,7 @@ impl Keeper {
                         kind: frame.header.kind,
                         flags: frame.header.flags,
                         body: frame.body,
-                        worker: self.station.worker.clone(),
+                        from: self.station.clone(),
                     }));
                 }
             }
@@ -215,6 +215,9 @@ impl Keeper {
             Sentence::Nursery | Sentence::Late(_) => Verdict::Crash,
             Sentence::Distrust => Verdict::Protocol,
         };
+        if sentence == Sentence::Distrust {
+            self.breach.get_or_insert_with(|| "an earlier answer of it could not be read".to_owned());
+        }
         self.sentence.get_or_insert(sentence);
         self.on(Event::Kill(verdict));
     }
