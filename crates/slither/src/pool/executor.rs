@@ -78,9 +78,7 @@ impl PoolExecutor {
 fn open<O: DeserializeOwned>(reply: &Reply, sent: usize) -> dispatch::Reply<O> {
     match reply.kind {
         Kind::Error => Err(remote_error(reply)),
-        Kind::Result => {
-            wire::results(&reply.body, reply.flags, sent).map_err(|reason| reply.broken(reason))
-        }
+        Kind::Result => wire::results(&reply.body, reply.flags, sent).map_err(|reason| reply.broken(reason)),
         other => Err(reply.broken(format_args!("a {other:?} frame answered a batch"))),
     }
 }

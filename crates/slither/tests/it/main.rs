@@ -2,6 +2,7 @@
 
 mod dispatch;
 mod environments;
+mod faults;
 mod pipe;
 mod pipe_build;
 mod pipe_ledger;

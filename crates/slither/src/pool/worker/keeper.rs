@@ -331,6 +331,9 @@ impl Keeper {
                 drop(lock(&self.station.held));
                 self.take_orders();
                 self.on(Event::Skipped(header.id));
+                if self.machine.broken() {
+                    self.broke("it refused a call that was its own".to_owned());
+                }
             }
             Kind::View => {
                 let call = ViewCall::parse(&frame.body).map_err(unreadable)?;
