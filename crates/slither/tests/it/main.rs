@@ -7,5 +7,6 @@ mod pipe;
 mod pipe_build;
 mod pipe_ledger;
 mod pool;
+mod python_suite;
 mod snapshot_is_one_version;
 mod support;
