@@ -121,6 +121,27 @@ mod tests {
             .prop_map(|(kind, flags, id, body)| framed(kind, flags, id, &body))
     }
 
+    #[test]
+    fn no_golden_or_malformed_frame_hurts_wherever_it_is_split() {
+        let folder = concat!(env!("CARGO_MANIFEST_DIR"), "/../../testdata/wire");
+        let mut seen = 0;
+        for folder in [folder.to_owned(), format!("{folder}/malformed")] {
+            for entry in std::fs::read_dir(folder).unwrap() {
+                let path = entry.unwrap().path();
+                if path.extension().is_some_and(|extension| extension == "bin") {
+                    let stream = std::fs::read(path).unwrap();
+                    for piece in [1, 7, 16, 1000] {
+                        read(&stream, piece, CAP);
+                    }
+                    // What lies behind the header is as good a payload as any.
+                    value(stream.get(16..).unwrap_or_default());
+                    seen += 1;
+                }
+            }
+        }
+        assert!(seen > 60, "only {seen} frames");
+    }
+
     proptest! {
         #[test]
         fn no_bytes_hurt_the_reader(data in vec(any::<u8>(), 0..512)) {

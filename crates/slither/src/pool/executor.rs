@@ -14,6 +14,9 @@ use crate::dispatch::{self, Batch, Executor};
 use crate::error::ItemError;
 use crate::wire::{self, Kind};
 
+/// Items that cannot be sent, by their places in the batch, ascending.
+type Refused = Vec<(usize, ItemError)>;
+
 /// Runs batches with one Python function in one pool.
 #[derive(Debug, Clone)]
 pub(crate) struct PoolExecutor {
@@ -61,7 +64,7 @@ impl PoolExecutor {
         id: u64,
         batch: &Batch<I>,
         context: &Context,
-    ) -> (Result<Vec<u8>, ItemError>, Vec<(usize, ItemError)>) {
+    ) -> (Result<Vec<u8>, ItemError>, Refused) {
         let cap = self.pool.max_frame;
         let mut refused = Vec::new();
         let mut good = Vec::new();
@@ -84,10 +87,7 @@ fn open<O: DeserializeOwned>(reply: &Reply, sent: usize) -> dispatch::Reply<O> {
 }
 
 /// Puts the items that were never sent back into their places.
-fn merge<O>(
-    results: Vec<Result<O, ItemError>>,
-    refused: Vec<(usize, ItemError)>,
-) -> Vec<Result<O, ItemError>> {
+fn merge<O>(results: Vec<Result<O, ItemError>>, refused: Refused) -> Vec<Result<O, ItemError>> {
     if refused.is_empty() {
         return results;
     }

@@ -31,7 +31,7 @@ macro_rules! kinds {
             }
 
             /// Whether it is a worker that sends it.
-            fn from_worker(self) -> bool {
+            fn is_workers(self) -> bool {
                 self as u8 >= 32
             }
 
@@ -116,7 +116,7 @@ impl Header {
         let [l0, l1, l2, l3, kind, flags, s0, s1, id @ ..] = *bytes;
         let length = u32::from_le_bytes([l0, l1, l2, l3]);
         let kind = Kind::parse(kind).ok_or(WireError::UnknownKind(kind))?;
-        if !kind.from_worker() {
+        if !kind.is_workers() {
             return Err(WireError::Unexpected { kind });
         }
         if flags & !kind.allowed_flags() != 0 {

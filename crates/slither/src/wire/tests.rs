@@ -246,10 +246,6 @@ fn every_malformed_frame_gives_the_error_that_its_description_names() {
         seen += 1;
     }
     assert!(seen >= 20, "only {seen} frames");
-    // The others are not the host's to read, and must not hurt it all the same.
-    for name in malformed.frames.keys() {
-        crate::fuzzing::frame(&bytes(&format!("malformed/{name}")));
-    }
 }
 
 fn error_map(kind: &str, message: &str) -> Value {

@@ -3,9 +3,11 @@
 mod dispatch;
 mod environments;
 mod faults;
+mod flow_events;
 mod pipe;
 mod pipe_build;
 mod pipe_ledger;
 mod pool;
+mod python_suite;
 mod snapshot_is_one_version;
 mod support;

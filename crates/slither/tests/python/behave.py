@@ -121,7 +121,7 @@ def _deed(item: Any) -> Any:
             return child.pid
         case "fork":
             if os.fork() == 0:
-                time.sleep(300)
+                time.sleep(300)  # sleep: to be killed
                 os._exit(0)
         case "big":
             return b"x" * (2 << 20)

@@ -20,8 +20,8 @@ use crate::pool::output::Output;
 use crate::pool::queue::Queue;
 use crate::pool::service::Service;
 use crate::pool::station::{Order, Sentence, Station, lock};
-use crate::pool::supervisor::{Note, Notes};
-use crate::wire::{self, Frame, Hello, Kind, ViewCall, WireError};
+use crate::pool::supervisor::Notes;
+use crate::wire::{self, Frame, Kind};
 
 /// How long after SIGKILL a process that is still there is given up.
 const ABANDON: Duration = Duration::from_secs(5);
@@ -56,23 +56,23 @@ pub(crate) struct Keeper {
     pub(super) graveyard: Arc<Mutex<Graveyard>>,
     pub(super) blackbox: BlackBox,
     pub(super) stderr: Arc<Mutex<Output>>,
-    service: Arc<Service>,
+    pub(super) service: Arc<Service>,
     pidfd: OwnedFd,
-    connection: Connection,
+    pub(super) connection: Connection,
     max_frame: usize,
-    binds: Vec<Vec<u8>>,
+    pub(super) binds: Vec<Vec<u8>>,
     pub(super) machine: Worker,
     actions: Vec<Action>,
     orders: Vec<Order>,
-    views: Views,
+    pub(super) views: Views,
     /// The answer to be handed over by the next [`Action::Complete`].
-    answer: Option<Frame>,
+    pub(super) answer: Option<Frame>,
     /// Calls for this worker alone; each holds a place of the bounded queue.
     pub(super) own: VecDeque<Job>,
     /// Set when the pool shuts down: the queue is emptied, then the worker stops, by this time.
     draining: Option<Instant>,
     /// Imports that are not answered yet; none before the hello.
-    importing: Option<usize>,
+    pub(super) importing: Option<usize>,
     /// How it broke the protocol, if it did.
     pub(super) breach: Option<String>,
     /// Why it was told to die, if it was.
@@ -284,93 +284,6 @@ impl Keeper {
             }
         }
         held.push_back(job);
-    }
-
-    /// Reads once and takes in the frames that are whole; false if there was nothing to read.
-    fn receive(&mut self) -> bool {
-        let read = self.connection.receive();
-        while read {
-            match self.connection.next() {
-                Ok(None) => break,
-                Ok(Some(frame)) => {
-                    if let Err(error) = self.take_frame(frame) {
-                        self.broke(error.to_string());
-                        break;
-                    }
-                }
-                Err(error) => {
-                    self.broke(error.to_string());
-                    break;
-                }
-            }
-        }
-        read
-    }
-
-    fn broke(&mut self, breach: String) {
-        self.breach.get_or_insert(breach);
-        self.connection.end();
-        self.on(Event::Broke);
-    }
-
-    fn take_frame(&mut self, frame: Frame) -> Result<(), WireError> {
-        let header = frame.header;
-        let unreadable = |reason| WireError::Body { kind: header.kind, reason };
-        match header.kind {
-            Kind::Result | Kind::Error | Kind::Bound if self.importing.is_some_and(|left| left > 0) => {
-                // A function that this worker cannot import fails the calls of it, with the reason.
-                self.importing = self.importing.map(|left| left - 1);
-                self.ready_if_imported();
-            }
-            Kind::Result | Kind::Error | Kind::Bound => {
-                self.answer = Some(frame);
-                self.on(Event::Answered(header.id));
-            }
-            Kind::Skipped => {
-                // Whoever took the call back may not have said so yet.
-                drop(lock(&self.station.held));
-                self.take_orders();
-                self.on(Event::Skipped(header.id));
-                if self.machine.broken() {
-                    self.broke("it refused a call that was its own".to_owned());
-                }
-            }
-            Kind::View => {
-                let call = ViewCall::parse(&frame.body).map_err(unreadable)?;
-                let many = header.flags & wire::MANY != 0;
-                let (station, service) = (&self.station, &self.service);
-                self.views.ask(header.id, call, many, station, service, &mut self.connection);
-            }
-            Kind::Log => {
-                let log = wire::body(&frame.body).map_err(unreadable)?;
-                self.service.log(&self.station, &log);
-            }
-            Kind::Hello if self.importing.is_none() => {
-                let hello: Hello = wire::body(&frame.body).map_err(unreadable)?;
-                if hello.protocol != 1 {
-                    let reason = format!("protocol {} was offered, 1 is spoken here", hello.protocol);
-                    return Err(unreadable(reason));
-                }
-                let binds = std::mem::take(&mut self.binds);
-                self.importing = Some(binds.len());
-                for bind in &binds {
-                    self.connection.write(bind);
-                }
-                self.ready_if_imported();
-            }
-            Kind::Hello | Kind::Call | Kind::Execute | Kind::Bind | Kind::ViewReply | Kind::Stop => {
-                return Err(WireError::Unexpected { kind: header.kind });
-            }
-        }
-        Ok(())
-    }
-
-    fn ready_if_imported(&mut self) {
-        if self.importing == Some(0) && self.machine.starting() {
-            self.on(Event::Ready);
-            self.queue.join(&self.station);
-            self.notes.leave(Note::Ready(self.station.epoch));
-        }
     }
 
     fn check_time(&mut self) {

@@ -1,4 +1,5 @@
 //! What goes wrong, and what it may cost. Each file holds one promise.
+#![allow(clippy::unwrap_used, reason = "the helpers of tests may fail as the tests do")]
 
 mod crash;
 mod deadline;
