@@ -92,6 +92,9 @@ pub(crate) enum WireError {
     /// The body is not what its kind says.
     #[error("the body of a {kind:?} frame cannot be read: {reason}")]
     Body { kind: Kind, reason: String },
+    /// A call was refused that had not been taken back.
+    #[error("it refused call {id}, which was its own")]
+    Refused { id: u64 },
     /// A frame that this side never receives, or not now.
     #[error("a {kind:?} frame was not expected here")]
     Unexpected { kind: Kind },

@@ -48,7 +48,7 @@ impl Keeper {
                 self.take_orders();
                 self.on(Event::Skipped(header.id));
                 if self.machine.broken() {
-                    self.broke("it refused a call that was its own".to_owned());
+                    return Err(WireError::Refused { id: header.id });
                 }
             }
             Kind::View => {

@@ -19,7 +19,7 @@ async fn a_worker_that_breaks_the_protocol_is_killed_and_replaced() {
             ("no msgpack", "no msgpack"),
             ("too few", "0 results came for 1 items"),
             ("no error", ""),
-            ("refuse", "refused a call that was its own"),
+            ("refuse", "which was its own"),
             ("second hello", "a Hello frame was not expected"),
             ("log", "a Log frame cannot be read"),
         ];
