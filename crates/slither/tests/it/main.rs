@@ -2,9 +2,13 @@
 
 mod dispatch;
 mod environments;
+mod guides_python;
+mod pages;
 mod pipe;
 mod pipe_build;
 mod pipe_ledger;
 mod pool;
+mod scratch_crate;
 mod snapshot_is_one_version;
 mod support;
+mod troubleshooting;
