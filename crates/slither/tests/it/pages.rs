@@ -9,7 +9,9 @@ pub(crate) struct Block {
     pub(crate) language: String,
     /// The lines between the fences.
     pub(crate) text: String,
-    /// The line of the page above the opening fence that is not empty.
+    /// The heading `##` that it stands under.
+    pub(crate) section: String,
+    /// The last line before it that is not empty.
     pub(crate) above: String,
     /// Where the opening fence stands, for messages.
     pub(crate) line: usize,
@@ -36,22 +38,24 @@ pub(crate) fn pages() -> Vec<(String, Vec<Block>)> {
 
 fn blocks(page: &str) -> Vec<Block> {
     let mut found: Vec<Block> = Vec::new();
-    let (mut open, mut above) = (false, "");
+    let (mut open, mut section, mut above) = (false, "", "");
     for (index, line) in page.lines().enumerate() {
         match (line.strip_prefix("```"), found.last_mut()) {
             (Some(_), _) if open => open = false,
             (Some(info), _) => {
                 open = true;
                 let language = info.split(',').next().unwrap_or_default().to_owned();
-                let above = above.to_owned();
-                found.push(Block { language, text: String::new(), above, line: index + 1 });
+                let (section, above) = (section.to_owned(), above.to_owned());
+                found.push(Block { language, text: String::new(), section, above, line: index + 1 });
             }
             (None, Some(block)) if open => {
                 block.text.push_str(line);
                 block.text.push('\n');
             }
-            _ if !line.trim().is_empty() => above = line,
-            _ => {}
+            _ => {
+                section = line.strip_prefix("## ").unwrap_or(section);
+                above = if line.trim().is_empty() { above } else { line };
+            }
         }
     }
     assert!(!open, "a block is not closed");
