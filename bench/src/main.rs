@@ -1,33 +1,77 @@
-//! quick
-use futures_util::StreamExt;
-use slither::*;
-use std::time::Instant;
+//! Slither beside its peers: one run, one machine, in turn, as ratios of medians.
 
-#[tokio::main(flavor = "multi_thread")]
-async fn main() {
-    let slither = Slither::builder()
-        .pool(Pool::processes("default").size(2).python_path("bench/python"))
-        .start()
-        .await
-        .unwrap();
-    for mif in [4usize, 8, 8, 16] {
-        for round in 0..3 {
-            let n = 20_000u64;
-            let call: Call<u64> = Call::new("echo:echo").max_in_flight(mif);
-            let source = futures_util::stream::iter((0..n * 64).map(|i| Item::new(i, i % 64)));
-            let begun = Instant::now();
-            let mut stream = slither.dispatch_stream::<u64, u64>(source, call).await.unwrap();
-            let mut count = 0u64;
-            while let Some(out) = stream.next().await {
-                if let Ok(Outcome::Done(_)) = out {
-                    count += 1;
+mod echo;
+mod machine;
+mod memory;
+mod raw;
+mod table;
+
+use std::path::PathBuf;
+use std::process::ExitCode;
+
+use clap::{Parser, Subcommand};
+
+/// Benchmarks of Slither. Without a subcommand, all of them.
+#[derive(Debug, Parser)]
+struct Args {
+    #[command(subcommand)]
+    bench: Option<Bench>,
+    /// Write the tables to bench/results/ as well.
+    #[arg(long, global = true)]
+    write: bool,
+}
+
+#[derive(Debug, Clone, Subcommand)]
+enum Bench {
+    /// Batches of 64 small ints through 2 workers, beside pools of Python's own and a bare loop.
+    Echo {
+        /// Batches a round.
+        #[arg(long, default_value_t = 20_000)]
+        batches: u64,
+        /// Rounds; the contenders take turns in each.
+        #[arg(long, default_value_t = 7)]
+        rounds: usize,
+    },
+    /// The host's peak memory for 50,000 and 1,000,000 short documents.
+    Memory,
+    /// One run of the memory benchmark, in a process of its own.
+    #[command(hide = true)]
+    MemoryRun {
+        /// Documents.
+        documents: u64,
+    },
+}
+
+fn main() -> ExitCode {
+    let args = Args::parse();
+    let all = [Bench::Echo { batches: 20_000, rounds: 7 }, Bench::Memory];
+    let chosen = args.bench.map_or_else(|| all.to_vec(), |bench| vec![bench]);
+    for bench in chosen {
+        let done = match bench {
+            Bench::Echo { batches, rounds } => echo::run(batches, rounds).map(|text| Some(("echo", text))),
+            Bench::Memory => memory::run().map(|text| Some(("memory", text))),
+            Bench::MemoryRun { documents } => memory::once(documents).map(|()| None),
+        };
+        match done {
+            Ok(Some((name, text))) => {
+                table::print(&text);
+                if args.write
+                    && let Err(error) = table::write(name, &text)
+                {
+                    return table::fail(&*error);
                 }
             }
-            let took = begun.elapsed();
-            eprintln!(
-                "mif {mif} round {round}: {count} items, {:.2} us/batch",
-                took.as_secs_f64() * 1e6 / n as f64
-            );
+            Ok(None) => {}
+            Err(error) => return table::fail(&*error),
         }
     }
+    ExitCode::SUCCESS
+}
+
+/// Any error; the benchmark ends with its text.
+type Fallible<T> = Result<T, Box<dyn std::error::Error + Send + Sync>>;
+
+/// The folder of the benchmark's Python.
+fn python_folder() -> PathBuf {
+    PathBuf::from(concat!(env!("CARGO_MANIFEST_DIR"), "/python"))
 }

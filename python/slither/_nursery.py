@@ -45,8 +45,8 @@ def main() -> None:
 
 def _main() -> int:
     overlay = sys.argv[2] if len(sys.argv) > 2 else ""
-    if overlay:
-        sys.path.append(overlay)
+    if overlay and overlay not in sys.path:
+        sys.path.insert(1, overlay)
     sys.argv = ["slither"]
     control_fd = fcntl.fcntl(0, fcntl.F_DUPFD_CLOEXEC, 3)
     null = os.open(os.devnull, os.O_RDWR)

@@ -8,8 +8,8 @@ import sys
 def main() -> None:
     """Be a worker in an interpreter of its own."""
     overlay = sys.argv[2] if len(sys.argv) > 2 else ""
-    if overlay:
-        sys.path.append(overlay)
+    if overlay and overlay not in sys.path:
+        sys.path.insert(1, overlay)
     sys.argv = ["slither"]
 
     from slither import _start

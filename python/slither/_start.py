@@ -20,7 +20,7 @@ __all__ = ["Start", "close_all", "main", "parse"]
 _FDS: Final = 5
 # Where a spawned interpreter finds its descriptors: the work socket, the black box, the token and the setup.
 _WORK, _BOX, _TOKEN, _SETUP = 3, 4, 5, 6
-_BOOTSTRAP: Final = "import sys; sys.path[:1] = [sys.argv[1]]; from slither._spawned import main; main()"
+_BOOTSTRAP: Final = "import sys; sys.path[: sys.path[:1] == ['']] = sys.argv[1:]; from slither._spawned import main; main()"
 
 
 class Start:
@@ -59,10 +59,10 @@ class Start:
             for fd, place in zip(moved, (_WORK, _BOX, _TOKEN, _SETUP), strict=True):
                 os.dup2(fd, place, inheritable=True)
             sdk = os.path.dirname(os.path.dirname(os.path.abspath(__file__)))
-            overlay = self._setup.overlay or ""
+            provided = [sdk, self._setup.overlay] if self._setup.overlay else [sdk]
             flags = subprocess._args_from_interpreter_flags()  # type: ignore[attr-defined]
             os.closerange(_SETUP + 1, 64)
-            os.execv(sys.executable, [sys.executable, *flags, "-c", _BOOTSTRAP, sdk, overlay])
+            os.execv(sys.executable, [sys.executable, *flags, "-c", _BOOTSTRAP, *provided])
         except BaseException as error:
             os.write(2, f"slither: cannot start {sys.executable}: {error}\n".encode())
         finally:

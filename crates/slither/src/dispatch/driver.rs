@@ -140,6 +140,23 @@ where
         moved
     }
 
+    /// The first outcome of the next batch, or the end.
+    #[inline(never)]
+    fn poll_batch(&mut self, task: &mut Task<'_>) -> Poll<Option<<Self as Stream>::Item>> {
+        if self.over {
+            return Poll::Ready(None);
+        }
+        self.drive(task);
+        if let Some(next) = self.core.next() {
+            return Poll::Ready(Some(Ok(next)));
+        }
+        if !self.core.is_done() {
+            return Poll::Pending;
+        }
+        self.over = true;
+        Poll::Ready(self.verdict().map(Err))
+    }
+
     fn verdict(&self) -> Option<RunError> {
         let ledger = self.core.ledger();
         if !ledger.balanced() {
@@ -162,24 +179,13 @@ where
 {
     type Item = Result<(Outcome<O>, K), RunError>;
 
+    #[inline]
     fn poll_next(mut self: Pin<&mut Self>, task: &mut Task<'_>) -> Poll<Option<Self::Item>> {
-        let this = &mut *self;
-        if this.over {
-            return Poll::Ready(None);
-        }
         // Source and executor are looked at once a batch, not once an item.
-        if let Some(next) = this.core.next_in_batch() {
-            return Poll::Ready(Some(Ok(next)));
+        match self.core.next_in_batch() {
+            Some(next) => Poll::Ready(Some(Ok(next))),
+            None => self.poll_batch(task),
         }
-        this.drive(task);
-        if let Some(next) = this.core.next() {
-            return Poll::Ready(Some(Ok(next)));
-        }
-        if !this.core.is_done() {
-            return Poll::Pending;
-        }
-        this.over = true;
-        Poll::Ready(this.verdict().map(Err))
     }
 }
 

@@ -2,12 +2,10 @@
 
 use std::fmt;
 
-use metrics::{Counter, Histogram, Label};
-
 use super::core::Completed;
 use super::executor::BatchId;
 use crate::context::Context;
-use crate::telemetry::{BatchException, BatchStart, BatchStop, Event};
+use crate::telemetry::{BatchException, BatchStart, BatchStop, Labels, Meter};
 
 pub(super) struct Probes {
     start: Meter,
@@ -17,16 +15,16 @@ pub(super) struct Probes {
 
 impl Probes {
     pub(super) fn new(context: &Context, pool: &str) -> Self {
-        let named =
-            [("pool", Some(pool)), ("pipe", context.pipe.as_deref()), ("stage", context.stage.as_deref())];
-        let labels: Vec<Label> = named
-            .into_iter()
-            .filter_map(|(name, value)| value.map(|value| Label::new(name, value.to_owned())))
-            .collect();
+        let labels = Labels {
+            pool: Some(pool),
+            pipe: context.pipe.as_deref(),
+            stage: context.stage.as_deref(),
+            ..Labels::default()
+        };
         Self {
-            start: Meter::new::<BatchStart<'_>>(&labels),
-            stop: Meter::new::<BatchStop<'_>>(&labels),
-            exception: Meter::new::<BatchException<'_>>(&labels),
+            start: Meter::of::<BatchStart<'_>>(labels),
+            stop: Meter::of::<BatchStop<'_>>(labels),
+            exception: Meter::of::<BatchException<'_>>(labels),
         }
     }
 
@@ -58,33 +56,6 @@ impl Probes {
             &error.kind(),
             error,
         ));
-    }
-}
-
-/// An event's metrics. `telemetry::Probe` is tied to one lifetime of its event, and these events borrow anew
-/// for each batch; so the handles are kept here, without the event's type.
-struct Meter {
-    counter: Counter,
-    histograms: Vec<Histogram>,
-}
-
-impl Meter {
-    fn new<E: Event>(labels: &[Label]) -> Self {
-        let name = E::DESCRIPTION.name;
-        let histogram =
-            |measurement: &&str| metrics::histogram!(format!("{name}.{measurement}"), labels.to_vec());
-        Self {
-            counter: metrics::counter!(name, labels.to_vec()),
-            histograms: E::DESCRIPTION.measurements.iter().map(histogram).collect(),
-        }
-    }
-
-    fn emit<E: Event>(&self, event: &E) {
-        self.counter.increment(1);
-        for (histogram, value) in self.histograms.iter().zip(event.measurements()) {
-            histogram.record(value);
-        }
-        event.trace();
     }
 }
 

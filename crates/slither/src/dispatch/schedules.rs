@@ -226,7 +226,7 @@ fn play(case: &Case) -> (Vec<(u64, bool)>, crate::item::Ledger) {
 }
 
 proptest! {
-    #![proptest_config(ProptestConfig { cases: 2000, ..ProptestConfig::default() })]
+    #![proptest_config(ProptestConfig { cases: 2000, failure_persistence: None, ..ProptestConfig::default() })]
 
     #[test]
     fn every_schedule_keeps_the_promises(case in cases()) {

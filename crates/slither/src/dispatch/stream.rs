@@ -43,6 +43,7 @@ impl<I, O: Send + 'static> DispatchStream<I, O> {
 impl<I, O: Send + 'static> Stream for DispatchStream<I, O> {
     type Item = Result<Outcome<O>, RunError>;
 
+    #[inline]
     fn poll_next(mut self: Pin<&mut Self>, task: &mut Task<'_>) -> Poll<Option<Self::Item>> {
         let next = Pin::new(&mut self.driver).poll_next(task);
         next.map(|next| next.map(|next| next.map(|(outcome, ())| outcome)))

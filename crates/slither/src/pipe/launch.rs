@@ -126,3 +126,48 @@ where
     }
     Ok(PipeStream::new(plan, run, outputs, failed, launch.tasks))
 }
+
+#[cfg(test)]
+mod tests {
+    use std::sync::atomic::{AtomicBool, Ordering::SeqCst};
+    use std::time::Duration;
+
+    use super::*;
+    use crate::dispatch::{InProcess, Limits};
+    use crate::error::RunError;
+    use crate::pipe::run_pipe;
+
+    /// A pipe whose stage adds what its run is bound to, if that is a number.
+    fn adder() -> Pipe<u64, u64> {
+        let bind =
+            |bindings: Bindings| -> BoxFuture<'static, Result<Arc<dyn Executor<u64, u64>>, ConfigError>> {
+                Box::pin(async move {
+                    let Some(&add) = bindings.downcast_ref::<u64>() else {
+                        return Err(ConfigError::new("no number is bound"));
+                    };
+                    let add = move |payloads: Vec<u64>| {
+                        Ok::<_, ConfigError>(payloads.into_iter().map(|n| n + add).collect())
+                    };
+                    Ok(Arc::new(InProcess::new("adder", add)) as Arc<dyn Executor<u64, u64>>)
+                })
+            };
+        Pipe::builder("bound").bound_stage("add", Limits::new(), bind).build().unwrap()
+    }
+
+    #[tokio::test]
+    async fn stages_are_bound_before_the_first_item_is_pulled() {
+        let pulled = Arc::new(AtomicBool::new(false));
+        let seen = pulled.clone();
+        let items = (0u64..3).inspect(move |_| seen.store(true, SeqCst));
+        let error = run_pipe(&adder(), items, RunOptions::new()).await.unwrap_err();
+        assert!(matches!(error.cause, RunError::Config(_)));
+        assert_eq!(error.to_string(), "no number is bound");
+        assert!(!pulled.load(SeqCst));
+
+        let options = RunOptions { bindings: Arc::new(100u64), ..RunOptions::new() };
+        let pipe = adder();
+        let run = run_pipe(&pipe, 0u64..3, options);
+        let outputs = tokio::time::timeout(Duration::from_secs(20), run).await.unwrap().unwrap();
+        assert_eq!(outputs.payloads("default"), [&100, &101, &102]);
+    }
+}

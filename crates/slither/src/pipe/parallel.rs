@@ -1,5 +1,6 @@
 //! A Rust stage that runs several items at a time, on tokio's threads for blocking work, in order.
 
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use futures_util::StreamExt;
@@ -66,6 +67,9 @@ where
     let (items, tickets): (Vec<Item<I>>, Vec<Ticket>) =
         chunk.map(|Entry { item, ticket }| (item, ticket)).unzip();
     let (function, context) = (function.clone(), stage.context.clone());
+    // Held by the stage; when the run is cancelled it is gone, and the thread leaves the rest of its chunk.
+    let wanted = Arc::new(());
+    let still_wanted = Arc::downgrade(&wanted);
     let work = tokio::task::spawn_blocking(move || {
         let began = Instant::now();
         let run = |Item { id, payload, metadata }| Item {
@@ -73,10 +77,13 @@ where
             payload: apply(&function, payload, &context),
             metadata,
         };
-        let items: Vec<Item<Step<O>>> = items.into_iter().map(run).collect();
+        let items = items.into_iter().take_while(|_| still_wanted.strong_count() > 0).map(run).collect();
         (items, began.elapsed())
     });
-    async move { (tickets, work.await) }
+    async move {
+        let _wanted = wanted;
+        (tickets, work.await)
+    }
 }
 
 type Chunk<O> = (Vec<Item<Step<O>>>, Duration);

@@ -110,7 +110,7 @@ impl Schema {
         self.tables.iter().map(|table| table.empty.clone()).collect()
     }
 
-    /// Where the rows of the table called `name` are. A store has few tables, so looking is faster than hashing.
+    /// Where the rows of the table called `name` are. A store has few tables: to look is faster than to hash.
     pub(super) fn position(&self, name: &str) -> Result<usize, StoreError> {
         self.tables.iter().position(|table| table.name == name).ok_or_else(|| self.unknown(name))
     }

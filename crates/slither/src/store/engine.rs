@@ -12,7 +12,7 @@ use super::error::panic_message;
 use super::writer::{Place, Writer};
 use super::{Contents, Snapshot, Store, StoreError, Transaction, View};
 use crate::error::ConfigError;
-use crate::telemetry::{self, Event, Labels, Probe, ReloadException, ReloadStart, ReloadStop, StoreWrite};
+use crate::telemetry::{self, Labels, Meter, ReloadException, ReloadStart, ReloadStop, StoreWrite};
 
 /// A writer that finds nobody else at the old version frees it itself up to so many changed rows: a few
 /// nodes of a tree, which costs less than to wake the reaper.
@@ -25,7 +25,7 @@ pub(crate) struct Engine {
     views: Vec<View>,
     current: ArcSwap<Contents>,
     writer: Writer,
-    committed: Probe<Committed>,
+    committed: Meter,
 }
 
 impl Engine {
@@ -37,7 +37,7 @@ impl Engine {
             views: definition.views(),
             current: ArcSwap::from_pointee(Contents::empty(schema.clone())),
             writer: Writer::default(),
-            committed: Probe::new(labels),
+            committed: Meter::of::<StoreWrite<'_>>(labels),
             definition,
             schema,
         })
@@ -78,11 +78,13 @@ impl Engine {
             return Ok(answer);
         }
         let (old, version) = self.swap(place, contents);
-        if operations <= FREED_BY_THE_WRITER {
-            Arc::into_inner(old).map(Contents::free);
+        if operations <= FREED_BY_THE_WRITER
+            && let Some(old) = Arc::into_inner(old)
+        {
+            old.free();
         }
-        let (store, duration) = (self.schema.clone(), started.elapsed().as_secs_f64());
-        self.committed.emit(&Committed { operations: operations as f64, duration, store, version });
+        let (operations, took) = (operations as f64, started.elapsed().as_secs_f64());
+        self.committed.emit(&StoreWrite::new(operations, took, &self.name(), &version));
         Ok(answer)
     }
 
@@ -130,26 +132,6 @@ impl Engine {
 impl fmt::Debug for Engine {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_tuple("Store").field(&self.name()).field(&self.peek().version()).finish()
-    }
-}
-
-/// [`StoreWrite`] without borrowed fields, as a probe that is kept asks for.
-struct Committed {
-    operations: f64,
-    duration: f64,
-    store: Arc<Schema>,
-    version: u64,
-}
-
-impl Event for Committed {
-    const DESCRIPTION: telemetry::Description = StoreWrite::DESCRIPTION;
-
-    fn measurements(&self) -> impl Iterator<Item = f64> {
-        [self.operations, self.duration].into_iter()
-    }
-
-    fn trace(&self) {
-        StoreWrite::new(self.operations, self.duration, &self.store.store(), &self.version).trace();
     }
 }
 

@@ -92,7 +92,8 @@ impl ViewError {
         self.message = match self.kind {
             ViewErrorKind::Unknown | ViewErrorKind::Timeout => return self,
             ViewErrorKind::Scope => format!(
-                "view `{name}` is for callers in a session, and this call has none\n  hint: declare it with `Scope::Global`"
+                "view `{name}` is for callers in a session, and this call has none\n  \
+                 hint: declare it with `Scope::Global`"
             ),
             ViewErrorKind::Decode => format!("arguments of view `{name}`: {why}"),
             ViewErrorKind::Failed => format!("view `{name}` failed: {why}"),

@@ -16,16 +16,14 @@ macro_rules! events {
             $(#[doc = $meaning])+
             #[derive(Clone, Copy)]
             pub(crate) struct $type<'a> {
-                $(pub(crate) $measurement: f64,)*
-                $(pub(crate) $field: &'a dyn std::fmt::Display,)*
-                /// Keeps the lifetime used where an event has no fields.
-                pub(crate) _life: std::marker::PhantomData<&'a ()>,
+                $($measurement: f64,)*
+                $($field: &'a dyn std::fmt::Display,)*
             }
 
             impl<'a> $type<'a> {
                 #[allow(clippy::too_many_arguments, reason = "an event carries what it carries; fields are named at the definition")]
                 pub(crate) fn new($($measurement: f64,)* $($field: &'a dyn std::fmt::Display,)*) -> Self {
-                    Self { $($measurement,)* $($field,)* _life: std::marker::PhantomData }
+                    Self { $($measurement,)* $($field,)* }
                 }
             }
 

@@ -66,14 +66,15 @@ impl Labels<'_> {
 }
 
 /// An event's metrics, looked up once for a set of labels, so that emitting on a hot path looks nothing up.
-pub(crate) struct Probe<E> {
+///
+/// It is made for one type of event but does not name it, because events borrow their fields anew each time.
+pub(crate) struct Meter {
     counter: Counter,
     histograms: Vec<Histogram>,
-    event: std::marker::PhantomData<fn(E)>,
 }
 
-impl<E: Event> Probe<E> {
-    pub(crate) fn new(labels: Labels<'_>) -> Self {
+impl Meter {
+    pub(crate) fn of<E: Event>(labels: Labels<'_>) -> Self {
         let labels = labels.to_vec();
         let name = E::DESCRIPTION.name;
         let histogram =
@@ -81,11 +82,10 @@ impl<E: Event> Probe<E> {
         Self {
             counter: metrics::counter!(name, labels.clone()),
             histograms: E::DESCRIPTION.measurements.iter().map(histogram).collect(),
-            event: std::marker::PhantomData,
         }
     }
 
-    pub(crate) fn emit(&self, event: &E) {
+    pub(crate) fn emit<E: Event>(&self, event: &E) {
         self.counter.increment(1);
         for (histogram, value) in self.histograms.iter().zip(event.measurements()) {
             histogram.record(value);
@@ -94,15 +94,15 @@ impl<E: Event> Probe<E> {
     }
 }
 
-impl<E> std::fmt::Debug for Probe<E> {
+impl std::fmt::Debug for Meter {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.write_str(std::any::type_name::<Self>())
+        f.write_str("Meter")
     }
 }
 
 /// Emits a rare event, looking its metrics up.
 pub(crate) fn emit<E: Event>(labels: Labels<'_>, event: &E) {
-    Probe::<E>::new(labels).emit(event);
+    Meter::of::<E>(labels).emit(event);
 }
 
 #[cfg(test)]

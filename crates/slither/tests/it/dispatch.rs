@@ -245,3 +245,10 @@ async fn metadata_travels_with_its_item() {
     let Some(Ok(Outcome::Done(item))) = in_time(outcomes.next()).await else { panic!() };
     assert_eq!((item.id.0, item.payload, item.metadata.len()), (7, 2, 1));
 }
+
+#[test]
+fn streams_and_futures_of_dispatch_can_move_between_threads() {
+    fn moves<T: Send>(_: &T) {}
+    moves(&dispatch(doubler(), 0..10, &Limits::new(), Context::run()));
+    moves(&dispatch_stream(doubler(), stream::iter([Item::new(0, 1)]), &Limits::new(), Context::run()));
+}

@@ -2,6 +2,7 @@
 
 mod dispatch;
 mod environments;
+mod flow_events;
 mod guides_python;
 mod pages;
 mod pipe;

@@ -1,5 +1,7 @@
 //! A snapshot shows one version of all tables, whatever writes and reloads do meanwhile.
 
+#![allow(clippy::unwrap_used, reason = "what a test cannot have is a failure of the test")]
+
 use std::collections::HashSet;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::mpsc;
