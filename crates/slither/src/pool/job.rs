@@ -41,6 +41,8 @@ pub(crate) struct Job {
     /// What views see when the call asks for one.
     pub(crate) context: Arc<Context>,
     pub(crate) requeues: u8,
+    /// Meant for one worker: it fails with that worker and goes to no other.
+    pub(crate) pinned: bool,
     waiter: oneshot::Sender<Result<Reply, ItemError>>,
     /// The call's place in the bounded queue, free again when the job is gone.
     _place: Option<OwnedSemaphorePermit>,
@@ -58,7 +60,7 @@ impl Job {
         place: Option<OwnedSemaphorePermit>,
     ) -> (Self, Waiting) {
         let (waiter, waiting) = oneshot::channel();
-        (Self { id, frame, timeout, context, requeues: 0, waiter, _place: place }, waiting)
+        (Self { id, frame, timeout, context, requeues: 0, pinned: false, waiter, _place: place }, waiting)
     }
 
     /// Whether nobody waits any more.

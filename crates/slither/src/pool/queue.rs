@@ -6,7 +6,7 @@ use std::sync::{Arc, Mutex};
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 
 use super::job::Job;
-use super::station::{Order, Station, lock};
+use super::station::{Station, lock};
 use super::worker::{AHEAD_BYTES, Want};
 use crate::error::ItemError;
 
@@ -25,8 +25,15 @@ struct State {
     jobs: VecDeque<Job>,
     idle: VecDeque<Arc<Station>>,
     stations: Vec<Arc<Station>>,
-    /// Why no more work is taken.
-    closed: Option<ItemError>,
+    closed: Option<Closed>,
+}
+
+/// Why no more work is taken.
+#[derive(Debug)]
+struct Closed {
+    cause: ItemError,
+    /// Whether what was taken in before is still done.
+    finish: bool,
 }
 
 impl Queue {
@@ -53,20 +60,40 @@ impl Queue {
         self.put(job, true);
     }
 
-    fn put(&self, job: Job, front: bool) {
-        let mut state = lock(&self.state);
-        if let Some(cause) = &state.closed {
-            let cause = cause.clone();
+    fn put(&self, mut job: Job, front: bool) {
+        loop {
+            let mut state = lock(&self.state);
+            match &state.closed {
+                // What was taken in before the end is still done, if it was to be.
+                Some(closed) if !(front && closed.finish) => {
+                    let cause = closed.cause.clone();
+                    drop(state);
+                    return job.finish(Err(cause));
+                }
+                _ => {}
+            }
+            let Some(station) = state.idle.pop_front() else {
+                return match front {
+                    true => state.jobs.push_front(job),
+                    false => state.jobs.push_back(job),
+                };
+            };
             drop(state);
-            job.finish(Err(cause));
-        } else if let Some(station) = state.idle.pop_front() {
-            drop(state);
-            station.order(Order::Job(job));
-        } else if front {
-            state.jobs.push_front(job);
-        } else {
-            state.jobs.push_back(job);
+            // One that has died since it was noted gives the call back, and the next is asked.
+            match station.hand(job) {
+                Ok(()) => return,
+                Err(back) => job = back,
+            }
         }
+    }
+
+    /// Drops the calls that nobody waits for any more, and with them their places.
+    pub(super) fn sweep(&self) {
+        let mut state = lock(&self.state);
+        let (kept, abandoned) = std::mem::take(&mut state.jobs).into_iter().partition(|job| !job.abandoned());
+        state.jobs = kept;
+        drop(state);
+        drop::<VecDeque<Job>>(abandoned);
     }
 
     /// The next call for a worker that wants one.
@@ -124,13 +151,14 @@ impl Queue {
 
     /// Why no more work is taken, if so.
     pub(super) fn closed(&self) -> Option<ItemError> {
-        lock(&self.state).closed.clone()
+        lock(&self.state).closed.as_ref().map(|closed| closed.cause.clone())
     }
 
     /// Takes no more work from outside. What waits is given back with `cause` if `flush`, else it is still done.
     pub(super) fn close(&self, cause: &ItemError, flush: bool) {
         let mut state = lock(&self.state);
-        state.closed.get_or_insert_with(|| cause.clone());
+        let closed = state.closed.get_or_insert_with(|| Closed { cause: cause.clone(), finish: true });
+        closed.finish &= !flush;
         self.places.close();
         let waiting = if flush { std::mem::take(&mut state.jobs) } else { VecDeque::new() };
         drop(state);

@@ -9,6 +9,7 @@ mod pipe;
 mod pipe_build;
 mod pipe_ledger;
 mod pool;
+mod python_suite;
 mod scratch_crate;
 mod snapshot_is_one_version;
 mod support;

@@ -6,22 +6,23 @@ use std::os::fd::{AsFd, OwnedFd};
 use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
 
-use rustix::event::{EventfdFlags, PollFd, PollFlags, Timespec, eventfd, poll};
+use rustix::event::{EventfdFlags, PollFd, PollFlags, eventfd, poll};
 use rustix::net::{AddressFamily, SocketFlags, SocketType, socketpair};
-use rustix::process::{Pid, Signal, kill_process_group};
+use rustix::process::{Pid, Signal, kill_process_group, pidfd_send_signal};
 use tokio::sync::watch;
 
 use super::machine::{Action, Epoch, Event, RestartBudget, Supervisor};
 use super::notes::{Note, Notes};
 use super::nursery::{Launch, Nursery, pipe};
+use super::outputs::Outputs;
 use crate::error::{Death, ErrorKind, ItemError};
 use crate::pool::blackbox::BlackBox;
+use crate::pool::clock::{later, until};
 use crate::pool::graveyard::Graveyard;
 use crate::pool::job::WorkerName;
-use crate::pool::output::Output;
 use crate::pool::queue::Queue;
 use crate::pool::service::Service;
-use crate::pool::station::{Order, Station, lock};
+use crate::pool::station::{Order, Sentence, Station, lock};
 use crate::pool::worker::{Keeper, Parts};
 use crate::telemetry::{self, Labels, PoolFailed, WorkerExited, WorkerReady, WorkerRestarted, WorkerStarted};
 use crate::wire::{self, FromNursery, ToNursery};
@@ -49,6 +50,7 @@ pub(crate) struct Driver {
     launch: Launch,
     machine: Supervisor,
     size: usize,
+    start_timeout: Duration,
     queue: Arc<Queue>,
     notes: Arc<Notes>,
     service: Arc<Service>,
@@ -60,10 +62,11 @@ pub(crate) struct Driver {
     /// Asked for and not yet reported as started.
     pending: HashMap<Epoch, Pending>,
     workers: HashMap<Epoch, Kept>,
-    /// What is polled is kept beside what is locked, so that polling locks nothing.
-    outputs: Vec<(Arc<OwnedFd>, Arc<Mutex<Output>>)>,
+    outputs: Outputs,
     /// When the nursery is killed, after it was told to end.
     nursery_deadline: Option<Instant>,
+    /// Since it was shut down: when every worker has to have ended.
+    ending: Option<Instant>,
     failure: Option<String>,
     finished: bool,
 }
@@ -84,6 +87,8 @@ struct Kept {
     station: Arc<Station>,
     slot: usize,
     started: Instant,
+    /// The nursery has buried it: its number may be another's by now.
+    reaped: bool,
     thread: std::thread::JoinHandle<()>,
 }
 
@@ -107,6 +112,7 @@ impl Driver {
             pool,
             launch,
             size,
+            start_timeout,
             queue,
             notes,
             service,
@@ -116,8 +122,9 @@ impl Driver {
             nursery: None,
             pending: HashMap::new(),
             workers: HashMap::new(),
-            outputs: Vec::new(),
+            outputs: Outputs::default(),
             nursery_deadline: None,
+            ending: None,
             failure: None,
             finished: false,
         }
@@ -132,16 +139,16 @@ impl Driver {
             for note in self.notes.take() {
                 self.heed(note);
             }
-            for (_, output) in &self.outputs {
-                lock(output).drain();
-            }
-            self.outputs.retain(|(_, output)| lock(output).open());
+            self.outputs.drain();
             let now = Instant::now();
             if self.machine.timer().is_some_and(|at| at <= now) {
                 self.on(Event::Tick);
             }
             if self.nursery_deadline.is_some_and(|at| at <= now) {
                 self.end_nursery();
+            }
+            if self.starting_until().is_some_and(|at| at <= now) {
+                self.lose_nursery();
             }
         }
         let cause = self.failure.clone().unwrap_or_else(|| "it was shut down".to_owned());
@@ -164,8 +171,8 @@ impl Driver {
             Action::StartNursery => match Nursery::launch(&self.launch) {
                 Ok((nursery, stdout, stderr)) => {
                     let name = format!("{}/nursery", self.pool);
-                    self.add_output(stdout, &name, "stdout");
-                    self.add_output(stderr, &name, "stderr");
+                    self.outputs.add(None, stdout, &self.pool, &name, "stdout");
+                    self.outputs.add(None, stderr, &self.pool, &name, "stderr");
                     self.nursery = Some(nursery);
                 }
                 Err(error) => {
@@ -181,7 +188,7 @@ impl Driver {
                 }
             }
             Action::Abort(epoch) => match self.workers.get(&epoch) {
-                Some(kept) => kept.station.order(Order::Kill),
+                Some(kept) => kept.station.order(Order::Kill(Sentence::Late(self.start_timeout))),
                 // The nursery itself does not answer.
                 None => self.lose_nursery(),
             },
@@ -196,23 +203,12 @@ impl Driver {
                 self.queue.close(&refusal(&self.pool, &cause), true);
                 self.life.send_replace(Life::Failed(cause.clone()));
                 self.failure = Some(cause);
-                for kept in self.workers.values() {
-                    kept.station.order(Order::Kill);
-                }
+                self.end_workers(Instant::now());
             }
             Action::StopWorkers { deadline } => {
-                let now = Instant::now();
-                self.queue.close(&refusal(&self.pool, "it is shut down"), deadline <= now);
-                for kept in self.workers.values() {
-                    kept.station.order(match deadline <= now {
-                        true => Order::Kill,
-                        false => Order::Drain { deadline },
-                    });
-                }
-                if !self.pending.is_empty() {
-                    // Nothing was given to a worker that is only being started.
-                    self.lose_nursery();
-                }
+                let over = deadline <= Instant::now();
+                self.queue.close(&refusal(&self.pool, "it is shut down"), over);
+                self.end_workers(deadline);
             }
             Action::StopNursery => {
                 let stop = ToNursery::Stop { grace_ms: 0 };
@@ -230,12 +226,17 @@ impl Driver {
         Labels { pool: Some(&self.pool), ..Labels::default() }
     }
 
-    fn add_output(&mut self, fd: OwnedFd, worker: &str, stream: &'static str) -> Arc<Mutex<Output>> {
-        let fd = Arc::new(fd);
-        let output = Output::new(fd.clone(), self.pool.clone(), worker.to_owned(), stream);
-        let output = Arc::new(Mutex::new(output));
-        self.outputs.push((fd, output.clone()));
-        output
+    /// Has every worker end by the deadline, those included that are only being started.
+    fn end_workers(&mut self, deadline: Instant) {
+        self.ending = Some(deadline);
+        for kept in self.workers.values() {
+            kept.station.order(ending(deadline));
+        }
+    }
+
+    /// When a nursery that still owes a worker is given up, because everything should have ended.
+    fn starting_until(&self) -> Option<Instant> {
+        self.ending.filter(|_| !self.pending.is_empty()).map(|ending| later(ending, NURSERY_GRACE))
     }
 
     fn start(&mut self, slot: usize, epoch: Epoch) -> io::Result<()> {
@@ -284,9 +285,16 @@ impl Driver {
                 self.on(Event::NurseryFailed(error.report()));
             }
             FromNursery::Started { epoch, pid } => {
-                let kept = match (self.pending.remove(&epoch), fd) {
-                    (Some(pending), Some(pidfd)) => self.keep(epoch, pid, pending, pidfd),
-                    _ => Err(io::Error::other("the nursery reported a start without its descriptor")),
+                let Some(pending) = self.pending.remove(&epoch) else {
+                    tracing::warn!(target: "slither", pool = &*self.pool, pid, "a worker nobody asked for is killed");
+                    if let Some(pidfd) = fd {
+                        let _ = pidfd_send_signal(&pidfd, Signal::KILL);
+                    }
+                    return;
+                };
+                let kept = match fd {
+                    Some(pidfd) => self.keep(epoch, pid, pending, pidfd),
+                    None => Err(io::Error::other("the nursery reported a start without its descriptor")),
                 };
                 if let Err(error) = kept {
                     let reason = format!("could not be kept: {error}");
@@ -294,9 +302,10 @@ impl Driver {
                 }
             }
             FromNursery::StartFailed { epoch, message } => {
-                self.pending.remove(&epoch);
-                let reason = format!("could not be started: {message}");
-                self.on(Event::Gone { epoch, charged: false, reason });
+                if self.pending.remove(&epoch).is_some() {
+                    let reason = format!("could not be started: {message}");
+                    self.on(Event::Gone { epoch, charged: false, reason });
+                }
             }
             FromNursery::Exited { epoch, code, signal, .. } => {
                 let death = match (code, signal) {
@@ -304,7 +313,8 @@ impl Driver {
                     (Some(code), None) => Death::Code(code),
                     (None, None) => Death::Unknown,
                 };
-                if let Some(kept) = self.workers.get(&epoch) {
+                if let Some(kept) = self.workers.get_mut(&epoch) {
+                    kept.reaped = true;
                     kept.station.order(Order::Died(death));
                 }
             }
@@ -321,8 +331,8 @@ impl Driver {
             .enumerate()
             .filter_map(|(number, function)| wire::bind(number as u64 + 1, function, max_frame).ok())
             .collect();
-        self.add_output(stdout, &worker.name, "stdout");
-        let stderr = self.add_output(stderr, &worker.name, "stderr");
+        self.outputs.add(Some(epoch), stdout, &self.pool, &worker.name, "stdout");
+        let stderr = self.outputs.add(Some(epoch), stderr, &self.pool, &worker.name, "stderr");
         let station = Arc::new(Station::new(worker, epoch, token)?);
         let keeper = Keeper::new(Parts {
             station: station.clone(),
@@ -339,7 +349,10 @@ impl Driver {
         });
         let name = format!("slither-{}-{slot}", self.pool);
         let thread = std::thread::Builder::new().name(name).spawn(move || keeper.run())?;
-        self.workers.insert(epoch, Kept { station, slot, started: Instant::now(), thread });
+        if let Some(deadline) = self.ending {
+            station.order(ending(deadline));
+        }
+        self.workers.insert(epoch, Kept { station, slot, started: Instant::now(), reaped: false, thread });
         Ok(())
     }
 
@@ -372,6 +385,7 @@ impl Driver {
                     tracing::debug!(target: "slither", slot = kept.slot, "the slot is free");
                     let _ = kept.thread.join();
                 }
+                self.outputs.close(Some(epoch));
                 self.on(Event::Gone { epoch, charged, reason });
             }
             Note::Shutdown { deadline } => self.on(Event::Shutdown { deadline }),
@@ -382,24 +396,28 @@ impl Driver {
     fn lose_nursery(&mut self) {
         let Some(mut nursery) = self.nursery.take() else { return };
         nursery.kill();
-        nursery.wait();
+        let death = nursery.wait();
         self.nursery_deadline = None;
         self.pending.clear();
-        for kept in self.workers.values() {
+        for kept in self.workers.values().filter(|kept| !kept.reaped) {
             if let Some(group) = i32::try_from(kept.station.worker.pid).ok().and_then(Pid::from_raw) {
                 let _ = kill_process_group(group, Signal::KILL);
             }
-            kept.station.order(Order::Kill);
+            kept.station.order(Order::Kill(Sentence::Nursery));
             kept.station.order(Order::Died(Death::Unknown));
         }
-        self.on(Event::NurseryGone);
+        let reason = match self.outputs.close(None) {
+            Some(last) => format!("{death}; its last line was: {last}"),
+            None => death.to_string(),
+        };
+        self.on(Event::NurseryGone(reason));
     }
 
     /// The nursery was told to end: it has, or it is made to.
     fn end_nursery(&mut self) {
         self.nursery_deadline = None;
         if let Some(mut nursery) = self.nursery.take() {
-            if nursery.ended().is_none() {
+            if !nursery.ended() {
                 nursery.kill();
             }
             nursery.wait();
@@ -408,21 +426,23 @@ impl Driver {
     }
 
     fn wait(&self) {
-        let due = [self.machine.timer(), self.nursery_deadline].into_iter().flatten().min();
-        let timeout = due.map(|at| {
-            let left = at.saturating_duration_since(Instant::now());
-            Timespec {
-                tv_sec: left.as_secs().try_into().unwrap_or(i64::MAX),
-                tv_nsec: left.subsec_nanos().into(),
-            }
-        });
+        let due = [self.machine.timer(), self.nursery_deadline, self.starting_until()];
+        let timeout = until(due.into_iter().flatten().min());
         let nursery = self.nursery.iter().map(|nursery| PollFd::new(nursery, PollFlags::IN));
         let mut fds: Vec<_> = nursery
             .chain([PollFd::new(&self.notes.bell, PollFlags::IN)])
-            .chain(self.outputs.iter().map(|(fd, _)| PollFd::new(fd, PollFlags::IN)))
+            .chain(self.outputs.poll_fds())
             .collect();
         // An interrupted wait is a short one: the loop looks at everything anyway.
         let _ = poll(&mut fds, timeout.as_ref());
+    }
+}
+
+/// What a worker is told that should have ended by `deadline`.
+fn ending(deadline: Instant) -> Order {
+    match deadline <= Instant::now() {
+        true => Order::Kill(Sentence::Shutdown),
+        false => Order::Drain { deadline },
     }
 }
 

@@ -5,6 +5,7 @@ mod driver;
 mod machine;
 mod notes;
 mod nursery;
+mod outputs;
 
 pub(super) use driver::{Driver, Life};
 pub(super) use machine::Epoch;
