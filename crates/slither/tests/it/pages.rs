@@ -7,6 +7,8 @@ use std::path::PathBuf;
 pub(crate) struct Block {
     /// What stands behind the opening fence, up to the first comma: `rust`, `python`, `text`, `toml`.
     pub(crate) language: String,
+    /// Whether `no_run` does not stand there.
+    pub(crate) runs: bool,
     /// The lines between the fences.
     pub(crate) text: String,
     /// The heading `##` that it stands under.
@@ -45,8 +47,9 @@ fn blocks(page: &str) -> Vec<Block> {
             (Some(info), _) => {
                 open = true;
                 let language = info.split(',').next().unwrap_or_default().to_owned();
+                let runs = !info.split(',').any(|word| word == "no_run");
                 let (section, above) = (section.to_owned(), above.to_owned());
-                found.push(Block { language, text: String::new(), section, above, line: index + 1 });
+                found.push(Block { language, runs, text: String::new(), section, above, line: index + 1 });
             }
             (None, Some(block)) if open => {
                 block.text.push_str(line);

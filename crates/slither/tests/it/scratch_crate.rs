@@ -49,7 +49,9 @@ fn the_programs_of_the_pages_print_what_the_pages_say() {
         }
     }
     let mut manifest = manifest.expect("README says what goes into Cargo.toml");
-    manifest.push_str("\n[package]\nname = \"scratch\"\nedition = \"2024\"\n\n[workspace]\n\n[profile.dev]\ndebug = 0\n");
+    manifest.push_str(
+        "\n[package]\nname = \"scratch\"\nedition = \"2024\"\n\n[workspace]\n\n[profile.dev]\ndebug = 0\n",
+    );
     fs::write(project.join("Cargo.toml"), manifest).unwrap();
 
     build(project);

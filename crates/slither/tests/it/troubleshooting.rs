@@ -47,7 +47,13 @@ async fn the_pages_show_the_messages_that_users_see() {
 
         let slither = Slither::builder().pool(pool()).start().await.unwrap();
         let call = |function: &str| Call::<u32>::new(function).timeout(Duration::from_millis(500));
-        for function in ["my_modle:predict_batch", "scorer:predict_batch", "trouble:nothing", "trouble:crash", "trouble:hang"] {
+        for function in [
+            "my_modle:predict_batch",
+            "scorer:predict_batch",
+            "trouble:nothing",
+            "trouble:crash",
+            "trouble:hang",
+        ] {
             let error = slither.dispatch::<u32, Value>([1, 2], call(function)).await.unwrap_err();
             seen.push(match error.cause {
                 RunError::Halted(failure) => format!("{}: {}", failure.error.kind(), failure.error),
