@@ -16,7 +16,10 @@ pub(super) fn later(at: Instant, by: Duration) -> Instant {
 pub(super) fn until(due: Option<Instant>) -> Option<Timespec> {
     due.map(|at| {
         let left = at.saturating_duration_since(Instant::now());
-        Timespec { tv_sec: left.as_secs().try_into().unwrap_or(i64::MAX), tv_nsec: left.subsec_nanos().into() }
+        Timespec {
+            tv_sec: left.as_secs().try_into().unwrap_or(i64::MAX),
+            tv_nsec: left.subsec_nanos().into(),
+        }
     })
 }
 

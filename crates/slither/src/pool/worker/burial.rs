@@ -62,7 +62,8 @@ impl Keeper {
         self.machine.on(Event::Gone { unstarted }, Instant::now(), &mut actions);
         for action in actions {
             let (Action::Requeue(id) | Action::Blame(id, _)) = action else { continue };
-            let Some(mut job) = held.iter().position(|job| job.id == id).and_then(|at| held.remove(at)) else {
+            let Some(mut job) = held.iter().position(|job| job.id == id).and_then(|at| held.remove(at))
+            else {
                 continue;
             };
             match action {
