@@ -21,19 +21,21 @@ pub(crate) struct Block {
 
 /// The repository's root.
 pub(crate) fn root() -> PathBuf {
-    PathBuf::from(concat!(env!("CARGO_MANIFEST_DIR"), "/../..")).canonicalize().unwrap()
+    PathBuf::from(concat!(env!("CARGO_MANIFEST_DIR"), "/../.."))
+        .canonicalize()
+        .expect("the tests run in the repository")
 }
 
 /// README and the guides, by name, with their blocks. A guide that is added is found.
 pub(crate) fn pages() -> Vec<(String, Vec<Block>)> {
     let mut paths = vec![root().join("README.md")];
-    let guides = std::fs::read_dir(root().join("guides")).unwrap();
-    let mut guides: Vec<_> = guides.map(|entry| entry.unwrap().path()).collect();
+    let guides = std::fs::read_dir(root().join("guides")).expect("there are guides");
+    let mut guides: Vec<_> = guides.map(|entry| entry.expect("a folder can be listed").path()).collect();
     guides.sort();
     paths.extend(guides.into_iter().filter(|path| path.extension().is_some_and(|it| it == "md")));
     let page = |path: PathBuf| {
-        let name = path.file_stem().unwrap().to_string_lossy().to_lowercase();
-        (name, blocks(&std::fs::read_to_string(&path).unwrap()))
+        let name = path.file_stem().expect("a page has a name").to_string_lossy().to_lowercase();
+        (name, blocks(&std::fs::read_to_string(&path).expect("a page is text")))
     };
     paths.into_iter().map(page).collect()
 }

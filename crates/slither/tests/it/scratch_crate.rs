@@ -81,7 +81,7 @@ fn dependencies(block: &Block) -> String {
 fn write_module(folder: &Path, block: &Block) {
     let first = block.text.lines().next().unwrap_or_default();
     if let Some(path) = first.strip_prefix("# ").filter(|path| path.ends_with(".py")) {
-        fs::write(folder.join(path), &block.text).unwrap();
+        fs::write(folder.join(path), &block.text).expect("the folder is there");
     }
 }
 
@@ -97,6 +97,6 @@ fn build(project: &Path) {
         .env("CARGO_TARGET_DIR", target())
         .env_remove("RUSTFLAGS")
         .output()
-        .unwrap();
+        .expect("cargo is there, for it runs this test");
     assert!(built.status.success(), "{}", String::from_utf8_lossy(&built.stderr));
 }

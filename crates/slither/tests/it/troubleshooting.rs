@@ -21,7 +21,7 @@ def collect(items): return [{1, 2} for _ in items]
 
 /// What the machine at hand is replaced by, so that the pages read the same everywhere.
 fn plain(message: &str, folder: &Folder) -> String {
-    let python = Interpreter::find(None).unwrap();
+    let python = Interpreter::find(None).expect("the tests have a python");
     message
         .replace(folder.path("").trim_end_matches('/'), "/home/me/score")
         .replace(&python.executable.display().to_string(), "/usr/bin/python3")
