@@ -87,6 +87,9 @@ mod value;
 mod wire;
 
 pub mod dispatch;
+#[cfg(any(test, feature = "fuzzing"))]
+#[doc(hidden)]
+pub mod fuzzing;
 pub mod pipe;
 pub mod python;
 pub mod store;

@@ -11,7 +11,7 @@ use super::job::Reply;
 use super::running::{RunningPool, remote_error};
 use crate::context::Context;
 use crate::dispatch::{self, Batch, Executor};
-use crate::error::{ErrorKind, ItemError};
+use crate::error::ItemError;
 use crate::wire::{self, Kind};
 
 /// Runs batches with one Python function in one pool.
@@ -41,7 +41,7 @@ impl<I: Serialize, O: DeserializeOwned> Executor<I, O> for PoolExecutor {
                 _ if sent == 0 => Vec::new(),
                 Ok(frame) => {
                     let reply = pool.submit(id, frame, timeout, context).await?;
-                    open(&pool, &reply, sent)?
+                    open(&reply, sent)?
                 }
                 Err(error) => return Err(error),
             };
@@ -75,15 +75,11 @@ impl PoolExecutor {
     }
 }
 
-fn open<O: DeserializeOwned>(pool: &RunningPool, reply: &Reply, sent: usize) -> dispatch::Reply<O> {
-    let broken = |reason: String| {
-        pool.distrust(&reply.worker.name);
-        ItemError::new(ErrorKind::Protocol, format!("the worker broke the protocol and is killed: {reason}"))
-    };
+fn open<O: DeserializeOwned>(reply: &Reply, sent: usize) -> dispatch::Reply<O> {
     match reply.kind {
         Kind::Error => Err(remote_error(reply)),
-        Kind::Result => wire::results(&reply.body, reply.flags, sent).map_err(broken),
-        other => Err(broken(format!("a {other:?} frame answered a batch"))),
+        Kind::Result => wire::results(&reply.body, reply.flags, sent).map_err(|reason| reply.broken(reason)),
+        other => Err(reply.broken(format_args!("a {other:?} frame answered a batch"))),
     }
 }
 

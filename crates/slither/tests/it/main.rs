@@ -2,6 +2,7 @@
 
 mod dispatch;
 mod environments;
+mod faults;
 mod flow_events;
 mod guides_python;
 mod pages;

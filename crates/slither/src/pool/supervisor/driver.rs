@@ -307,7 +307,7 @@ impl Driver {
                     self.on(Event::Gone { epoch, charged: false, reason });
                 }
             }
-            FromNursery::Exited { epoch, code, signal, .. } => {
+            FromNursery::Exited { epoch, code, signal } => {
                 let death = match (code, signal) {
                     (_, Some(signal)) => Death::Signal(signal),
                     (Some(code), None) => Death::Code(code),

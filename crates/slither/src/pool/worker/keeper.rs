@@ -155,7 +155,7 @@ impl Keeper {
                         kind: frame.header.kind,
                         flags: frame.header.flags,
                         body: frame.body,
-                        worker: self.station.worker.clone(),
+                        from: self.station.clone(),
                     }));
                 }
             }
@@ -215,6 +215,9 @@ impl Keeper {
             Sentence::Nursery | Sentence::Late(_) => Verdict::Crash,
             Sentence::Distrust => Verdict::Protocol,
         };
+        if sentence == Sentence::Distrust {
+            self.breach.get_or_insert_with(|| "an earlier answer of it could not be read".to_owned());
+        }
         self.sentence.get_or_insert(sentence);
         self.on(Event::Kill(verdict));
     }
@@ -328,6 +331,9 @@ impl Keeper {
                 drop(lock(&self.station.held));
                 self.take_orders();
                 self.on(Event::Skipped(header.id));
+                if self.machine.broken() {
+                    self.broke("it refused a call that was its own".to_owned());
+                }
             }
             Kind::View => {
                 let call = ViewCall::parse(&frame.body).map_err(unreadable)?;
