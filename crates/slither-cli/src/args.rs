@@ -3,7 +3,7 @@
 use std::path::PathBuf;
 
 use clap::builder::styling::{AnsiColor, Styles};
-use clap::{Parser, Subcommand};
+use clap::{Parser, Subcommand, ValueHint};
 use clap_complete::Shell;
 
 const STYLES: Styles = Styles::styled()
@@ -64,11 +64,11 @@ pub(crate) struct Example {
     /// Which example
     pub(crate) name: Option<String>,
     /// Your own file or folder, instead of the data that ships with the example
-    #[arg(long, value_name = "FILE|DIR", requires = "name")]
+    #[arg(long, value_name = "FILE|DIR", value_hint = ValueHint::AnyPath, requires = "name")]
     pub(crate) input: Option<PathBuf>,
     /// Python workers [default: one a core]
-    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u16).range(1..=1024), requires = "name")]
-    pub(crate) workers: Option<u16>,
+    #[arg(long, value_name = "N", value_parser = workers, requires = "name")]
+    pub(crate) workers: Option<usize>,
     /// Write one JSON object to stdout, and nothing else
     #[arg(long)]
     pub(crate) json: bool,
@@ -96,6 +96,16 @@ pub(crate) struct Doctor {
     /// Write one JSON object to stdout, and nothing else
     #[arg(long)]
     pub(crate) json: bool,
+}
+
+/// More processes than this are a slip of the finger.
+const MOST_WORKERS: usize = 1024;
+
+fn workers(text: &str) -> Result<usize, String> {
+    match text.parse() {
+        Ok(count @ 1..=MOST_WORKERS) => Ok(count),
+        _ => Err(format!("expected 1 to {MOST_WORKERS}; leave the option out for one worker a core")),
+    }
 }
 
 #[cfg(test)]
