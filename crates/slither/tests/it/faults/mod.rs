@@ -1,5 +1,6 @@
 //! What goes wrong, and what it may cost. Each file holds one promise.
 #![allow(clippy::unwrap_used, reason = "the helpers of tests may fail as the tests do")]
+#![allow(clippy::print_stdout, reason = "what was measured is shown with --nocapture")]
 
 mod crash;
 mod deadline;
@@ -35,7 +36,7 @@ fn alone(test: &str) -> bool {
     let text =
         [output.stdout, output.stderr].map(|text| String::from_utf8_lossy(&text).into_owned()).concat();
     assert!(output.status.success() && text.contains("1 passed"), "{text}");
-    print!("{text}");
+    println!("{text}");
     false
 }
 
@@ -51,12 +52,9 @@ fn counting_runtime() -> tokio::runtime::Runtime {
 
 /// A budget that no test can spend.
 fn unlimited() -> RestartBudget {
-    let mut budget = RestartBudget::default();
-    budget.deaths = 1_000_000;
     // Deaths are forgiven at once, so that none makes the next replacement wait longer.
-    budget.period = std::time::Duration::from_millis(1);
-    budget.backoff = std::time::Duration::from_millis(1);
-    budget
+    let instant = std::time::Duration::from_millis(1);
+    RestartBudget { deaths: 1_000_000, period: instant, backoff: instant }
 }
 
 fn pids(slither: &Slither) -> HashSet<u32> {

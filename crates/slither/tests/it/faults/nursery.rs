@@ -8,8 +8,7 @@ use crate::support::{Folder, alive, behave, pool, runtime, until, within};
 #[tokio::test(flavor = "multi_thread")]
 async fn a_killed_nursery_is_replaced_until_the_budget_is_spent() {
     within(async {
-        let mut budget = RestartBudget::default();
-        budget.deaths = 2;
+        let budget = RestartBudget { deaths: 2, ..RestartBudget::default() };
         let slither = runtime(pool(2).restart_budget(budget)).await;
         let folder = Folder::new();
         for round in 0..3 {

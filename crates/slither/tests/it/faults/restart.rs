@@ -8,10 +8,7 @@ use super::{kill, pids, unlimited};
 use crate::support::{Folder, pool, runtime, until, within};
 
 fn budget(deaths: usize) -> RestartBudget {
-    let mut budget = RestartBudget::default();
-    budget.deaths = deaths;
-    budget.backoff = Duration::from_millis(10);
-    budget
+    RestartBudget { deaths, backoff: Duration::from_millis(10), ..RestartBudget::default() }
 }
 
 fn deadly(folder: &Folder, deaths: usize) -> Pool {
