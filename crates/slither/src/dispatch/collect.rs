@@ -82,7 +82,7 @@ pub async fn dispatch<I, O: Send + 'static>(
     while let Some(next) = driver.next().await {
         match next {
             Ok((Outcome::Done(item), ())) => done.results.push(item),
-            Ok((Outcome::Failed(failure), ())) => done.failures.push(failure),
+            Ok((Outcome::Failed(failure), ())) => done.failures.push(*failure),
             Err(error) => cause = Some(error),
         }
     }

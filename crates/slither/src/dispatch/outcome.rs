@@ -12,8 +12,8 @@ use crate::item::{Failure, Item, ItemId};
 pub enum Outcome<O> {
     /// With its result.
     Done(Item<O>),
-    /// In `failures`.
-    Failed(Failure),
+    /// In `failures`; boxed, so that the many that succeed are small to move.
+    Failed(Box<Failure>),
 }
 
 /// A batch that came back and waits to be read, with its items' tags. It holds no input payload any more.
@@ -99,6 +99,6 @@ impl<O, K> Finished<O, K> {
     #[cold]
     fn failure(&self, item: Item<()>, (error, batch): (ItemError, Arc<[ItemId]>)) -> Outcome<O> {
         let stage = self.stage.clone();
-        Outcome::Failed(Failure { item: item.id, batch, stage, error, metadata: item.metadata })
+        Outcome::Failed(Box::new(Failure { item: item.id, batch, stage, error, metadata: item.metadata }))
     }
 }

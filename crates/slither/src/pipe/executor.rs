@@ -45,7 +45,7 @@ pub(super) async fn run<I, O>(
         let flow = match next {
             None => return,
             Some(Ok((Outcome::Done(item), ticket))) => stage.send(&outlet, item, ticket).await,
-            Some(Ok((Outcome::Failed(failure), ticket))) => stage.report(failure, ticket).await,
+            Some(Ok((Outcome::Failed(failure), ticket))) => stage.report(*failure, ticket).await,
             Some(Err(cause)) => stage.halt(cause),
         };
         if let Flow::Break(()) = flow {

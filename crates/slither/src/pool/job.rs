@@ -6,9 +6,10 @@ use std::time::Duration;
 use bytes::Bytes;
 use tokio::sync::{OwnedSemaphorePermit, oneshot};
 
+use super::station::{Order, Sentence, Station};
 use super::worker::CallId;
 use crate::context::Context;
-use crate::error::ItemError;
+use crate::error::{ErrorKind, ItemError, WorkerReport};
 use crate::wire::Kind;
 
 /// How often a call that never began is put back before its workers' deaths are blamed on it.
@@ -21,7 +22,28 @@ pub(crate) struct Reply {
     pub(crate) flags: u8,
     pub(crate) body: Bytes,
     /// The worker that answered.
-    pub(crate) worker: Arc<WorkerName>,
+    pub(super) from: Arc<Station>,
+}
+
+impl Reply {
+    /// The answer is not as the protocol says: has the worker killed, and returns the error of the call.
+    pub(crate) fn broken(&self, reason: impl std::fmt::Display) -> ItemError {
+        self.from.order(Order::Kill(Sentence::Distrust));
+        let message = format!("the worker broke the protocol and is killed: {reason}");
+        ItemError::new(ErrorKind::Protocol, message).with_worker(self.worker())
+    }
+
+    /// What an error of this answer says of its worker, which lives.
+    pub(crate) fn worker(&self) -> WorkerReport {
+        WorkerReport {
+            worker: self.from.worker.name.clone(),
+            pid: self.from.worker.pid,
+            death: None,
+            phase: None,
+            running: None,
+            stderr: Vec::new(),
+        }
+    }
 }
 
 /// Names a worker in messages: pool, slot and epoch, as `default/0#3`; and its process.
@@ -41,6 +63,8 @@ pub(crate) struct Job {
     /// What views see when the call asks for one.
     pub(crate) context: Arc<Context>,
     pub(crate) requeues: u8,
+    /// Meant for one worker: it fails with that worker and goes to no other.
+    pub(crate) pinned: bool,
     waiter: oneshot::Sender<Result<Reply, ItemError>>,
     /// The call's place in the bounded queue, free again when the job is gone.
     _place: Option<OwnedSemaphorePermit>,
@@ -58,7 +82,7 @@ impl Job {
         place: Option<OwnedSemaphorePermit>,
     ) -> (Self, Waiting) {
         let (waiter, waiting) = oneshot::channel();
-        (Self { id, frame, timeout, context, requeues: 0, waiter, _place: place }, waiting)
+        (Self { id, frame, timeout, context, requeues: 0, pinned: false, waiter, _place: place }, waiting)
     }
 
     /// Whether nobody waits any more.

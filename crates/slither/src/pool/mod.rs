@@ -19,6 +19,7 @@
 //! See [`crate::ErrorKind`]: `crash`, `timeout`, `protocol` and `pool` come from here.
 
 mod blackbox;
+mod clock;
 mod config;
 mod executor;
 mod graveyard;

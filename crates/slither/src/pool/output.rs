@@ -81,8 +81,11 @@ impl Output {
         self.tail.iter().cloned().chain(rest).collect()
     }
 
-    fn close(&mut self) {
-        self.open = false;
+    /// Takes nothing more.
+    pub(super) fn close(&mut self) {
+        if !std::mem::take(&mut self.open) {
+            return;
+        }
         if !self.partial.is_empty() {
             self.line();
         }

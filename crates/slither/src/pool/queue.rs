@@ -6,7 +6,7 @@ use std::sync::{Arc, Mutex};
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 
 use super::job::Job;
-use super::station::{Order, Station, lock};
+use super::station::{Station, lock};
 use super::worker::{AHEAD_BYTES, Want};
 use crate::error::ItemError;
 
@@ -25,8 +25,15 @@ struct State {
     jobs: VecDeque<Job>,
     idle: VecDeque<Arc<Station>>,
     stations: Vec<Arc<Station>>,
-    /// Why no more work is taken.
-    closed: Option<ItemError>,
+    closed: Option<Closed>,
+}
+
+/// Why no more work is taken.
+#[derive(Debug)]
+struct Closed {
+    cause: ItemError,
+    /// Whether what was taken in before is still done.
+    finish: bool,
 }
 
 impl Queue {
@@ -53,20 +60,40 @@ impl Queue {
         self.put(job, true);
     }
 
-    fn put(&self, job: Job, front: bool) {
-        let mut state = lock(&self.state);
-        if let Some(cause) = &state.closed {
-            let cause = cause.clone();
+    fn put(&self, mut job: Job, front: bool) {
+        loop {
+            let mut state = lock(&self.state);
+            match &state.closed {
+                // What was taken in before the end is still done, if it was to be.
+                Some(closed) if !(front && closed.finish) => {
+                    let cause = closed.cause.clone();
+                    drop(state);
+                    return job.finish(Err(cause));
+                }
+                _ => {}
+            }
+            let Some(station) = state.idle.pop_front() else {
+                return match front {
+                    true => state.jobs.push_front(job),
+                    false => state.jobs.push_back(job),
+                };
+            };
             drop(state);
-            job.finish(Err(cause));
-        } else if let Some(station) = state.idle.pop_front() {
-            drop(state);
-            station.order(Order::Job(job));
-        } else if front {
-            state.jobs.push_front(job);
-        } else {
-            state.jobs.push_back(job);
+            // One that has died since it was noted gives the call back, and the next is asked.
+            match station.hand(job) {
+                Ok(()) => return,
+                Err(back) => job = back,
+            }
         }
+    }
+
+    /// Drops the calls that nobody waits for any more, and with them their places.
+    pub(super) fn sweep(&self) {
+        let mut state = lock(&self.state);
+        let (kept, abandoned) = std::mem::take(&mut state.jobs).into_iter().partition(|job| !job.abandoned());
+        state.jobs = kept;
+        drop(state);
+        drop::<VecDeque<Job>>(abandoned);
     }
 
     /// The next call for a worker that wants one.
@@ -124,13 +151,14 @@ impl Queue {
 
     /// Why no more work is taken, if so.
     pub(super) fn closed(&self) -> Option<ItemError> {
-        lock(&self.state).closed.clone()
+        lock(&self.state).closed.as_ref().map(|closed| closed.cause.clone())
     }
 
     /// Takes no more work from outside. What waits is given back with `cause` if `flush`, else it is still done.
     pub(super) fn close(&self, cause: &ItemError, flush: bool) {
         let mut state = lock(&self.state);
-        state.closed.get_or_insert_with(|| cause.clone());
+        let closed = state.closed.get_or_insert_with(|| Closed { cause: cause.clone(), finish: true });
+        closed.finish &= !flush;
         self.places.close();
         let waiting = if flush { std::mem::take(&mut state.jobs) } else { VecDeque::new() };
         drop(state);
@@ -142,5 +170,98 @@ impl Queue {
     /// Calls that no worker holds.
     pub(super) fn depth(&self) -> usize {
         lock(&self.state).jobs.len()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::time::Duration;
+
+    use rustix::event::{EventfdFlags, eventfd};
+
+    use super::*;
+    use crate::context::Context;
+    use crate::error::ErrorKind;
+    use crate::pool::job::{Waiting, WorkerName};
+    use crate::pool::station::Order;
+
+    fn station(epoch: u64) -> Arc<Station> {
+        let token = eventfd(0, EventfdFlags::NONBLOCK | EventfdFlags::SEMAPHORE).unwrap();
+        let name = WorkerName { name: format!("p/0#{epoch}"), pid: 1 };
+        Arc::new(Station::new(name, epoch, token).unwrap())
+    }
+
+    fn job(id: u64) -> (Job, Waiting) {
+        Job::new(id, vec![0; 16], Duration::from_secs(1), Arc::new(Context::none()), None)
+    }
+
+    #[test]
+    fn a_call_for_a_worker_that_has_just_gone_goes_to_the_next() {
+        let queue = Queue::new(4);
+        let (gone, idle) = (station(1), station(2));
+        for station in [&gone, &idle] {
+            queue.join(station);
+            assert!(queue.take_or_wait(station).is_none());
+        }
+        gone.close();
+        let (first, _waiting) = job(1);
+        queue.push(first);
+        let mut orders = Vec::new();
+        idle.take_orders(&mut orders);
+        assert!(matches!(&orders[..], [Order::Job(job)] if job.id == 1), "{orders:?}");
+        let (second, _waiting) = job(2);
+        queue.push(second);
+        assert_eq!(queue.depth(), 1, "nobody is idle any more");
+    }
+
+    #[test]
+    fn whoever_takes_a_call_back_has_told_its_keeper_before_anyone_can_see() {
+        let station = station(1);
+        let (front, _first) = job(1);
+        let (ahead, _second) = job(2);
+        lock(&station.held).extend([front, ahead]);
+        assert!(station.take_back().is_none(), "without a token there is nothing to take back");
+        station.put_token();
+        let held = lock(&station.held);
+        let thief = std::thread::spawn({
+            let station = station.clone();
+            move || station.take_back().map(|job| job.id)
+        });
+        assert_eq!(held.len(), 2);
+        drop(held);
+        while lock(&station.held).len() == 2 {
+            std::hint::spin_loop();
+        }
+        let mut orders = Vec::new();
+        station.take_orders(&mut orders);
+        assert!(matches!(orders[..], [Order::TakenBack(2)]), "{orders:?}");
+        assert_eq!(thief.join().unwrap(), Some(2));
+    }
+
+    #[test]
+    fn what_nobody_waits_for_leaves_the_queue_at_once() {
+        let queue = Queue::new(4);
+        let (first, waiting) = job(1);
+        let (second, _kept) = job(2);
+        queue.push(first);
+        queue.push(second);
+        drop(waiting);
+        queue.sweep();
+        assert_eq!(queue.depth(), 1);
+    }
+
+    #[tokio::test]
+    async fn what_was_taken_in_before_a_drain_is_still_done_and_after_it_refused() {
+        let queue = Queue::new(4);
+        let cause = ItemError::new(ErrorKind::Pool, "it is shut down");
+        queue.close(&cause, false);
+        let (begun, kept) = job(1);
+        queue.put_back(begun);
+        let (late, refused) = job(2);
+        queue.push(late);
+        assert_eq!(queue.depth(), 1);
+        assert_eq!(refused.await.unwrap().unwrap_err(), cause);
+        queue.close(&cause, true);
+        assert_eq!(kept.await.unwrap().unwrap_err(), cause);
     }
 }

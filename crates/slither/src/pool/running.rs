@@ -7,12 +7,13 @@ use std::time::{Duration, Instant};
 use serde::Serialize;
 use tokio::sync::watch;
 
+use super::clock::later;
 use super::config::{Pool, Start};
 use super::graveyard::{Graveyard, LostWorker};
 use super::job::{Job, Reply, Waiting};
 use super::queue::Queue;
 use super::service::Service;
-use super::station::{Order, Station, lock};
+use super::station::{Station, lock};
 use super::supervisor::{Driver, Launch, Life, Note, Notes};
 use super::worker::CallId;
 use crate::context::Context;
@@ -176,8 +177,15 @@ impl RunningPool {
     }
 
     async fn answer(&self, waiting: Waiting) -> Result<Reply, ItemError> {
+        let mut caller = Caller { queue: &self.queue, waiting: Some(waiting) };
+        let answer = match &mut caller.waiting {
+            Some(waiting) => waiting.await.ok(),
+            None => None,
+        };
+        // Nothing is left to withdraw.
+        caller.waiting = None;
         // A job that was dropped unanswered was in a queue that closed.
-        waiting.await.unwrap_or_else(|_| Err(self.refusal()))
+        answer.unwrap_or_else(|| Err(self.refusal()))
     }
 
     /// Sends a frame to each live worker; returns who answered what.
@@ -192,16 +200,15 @@ impl RunningPool {
             let Some(place) = self.queue.place().await else { return Err(self.refusal()) };
             let id = self.next_id();
             let (job, waiting) = Job::new(id, frame(id)?, timeout, context.clone(), Some(place));
-            station.order(Order::Own(job));
+            if let Err(job) = station.hand_own(job) {
+                let message = "the worker died before it could run this call";
+                job.finish(Err(ItemError::new(ErrorKind::Crash, message)));
+            }
             out.push((station, waiting));
         }
         let mut answers = Vec::with_capacity(out.len());
         for (station, waiting) in out {
-            let answer = waiting.await.unwrap_or_else(|_| {
-                let message = "the worker died before it could run this call";
-                Err(ItemError::new(ErrorKind::Crash, message))
-            });
-            answers.push((station, answer));
+            answers.push((station, self.answer(waiting).await));
         }
         Ok(answers)
     }
@@ -211,20 +218,17 @@ impl RunningPool {
     /// # Errors
     /// When no worker can import it; with the traceback and what to do.
     pub(crate) async fn bind(&self, function: &str) -> Result<Bound, ConfigError> {
-        {
-            let mut bound = lock(&self.bound);
-            if !bound.iter().any(|other| other == function) {
-                bound.push(function.to_owned());
-            }
-        }
         let context = Arc::new(Context::none());
         let frame = |id| wire::bind(id, function, self.max_frame);
         let mut answers: Vec<_> = match self.to_each(frame, self.start_timeout, &context).await {
             Ok(answers) => answers.into_iter().map(|(_, answer)| answer).collect(),
             Err(error) => vec![Err(error)],
         };
-        if answers.is_empty() {
-            // Every worker is just being replaced: ask the next one that is ready.
+        let lost = |answer: &Result<Reply, ItemError>| {
+            answer.as_ref().is_err_and(|error| error.kind() == ErrorKind::Crash)
+        };
+        if answers.iter().all(lost) {
+            // Every worker is just being replaced, or died of something else: ask the next one that is ready.
             let id = self.next_id();
             answers.push(match frame(id) {
                 Ok(frame) => self.submit(id, frame, self.start_timeout, context).await,
@@ -234,11 +238,17 @@ impl RunningPool {
         let mut failure = None;
         for answer in answers {
             match answer.and_then(|reply| open_single::<Bound>(&reply)) {
-                Ok(bound) => return Ok(bound),
+                Ok(bound) => {
+                    // Only now: an import that kills would else kill each replacement, too.
+                    let mut all = lock(&self.bound);
+                    if !all.iter().any(|other| other == function) {
+                        all.push(function.to_owned());
+                    }
+                    return Ok(bound);
+                }
                 Err(error) => failure = Some(error),
             }
         }
-        lock(&self.bound).retain(|other| other != function);
         let report = failure.map_or_else(|| "no worker answered".to_owned(), |error| error.report());
         Err(ConfigError::new(format!("`{function}` cannot be called in pool `{}`: {report}", self.name)))
     }
@@ -264,13 +274,6 @@ impl RunningPool {
         Ok(Each { replies, lost: lock(&self.graveyard).lost() })
     }
 
-    /// Kills a worker that cannot be trusted further.
-    pub(crate) fn distrust(&self, worker: &str) {
-        if let Some(station) = self.queue.stations().iter().find(|station| station.worker.name == worker) {
-            station.order(Order::Kill);
-        }
-    }
-
     /// The pool as it stands.
     pub(crate) fn stats(&self) -> PoolStats {
         let stations = self.queue.stations();
@@ -285,9 +288,24 @@ impl RunningPool {
 
     /// Takes no more work, finishes what it has within `grace`, and ends every process.
     pub(crate) async fn shutdown(&self, grace: Duration) {
-        self.notes.leave(Note::Shutdown { deadline: Instant::now() + grace });
+        self.notes.leave(Note::Shutdown { deadline: later(Instant::now(), grace) });
         let mut life = self.life.clone();
         let _ = life.wait_for(|life| matches!(life, Life::Ended(_))).await;
+    }
+}
+
+/// Whoever waits for an answer. When it goes away, a call that no worker has yet leaves the queue.
+struct Caller<'a> {
+    queue: &'a Queue,
+    waiting: Option<Waiting>,
+}
+
+impl Drop for Caller<'_> {
+    fn drop(&mut self) {
+        if let Some(waiting) = self.waiting.take() {
+            drop(waiting);
+            self.queue.sweep();
+        }
     }
 }
 
@@ -300,32 +318,21 @@ impl Drop for RunningPool {
 
 /// The single value of an answer.
 pub(crate) fn open_single<T: serde::de::DeserializeOwned>(reply: &Reply) -> Result<T, ItemError> {
-    let read = |reason: String| {
-        let message = format!("the result does not fit {}: {reason}", std::any::type_name::<T>());
-        ItemError::new(ErrorKind::Decode, message)
-    };
     match reply.kind {
         Kind::Error => Err(remote_error(reply)),
-        _ => wire::body(&reply.body).map_err(read),
+        _ => match wire::result(&reply.body, reply.flags) {
+            Ok(result) => result.map_err(|error: ItemError| error.with_worker(reply.worker())),
+            Err(reason) => Err(reply.broken(reason)),
+        },
     }
 }
 
 /// The error that an `ERROR` frame carries, with the worker it came from.
 pub(crate) fn remote_error(reply: &Reply) -> ItemError {
-    let error = match wire::body::<wire::RemoteError>(&reply.body) {
-        Ok(remote) => remote.into(),
-        Err(reason) => {
-            ItemError::new(ErrorKind::Protocol, format!("an error came that cannot be read: {reason}"))
-        }
-    };
-    error.with_worker(crate::error::WorkerReport {
-        worker: reply.worker.name.clone(),
-        pid: reply.worker.pid,
-        death: None,
-        phase: None,
-        running: None,
-        stderr: Vec::new(),
-    })
+    match wire::body::<wire::RemoteError>(&reply.body) {
+        Ok(remote) => ItemError::from(remote).with_worker(reply.worker()),
+        Err(reason) => reply.broken(reason),
+    }
 }
 
 /// What the workers answered to a call made once on each.

@@ -4,7 +4,7 @@ use std::collections::VecDeque;
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use rustix::event::{EventfdFlags, eventfd};
 use rustix::io::Errno;
@@ -73,9 +73,29 @@ pub(super) enum Order {
     /// Help to empty the queue, then stop.
     Drain { deadline: Instant },
     /// Die now.
-    Kill,
+    Kill(Sentence),
     /// The nursery has reaped the worker.
     Died(Death),
+}
+
+/// Why a worker has to die.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) enum Sentence {
+    /// The pool ends.
+    Shutdown,
+    /// The process that forked it is gone, and would not hear of its death.
+    Nursery,
+    /// It was not ready in time; how long it had.
+    Late(Duration),
+    /// It answered with what cannot be read, and its call has failed of that already.
+    Distrust,
+}
+
+/// Orders for a keeper, until it has gone.
+#[derive(Debug, Default)]
+struct Inbox {
+    orders: Vec<Order>,
+    closed: bool,
 }
 
 /// One worker as the rest of the pool sees it.
@@ -88,8 +108,9 @@ pub(super) struct Station {
     pub(super) token: OwnedFd,
     /// Filled by whoever hands over a call (one while idle, one for each `call_each` and bind, which hold
     /// places of the bounded queue), by a view's answer (at most as many as were asked) and by the supervisor.
-    inbox: Mutex<Vec<Order>>,
-    /// The calls in the worker, oldest first; all but the first were sent ahead.
+    inbox: Mutex<Inbox>,
+    /// The calls in the worker, oldest first; all but the first were sent ahead. Locked after the queue's
+    /// state and before the inbox.
     pub(super) held: Mutex<VecDeque<Job>>,
 }
 
@@ -100,30 +121,58 @@ impl Station {
             epoch,
             bell: Bell::new()?,
             token,
-            inbox: Mutex::new(Vec::new()),
+            inbox: Mutex::default(),
             held: Mutex::new(VecDeque::with_capacity(2)),
         })
     }
 
-    /// Leaves an order and wakes the keeper.
+    /// Leaves an order and wakes the keeper. A keeper that has gone needs none.
     pub(super) fn order(&self, order: Order) {
-        lock(&self.inbox).push(order);
+        let _ = self.leave(order, |order| order);
+    }
+
+    /// Hands over a call because the worker is idle; gives it back if the keeper has gone.
+    pub(super) fn hand(&self, job: Job) -> Result<(), Job> {
+        self.leave(job, Order::Job)
+    }
+
+    /// Hands over a call meant for this worker alone; gives it back if the keeper has gone.
+    pub(super) fn hand_own(&self, mut job: Job) -> Result<(), Job> {
+        job.pinned = true;
+        self.leave(job, Order::Own)
+    }
+
+    fn leave<T>(&self, what: T, order: impl FnOnce(T) -> Order) -> Result<(), T> {
+        let mut inbox = lock(&self.inbox);
+        if inbox.closed {
+            return Err(what);
+        }
+        inbox.orders.push(order(what));
+        drop(inbox);
         self.bell.ring();
+        Ok(())
     }
 
     /// Takes all orders into `orders`.
     pub(super) fn take_orders(&self, orders: &mut Vec<Order>) {
-        orders.append(&mut lock(&self.inbox));
+        orders.append(&mut lock(&self.inbox).orders);
+    }
+
+    /// Takes no more orders; what comes later goes back to who sends it.
+    pub(super) fn close(&self) {
+        lock(&self.inbox).closed = true;
     }
 
     /// Takes back the call ahead, if the worker has not claimed it.
+    ///
+    /// The keeper is told before `held` is unlocked: whoever sees in `held` that the call is gone, finds the
+    /// order, too.
     pub(super) fn take_back(&self) -> Option<Job> {
         let mut held = lock(&self.held);
         if held.len() < 2 || !self.win_token() {
             return None;
         }
         let job = held.pop_back()?;
-        drop(held);
         self.order(Order::TakenBack(job.id));
         Some(job)
     }

@@ -2,10 +2,16 @@
 
 mod dispatch;
 mod environments;
+mod faults;
 mod flow_events;
+mod guides_python;
+mod pages;
 mod pipe;
 mod pipe_build;
 mod pipe_ledger;
 mod pool;
+mod python_suite;
+mod scratch_crate;
 mod snapshot_is_one_version;
 mod support;
+mod troubleshooting;

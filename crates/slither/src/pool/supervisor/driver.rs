@@ -1,30 +1,26 @@
 //! The supervisor's thread: it owns the nursery and the pipes that workers print to, and acts on the machine.
 
 use std::collections::HashMap;
-use std::io;
-use std::os::fd::{AsFd, OwnedFd};
 use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
 
-use rustix::event::{EventfdFlags, PollFd, PollFlags, Timespec, eventfd, poll};
-use rustix::net::{AddressFamily, SocketFlags, SocketType, socketpair};
+use rustix::event::{PollFd, PollFlags, poll};
 use rustix::process::{Pid, Signal, kill_process_group};
 use tokio::sync::watch;
 
+use super::hatchery::{Kept, Pending, ending};
 use super::machine::{Action, Epoch, Event, RestartBudget, Supervisor};
 use super::notes::{Note, Notes};
-use super::nursery::{Launch, Nursery, pipe};
+use super::nursery::{Launch, Nursery};
+use super::outputs::Outputs;
 use crate::error::{Death, ErrorKind, ItemError};
-use crate::pool::blackbox::BlackBox;
+use crate::pool::clock::{later, until};
 use crate::pool::graveyard::Graveyard;
-use crate::pool::job::WorkerName;
-use crate::pool::output::Output;
 use crate::pool::queue::Queue;
 use crate::pool::service::Service;
-use crate::pool::station::{Order, Station, lock};
-use crate::pool::worker::{Keeper, Parts};
-use crate::telemetry::{self, Labels, PoolFailed, WorkerExited, WorkerReady, WorkerRestarted, WorkerStarted};
-use crate::wire::{self, FromNursery, ToNursery};
+use crate::pool::station::{Order, Sentence};
+use crate::telemetry::{self, Labels, PoolFailed, WorkerExited, WorkerReady, WorkerRestarted};
+use crate::wire::ToNursery;
 
 /// How long the nursery may take to end when every worker has.
 const NURSERY_GRACE: Duration = Duration::from_secs(2);
@@ -45,46 +41,29 @@ pub(crate) enum Life {
 /// What the supervisor's thread owns.
 #[derive(Debug)]
 pub(crate) struct Driver {
-    pool: Arc<str>,
-    launch: Launch,
+    pub(super) pool: Arc<str>,
+    pub(super) launch: Launch,
     machine: Supervisor,
     size: usize,
-    queue: Arc<Queue>,
-    notes: Arc<Notes>,
-    service: Arc<Service>,
+    start_timeout: Duration,
+    pub(super) queue: Arc<Queue>,
+    pub(super) notes: Arc<Notes>,
+    pub(super) service: Arc<Service>,
     life: watch::Sender<Life>,
     /// The functions that calls have been bound to, imported by every worker before it is ready.
-    bound: Arc<Mutex<Vec<String>>>,
-    nursery: Option<Nursery>,
-    graveyard: Arc<Mutex<Graveyard>>,
+    pub(super) bound: Arc<Mutex<Vec<String>>>,
+    pub(super) nursery: Option<Nursery>,
+    pub(super) graveyard: Arc<Mutex<Graveyard>>,
     /// Asked for and not yet reported as started.
-    pending: HashMap<Epoch, Pending>,
-    workers: HashMap<Epoch, Kept>,
-    /// What is polled is kept beside what is locked, so that polling locks nothing.
-    outputs: Vec<(Arc<OwnedFd>, Arc<Mutex<Output>>)>,
+    pub(super) pending: HashMap<Epoch, Pending>,
+    pub(super) workers: HashMap<Epoch, Kept>,
+    pub(super) outputs: Outputs,
     /// When the nursery is killed, after it was told to end.
     nursery_deadline: Option<Instant>,
+    /// Since it was shut down: when every worker has to have ended.
+    pub(super) ending: Option<Instant>,
     failure: Option<String>,
     finished: bool,
-}
-
-/// The host's ends of a worker that is being started.
-#[derive(Debug)]
-struct Pending {
-    slot: usize,
-    socket: OwnedFd,
-    stdout: OwnedFd,
-    stderr: OwnedFd,
-    blackbox: BlackBox,
-    token: OwnedFd,
-}
-
-#[derive(Debug)]
-struct Kept {
-    station: Arc<Station>,
-    slot: usize,
-    started: Instant,
-    thread: std::thread::JoinHandle<()>,
 }
 
 impl Driver {
@@ -107,6 +86,7 @@ impl Driver {
             pool,
             launch,
             size,
+            start_timeout,
             queue,
             notes,
             service,
@@ -116,8 +96,9 @@ impl Driver {
             nursery: None,
             pending: HashMap::new(),
             workers: HashMap::new(),
-            outputs: Vec::new(),
+            outputs: Outputs::default(),
             nursery_deadline: None,
+            ending: None,
             failure: None,
             finished: false,
         }
@@ -132,16 +113,16 @@ impl Driver {
             for note in self.notes.take() {
                 self.heed(note);
             }
-            for (_, output) in &self.outputs {
-                lock(output).drain();
-            }
-            self.outputs.retain(|(_, output)| lock(output).open());
+            self.outputs.drain();
             let now = Instant::now();
             if self.machine.timer().is_some_and(|at| at <= now) {
                 self.on(Event::Tick);
             }
             if self.nursery_deadline.is_some_and(|at| at <= now) {
                 self.end_nursery();
+            }
+            if self.starting_until().is_some_and(|at| at <= now) {
+                self.lose_nursery();
             }
         }
         let cause = self.failure.clone().unwrap_or_else(|| "it was shut down".to_owned());
@@ -153,7 +134,7 @@ impl Driver {
         self.life.send_replace(Life::Ended(self.failure));
     }
 
-    fn on(&mut self, event: Event) {
+    pub(super) fn on(&mut self, event: Event) {
         for action in self.machine.on(event, Instant::now()) {
             self.act(action);
         }
@@ -164,8 +145,8 @@ impl Driver {
             Action::StartNursery => match Nursery::launch(&self.launch) {
                 Ok((nursery, stdout, stderr)) => {
                     let name = format!("{}/nursery", self.pool);
-                    self.add_output(stdout, &name, "stdout");
-                    self.add_output(stderr, &name, "stderr");
+                    self.outputs.add(None, stdout, &self.pool, &name, "stdout");
+                    self.outputs.add(None, stderr, &self.pool, &name, "stderr");
                     self.nursery = Some(nursery);
                 }
                 Err(error) => {
@@ -181,7 +162,7 @@ impl Driver {
                 }
             }
             Action::Abort(epoch) => match self.workers.get(&epoch) {
-                Some(kept) => kept.station.order(Order::Kill),
+                Some(kept) => kept.station.order(Order::Kill(Sentence::Late(self.start_timeout))),
                 // The nursery itself does not answer.
                 None => self.lose_nursery(),
             },
@@ -196,23 +177,12 @@ impl Driver {
                 self.queue.close(&refusal(&self.pool, &cause), true);
                 self.life.send_replace(Life::Failed(cause.clone()));
                 self.failure = Some(cause);
-                for kept in self.workers.values() {
-                    kept.station.order(Order::Kill);
-                }
+                self.end_workers(Instant::now());
             }
             Action::StopWorkers { deadline } => {
-                let now = Instant::now();
-                self.queue.close(&refusal(&self.pool, "it is shut down"), deadline <= now);
-                for kept in self.workers.values() {
-                    kept.station.order(match deadline <= now {
-                        true => Order::Kill,
-                        false => Order::Drain { deadline },
-                    });
-                }
-                if !self.pending.is_empty() {
-                    // Nothing was given to a worker that is only being started.
-                    self.lose_nursery();
-                }
+                let over = deadline <= Instant::now();
+                self.queue.close(&refusal(&self.pool, "it is shut down"), over);
+                self.end_workers(deadline);
             }
             Action::StopNursery => {
                 let stop = ToNursery::Stop { grace_ms: 0 };
@@ -226,121 +196,21 @@ impl Driver {
         }
     }
 
-    fn labels(&self) -> Labels<'_> {
+    pub(super) fn labels(&self) -> Labels<'_> {
         Labels { pool: Some(&self.pool), ..Labels::default() }
     }
 
-    fn add_output(&mut self, fd: OwnedFd, worker: &str, stream: &'static str) -> Arc<Mutex<Output>> {
-        let fd = Arc::new(fd);
-        let output = Output::new(fd.clone(), self.pool.clone(), worker.to_owned(), stream);
-        let output = Arc::new(Mutex::new(output));
-        self.outputs.push((fd, output.clone()));
-        output
-    }
-
-    fn start(&mut self, slot: usize, epoch: Epoch) -> io::Result<()> {
-        let nursery = self.nursery.as_ref().ok_or_else(|| io::Error::other("there is no nursery"))?;
-        let (socket, theirs) =
-            socketpair(AddressFamily::UNIX, SocketType::STREAM, SocketFlags::CLOEXEC, None)?;
-        let (stdout, their_stdout) = pipe()?;
-        let (stderr, their_stderr) = pipe()?;
-        let blackbox = BlackBox::new()?;
-        let token = eventfd(0, EventfdFlags::CLOEXEC | EventfdFlags::NONBLOCK | EventfdFlags::SEMAPHORE)?;
-        nursery.send(
-            &ToNursery::Start { epoch, slot },
-            &[theirs.as_fd(), their_stdout.as_fd(), their_stderr.as_fd(), blackbox.as_fd(), token.as_fd()],
-        )?;
-        self.pending.insert(epoch, Pending { slot, socket, stdout, stderr, blackbox, token });
-        Ok(())
-    }
-
-    fn read_nursery(&mut self) {
-        while let Some(nursery) = &self.nursery {
-            match nursery.receive() {
-                Ok(Some((packet, fd))) => self.hear(packet, fd),
-                Ok(None) => return,
-                Err(_) => return self.lose_nursery(),
-            }
+    /// Has every worker end by the deadline, those included that are only being started.
+    fn end_workers(&mut self, deadline: Instant) {
+        self.ending = Some(deadline);
+        for kept in self.workers.values() {
+            kept.station.order(ending(deadline));
         }
     }
 
-    fn hear(&mut self, packet: FromNursery, fd: Option<OwnedFd>) {
-        match packet {
-            FromNursery::Ready { reason, python, implementation, gil, start, pid } => {
-                tracing::debug!(
-                    target: "slither", pool = &*self.pool, pid, python, implementation, gil, start,
-                    "the nursery is ready"
-                );
-                if let Some(reason) = reason {
-                    tracing::warn!(
-                        target: "slither", pool = &*self.pool,
-                        "workers are spawned afresh instead of forked: {reason}"
-                    );
-                }
-                self.on(Event::NurseryReady);
-            }
-            FromNursery::Failed { error } => {
-                let error = ItemError::from(error);
-                self.on(Event::NurseryFailed(error.report()));
-            }
-            FromNursery::Started { epoch, pid } => {
-                let kept = match (self.pending.remove(&epoch), fd) {
-                    (Some(pending), Some(pidfd)) => self.keep(epoch, pid, pending, pidfd),
-                    _ => Err(io::Error::other("the nursery reported a start without its descriptor")),
-                };
-                if let Err(error) = kept {
-                    let reason = format!("could not be kept: {error}");
-                    self.on(Event::Gone { epoch, charged: false, reason });
-                }
-            }
-            FromNursery::StartFailed { epoch, message } => {
-                self.pending.remove(&epoch);
-                let reason = format!("could not be started: {message}");
-                self.on(Event::Gone { epoch, charged: false, reason });
-            }
-            FromNursery::Exited { epoch, code, signal, .. } => {
-                let death = match (code, signal) {
-                    (_, Some(signal)) => Death::Signal(signal),
-                    (Some(code), None) => Death::Code(code),
-                    (None, None) => Death::Unknown,
-                };
-                if let Some(kept) = self.workers.get(&epoch) {
-                    kept.station.order(Order::Died(death));
-                }
-            }
-        }
-    }
-
-    fn keep(&mut self, epoch: Epoch, pid: u32, pending: Pending, pidfd: OwnedFd) -> io::Result<()> {
-        let Pending { slot, socket, stdout, stderr, blackbox, token } = pending;
-        let worker = WorkerName { name: format!("{}/{slot}#{epoch}", self.pool), pid };
-        telemetry::emit(self.labels(), &WorkerStarted::new(&self.pool, &worker.name, &pid));
-        let max_frame = self.launch.setup.max_frame;
-        let binds = lock(&self.bound)
-            .iter()
-            .enumerate()
-            .filter_map(|(number, function)| wire::bind(number as u64 + 1, function, max_frame).ok())
-            .collect();
-        self.add_output(stdout, &worker.name, "stdout");
-        let stderr = self.add_output(stderr, &worker.name, "stderr");
-        let station = Arc::new(Station::new(worker, epoch, token)?);
-        let keeper = Keeper::new(Parts {
-            station: station.clone(),
-            socket,
-            pidfd,
-            blackbox,
-            stderr,
-            queue: self.queue.clone(),
-            notes: self.notes.clone(),
-            service: self.service.clone(),
-            graveyard: self.graveyard.clone(),
-            max_frame,
-            binds,
-        });
-        let name = format!("slither-{}-{slot}", self.pool);
-        let thread = std::thread::Builder::new().name(name).spawn(move || keeper.run())?;
-        self.workers.insert(epoch, Kept { station, slot, started: Instant::now(), thread });
-        Ok(())
+    /// When a nursery that still owes a worker is given up, because everything should have ended.
+    fn starting_until(&self) -> Option<Instant> {
+        self.ending.filter(|_| !self.pending.is_empty()).map(|ending| later(ending, NURSERY_GRACE))
     }
 
     fn heed(&mut self, note: Note) {
@@ -372,6 +242,7 @@ impl Driver {
                     tracing::debug!(target: "slither", slot = kept.slot, "the slot is free");
                     let _ = kept.thread.join();
                 }
+                self.outputs.close(Some(epoch));
                 self.on(Event::Gone { epoch, charged, reason });
             }
             Note::Shutdown { deadline } => self.on(Event::Shutdown { deadline }),
@@ -379,27 +250,31 @@ impl Driver {
     }
 
     /// The nursery died or does not answer: its workers are killed, group by group.
-    fn lose_nursery(&mut self) {
+    pub(super) fn lose_nursery(&mut self) {
         let Some(mut nursery) = self.nursery.take() else { return };
         nursery.kill();
-        nursery.wait();
+        let death = nursery.wait();
         self.nursery_deadline = None;
         self.pending.clear();
-        for kept in self.workers.values() {
+        for kept in self.workers.values().filter(|kept| !kept.reaped) {
             if let Some(group) = i32::try_from(kept.station.worker.pid).ok().and_then(Pid::from_raw) {
                 let _ = kill_process_group(group, Signal::KILL);
             }
-            kept.station.order(Order::Kill);
+            kept.station.order(Order::Kill(Sentence::Nursery));
             kept.station.order(Order::Died(Death::Unknown));
         }
-        self.on(Event::NurseryGone);
+        let reason = match self.outputs.close(None) {
+            Some(last) => format!("{death}; its last line was: {last}"),
+            None => death.to_string(),
+        };
+        self.on(Event::NurseryGone(reason));
     }
 
     /// The nursery was told to end: it has, or it is made to.
     fn end_nursery(&mut self) {
         self.nursery_deadline = None;
         if let Some(mut nursery) = self.nursery.take() {
-            if nursery.ended().is_none() {
+            if !nursery.ended() {
                 nursery.kill();
             }
             nursery.wait();
@@ -408,18 +283,12 @@ impl Driver {
     }
 
     fn wait(&self) {
-        let due = [self.machine.timer(), self.nursery_deadline].into_iter().flatten().min();
-        let timeout = due.map(|at| {
-            let left = at.saturating_duration_since(Instant::now());
-            Timespec {
-                tv_sec: left.as_secs().try_into().unwrap_or(i64::MAX),
-                tv_nsec: left.subsec_nanos().into(),
-            }
-        });
+        let due = [self.machine.timer(), self.nursery_deadline, self.starting_until()];
+        let timeout = until(due.into_iter().flatten().min());
         let nursery = self.nursery.iter().map(|nursery| PollFd::new(nursery, PollFlags::IN));
         let mut fds: Vec<_> = nursery
             .chain([PollFd::new(&self.notes.bell, PollFlags::IN)])
-            .chain(self.outputs.iter().map(|(fd, _)| PollFd::new(fd, PollFlags::IN)))
+            .chain(self.outputs.poll_fds())
             .collect();
         // An interrupted wait is a short one: the loop looks at everything anyway.
         let _ = poll(&mut fds, timeout.as_ref());

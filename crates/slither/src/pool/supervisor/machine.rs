@@ -3,6 +3,8 @@
 use std::collections::VecDeque;
 use std::time::{Duration, Instant};
 
+use crate::pool::clock::later;
+
 /// How often workers may die without a batch to blame, and how long to wait before the next.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct RestartBudget {
@@ -32,8 +34,8 @@ pub(crate) enum Event {
     NurseryReady,
     /// The nursery cannot preload, or would not start: there is no use in trying again.
     NurseryFailed(String),
-    /// The nursery died, and its workers with it.
-    NurseryGone,
+    /// The nursery died, and its workers with it; how.
+    NurseryGone(String),
     /// A worker takes work.
     Ready(Epoch),
     /// A worker is gone. `charged` if a batch is blamed for it, or it was asked to go.
@@ -125,12 +127,12 @@ impl Supervisor {
     /// When the next [`Event::Tick`] is due.
     pub(crate) fn timer(&self) -> Option<Instant> {
         let boot = match self.phase {
-            Phase::Boot { since } => Some(since + self.start_timeout),
+            Phase::Boot { since } => Some(later(since, self.start_timeout)),
             _ => None,
         };
         let slots = self.slots.iter().filter_map(|slot| match *slot {
             Slot::Due(at) => Some(at),
-            Slot::Starting { since, aborted: false, .. } => Some(since + self.start_timeout),
+            Slot::Starting { since, aborted: false, .. } => Some(later(since, self.start_timeout)),
             _ => None,
         });
         slots.chain(boot).min()
@@ -148,14 +150,14 @@ impl Supervisor {
                 }
             }
             Event::NurseryFailed(cause) => self.fail(cause, &mut actions),
-            Event::NurseryGone => match self.phase {
+            Event::NurseryGone(reason) => match self.phase {
                 Phase::Boot { .. } | Phase::Running => {
                     self.slots.fill(Slot::Vacant);
                     if self.spend(now) {
                         self.phase = Phase::Boot { since: now };
                         actions.push(Action::StartNursery);
                     } else {
-                        let cause = format!("its nursery died, {}", self.spent());
+                        let cause = format!("its nursery {reason}, {}", self.spent());
                         self.fail(cause, &mut actions);
                     }
                 }
@@ -219,7 +221,7 @@ impl Supervisor {
         } else if self.spend(now) {
             let deaths = self.deaths.len();
             let doublings = u32::try_from(deaths - 1).unwrap_or(u32::MAX).min(16);
-            let delay = (self.budget.backoff * 2u32.pow(doublings)).min(Duration::from_secs(1));
+            let delay = self.budget.backoff.saturating_mul(2u32.pow(doublings)).min(Duration::from_secs(1));
             self.slots[slot] = Slot::Due(now + delay);
             actions.push(Action::Restarting { slot, delay, deaths, reason });
         } else {
@@ -283,7 +285,7 @@ impl Supervisor {
 
     fn tick(&mut self, now: Instant, actions: &mut Vec<Action>) {
         if let Phase::Boot { since } = self.phase
-            && now >= since + self.start_timeout
+            && now >= later(since, self.start_timeout)
         {
             let limit = self.start_timeout.as_secs_f64();
             self.fail(format!("its nursery was not ready after {limit} s"), actions);
@@ -294,7 +296,7 @@ impl Supervisor {
         for slot in &mut self.slots {
             if let Slot::Starting { epoch, since, aborted } = slot
                 && !*aborted
-                && now >= *since + self.start_timeout
+                && now >= later(*since, self.start_timeout)
             {
                 *aborted = true;
                 actions.push(Action::Abort(*epoch));

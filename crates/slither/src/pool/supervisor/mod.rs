@@ -2,9 +2,11 @@
 //! acts on it ([`driver`]), and the process that forks workers ([`nursery`]).
 
 mod driver;
+mod hatchery;
 mod machine;
 mod notes;
 mod nursery;
+mod outputs;
 
 pub(super) use driver::{Driver, Life};
 pub(super) use machine::Epoch;

@@ -4,6 +4,7 @@ use std::ffi::OsString;
 use std::io::{self, IoSlice, IoSliceMut};
 use std::mem::MaybeUninit;
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
+use std::os::unix::process::ExitStatusExt;
 use std::process::{Child, Stdio};
 
 use rustix::io::Errno;
@@ -13,6 +14,7 @@ use rustix::net::{
 };
 use rustix::pipe::{PipeFlags, pipe_with};
 
+use crate::error::Death;
 use crate::python::Environment;
 use crate::wire::{FromNursery, MAX_PACKET, Setup, ToNursery};
 
@@ -97,14 +99,29 @@ impl Nursery {
         let _ = self.child.kill();
     }
 
-    /// Whether it has ended, and how.
-    pub(super) fn ended(&mut self) -> Option<String> {
-        self.child.try_wait().ok().flatten().map(|status| status.to_string())
+    /// Whether it has ended.
+    pub(super) fn ended(&mut self) -> bool {
+        self.child.try_wait().is_ok_and(|status| status.is_some())
     }
 
-    /// Waits for its end, which was asked for or forced.
-    pub(super) fn wait(&mut self) {
-        let _ = self.child.wait();
+    /// Waits for its end, which was asked for or forced; says how it ended.
+    pub(super) fn wait(&mut self) -> Death {
+        match self.child.wait() {
+            Ok(status) => match (status.code(), status.signal()) {
+                (_, Some(signal)) => Death::Signal(signal),
+                (Some(code), None) => Death::Code(code),
+                (None, None) => Death::Unknown,
+            },
+            Err(_) => Death::Unknown,
+        }
+    }
+}
+
+impl Drop for Nursery {
+    fn drop(&mut self) {
+        // Already reaped, in all but the cases in which it could not be set up.
+        self.kill();
+        self.wait();
     }
 }
 

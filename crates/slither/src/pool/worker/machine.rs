@@ -6,6 +6,8 @@
 use std::collections::VecDeque;
 use std::time::{Duration, Instant};
 
+use crate::pool::clock::later;
+
 /// Identifies a call to a worker; unique in the life of a pool.
 pub(crate) type CallId = u64;
 
@@ -37,8 +39,8 @@ pub(crate) enum Event {
     Tick(Option<(CallId, Duration)>),
     /// It should finish what it has and stop, by the deadline.
     Stop { deadline: Instant },
-    /// It should die now.
-    Kill,
+    /// It should die now; the verdict is for the calls that die with it.
+    Kill(Verdict),
     /// Its process is gone, and everything it had sent was read. `unstarted` of its calls were never begun.
     Gone { unstarted: usize },
 }
@@ -143,25 +145,38 @@ impl Worker {
         }
     }
 
-    /// The calls it holds, oldest first.
-    #[cfg(test)]
-    pub(crate) fn held(&self) -> impl Iterator<Item = CallId> + '_ {
-        self.calls.iter().map(|call| call.id)
-    }
-
     /// Whether it has nothing to do.
     pub(crate) fn idle(&self) -> bool {
         self.calls.is_empty()
     }
 
-    /// Whether it was told to die or ran past a deadline.
-    pub(crate) fn doomed(&self) -> bool {
-        matches!(self.state, State::Overdue { .. } | State::Killed { .. })
+    /// Whether its end was asked for, or is owed to a call that ran too long.
+    pub(crate) fn excused(&self) -> bool {
+        match self.state {
+            State::Stopping { .. } | State::Overdue { .. } => true,
+            State::Killed { verdict } => matches!(verdict, Verdict::Shutdown | Verdict::Timeout(_)),
+            _ => false,
+        }
     }
 
-    /// Whether it was asked to finish and stop.
-    pub(crate) fn stopping(&self) -> bool {
-        matches!(self.state, State::Stopping { .. })
+    /// Whether it dies because it broke the protocol.
+    pub(crate) fn broken(&self) -> bool {
+        self.state == State::Killed { verdict: Verdict::Protocol }
+    }
+
+    /// Whether it is not ready yet.
+    pub(crate) fn starting(&self) -> bool {
+        self.state == State::Starting
+    }
+
+    /// Whether it takes work, now or later.
+    pub(crate) fn serving(&self) -> bool {
+        matches!(self.state, State::Starting | State::Serving)
+    }
+
+    /// How many calls it holds.
+    pub(crate) fn load(&self) -> usize {
+        self.calls.len()
     }
 
     /// When the next [`Event::Tick`] is due.
@@ -180,7 +195,7 @@ impl Worker {
 
     fn deadline(&self) -> Option<Instant> {
         let call = self.calls.front()?;
-        Some(call.front? + call.timeout)
+        Some(later(call.front?, call.timeout))
     }
 
     /// Takes in what happened at `now`; appends what has to be done.
@@ -199,7 +214,11 @@ impl Worker {
                 Some(at) => {
                     self.withdrawn.swap_remove(at);
                 }
-                None => self.kill(Verdict::Protocol, actions),
+                // It may not refuse what is its own, and nothing else would ever end that call.
+                None if self.calls.iter().any(|call| call.id == id) => {
+                    self.kill(Verdict::Protocol, actions);
+                }
+                None => actions.push(Action::Stray(id)),
             },
             Event::TakenBack(id) => {
                 self.calls.retain(|call| call.id != id);
@@ -207,7 +226,7 @@ impl Worker {
                 self.promote(now);
             }
             Event::Broke => self.kill(Verdict::Protocol, actions),
-            Event::Kill => self.kill(Verdict::Shutdown, actions),
+            Event::Kill(verdict) => self.kill(verdict, actions),
             Event::Stop { deadline } => {
                 if matches!(self.state, State::Starting | State::Serving | State::Stopping { .. }) {
                     self.state = State::Stopping { deadline };
@@ -389,7 +408,9 @@ mod tests {
         assert_eq!(bench.on(Event::Answered(2)), [Action::Complete(2)]);
         assert_eq!(bench.worker.wants(), Want::Call);
         assert_eq!(bench.on(Event::Skipped(3)), []);
-        assert_eq!(bench.on(Event::Skipped(9)), [Action::Kill]);
+        assert_eq!(bench.on(Event::Skipped(3)), [Action::Stray(3)]);
+        bench.give(4);
+        assert_eq!(bench.on(Event::Skipped(4)), [Action::Kill], "a call that is its own");
     }
 
     #[test]

@@ -1,0 +1,99 @@
+//! What is left to do when a worker has died: to hear how, to give back what never began, to fail what did.
+
+use std::time::{Duration, Instant};
+
+use rustix::event::{PollFd, PollFlags, poll};
+
+use super::keeper::Keeper;
+use super::machine::{Action, Event};
+use super::report::Autopsy;
+use crate::error::Death;
+use crate::pool::clock::until;
+use crate::pool::job::MAX_REQUEUES;
+use crate::pool::station::{Sentence, lock};
+use crate::pool::supervisor::Note;
+
+/// How long the nursery may take to say how a worker ended.
+const REAP: Duration = Duration::from_secs(2);
+
+impl Keeper {
+    /// Ends the keeper of a worker whose process is gone, or is given up.
+    pub(super) fn bury(mut self) {
+        self.closed = true;
+        // From here on nobody takes back what it has ahead, nor finds it idle.
+        self.queue.leave(&self.station);
+        let limit = Instant::now() + REAP;
+        while self.death.is_none() && Instant::now() < limit {
+            let _ = poll(&mut [PollFd::new(&self.station.bell, PollFlags::IN)], until(Some(limit)).as_ref());
+            self.take_orders();
+        }
+        self.station.close();
+        self.take_orders();
+
+        let autopsy = Autopsy::new(
+            self.station.worker.clone(),
+            self.death.unwrap_or(Death::Unknown),
+            &self.blackbox,
+            &self.stderr,
+            self.breach.take(),
+        );
+        let reason = reason(&autopsy, self.sentence.as_ref());
+        // Before anyone hears of it by a failed call, so that asking what was lost never comes too early.
+        lock(&self.graveyard).bury(&self.station.worker, &reason);
+        // A death that was asked for, or that a call is blamed for, costs no restart budget.
+        let excused = self.machine.excused() || self.sentence == Some(Sentence::Distrust);
+        let charged = self.settle(&autopsy) || excused;
+        for job in self.own.drain(..) {
+            job.finish(Err(autopsy.lost()));
+        }
+        self.notes.leave(Note::Gone { epoch: self.station.epoch, charged, reason });
+    }
+
+    /// Fails the call that was running and gives the others back; true if there was one to blame.
+    fn settle(&mut self, autopsy: &Autopsy) -> bool {
+        let mut held = std::mem::take(&mut *lock(&self.station.held));
+        let running = autopsy.reading.map_or(0, |reading| reading.call);
+        // What is sent behind a breach is not read: the call may be over for the worker.
+        let broke = autopsy.breach.is_some() && self.sentence.is_none();
+        let unstarted = match held.front() {
+            Some(front) if front.id == running || broke || front.requeues >= MAX_REQUEUES => held.len() - 1,
+            _ => held.len(),
+        };
+        let mut blamed = false;
+        let mut actions = Vec::new();
+        self.machine.on(Event::Gone { unstarted }, Instant::now(), &mut actions);
+        for action in actions {
+            let (Action::Requeue(id) | Action::Blame(id, _)) = action else { continue };
+            let Some(mut job) = held.iter().position(|job| job.id == id).and_then(|at| held.remove(at))
+            else {
+                continue;
+            };
+            match action {
+                Action::Blame(_, verdict) => {
+                    blamed = true;
+                    job.finish(Err(autopsy.error(verdict)));
+                }
+                _ if job.pinned => job.finish(Err(autopsy.lost())),
+                _ => {
+                    job.requeues += 1;
+                    self.queue.put_back(job);
+                }
+            }
+        }
+        blamed
+    }
+}
+
+fn reason(autopsy: &Autopsy, sentence: Option<&Sentence>) -> String {
+    let mut reason = match (&autopsy.breach, sentence) {
+        (Some(breach), _) => format!("broke the protocol ({breach}) and {}", autopsy.death),
+        (None, Some(Sentence::Late(limit))) => {
+            format!("was not ready after {} s and {}", limit.as_secs_f64(), autopsy.death)
+        }
+        (None, _) => autopsy.death.to_string(),
+    };
+    if let Some(last) = autopsy.stderr.last() {
+        reason.push_str(&format!("; its last line was: {last}"));
+    }
+    reason
+}

@@ -1,0 +1,81 @@
+//! The views that a worker waits for: who is asked, and what is said when nobody answers in time.
+
+use std::collections::HashMap;
+use std::sync::Arc;
+use std::time::Instant;
+
+use super::connection::Connection;
+use crate::pool::clock::later;
+use crate::pool::service::Service;
+use crate::pool::station::{Station, lock};
+use crate::wire::{self, ViewCall};
+
+/// Views that a worker may wait for at once.
+const MAX_VIEWS: usize = 64;
+
+/// Views asked and not yet answered, with their deadlines.
+#[derive(Debug, Default)]
+pub(super) struct Views {
+    asked: HashMap<u64, Instant>,
+}
+
+impl Views {
+    /// Has a view called whose answer comes as an order, or refuses at once.
+    pub(super) fn ask(
+        &mut self,
+        id: u64,
+        call: ViewCall,
+        many: bool,
+        station: &Arc<Station>,
+        service: &Service,
+        connection: &mut Connection,
+    ) {
+        let context = {
+            let held = lock(&station.held);
+            held.iter().find(|job| job.id == call.call).map(|job| job.context.clone())
+        };
+        let refusal = match context {
+            None => "no such call is running in this worker",
+            Some(_) if self.asked.len() >= MAX_VIEWS => "too many views are being waited for",
+            Some(context) => {
+                let timeout = service.view_timeout(&call.name);
+                self.asked.insert(id, later(Instant::now(), timeout));
+                service.call_view(station, id, call, many, context);
+                return;
+            }
+        };
+        connection.write(&wire::view_error(id, "failed", refusal));
+    }
+
+    /// Passes an answer on. One that comes after its timeout finds nobody.
+    pub(super) fn answer(
+        &mut self,
+        id: u64,
+        answer: Result<Vec<u8>, (String, String)>,
+        max_frame: usize,
+        connection: &mut Connection,
+    ) {
+        if self.asked.remove(&id).is_some() {
+            match answer {
+                Ok(value) => connection.write(&wire::view_reply(id, &value, max_frame)),
+                Err((kind, message)) => connection.write(&wire::view_error(id, &kind, &message)),
+            }
+        }
+    }
+
+    /// Gives up those whose time has come.
+    pub(super) fn give_up(&mut self, now: Instant, connection: &mut Connection) {
+        self.asked.retain(|id, at| {
+            let waits = *at > now;
+            if !waits {
+                connection.write(&wire::view_error(*id, "timeout", "the view did not answer in time"));
+            }
+            waits
+        });
+    }
+
+    /// When the first of them is given up.
+    pub(super) fn due(&self) -> Option<Instant> {
+        self.asked.values().min().copied()
+    }
+}

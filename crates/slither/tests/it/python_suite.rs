@@ -1,0 +1,40 @@
+//! The Python suites run with the Rust ones, so that one command tests the project.
+
+use std::path::PathBuf;
+use std::process::Command;
+
+use slither::python::{Environment, EnvironmentSpec};
+
+fn root() -> PathBuf {
+    PathBuf::from(concat!(env!("CARGO_MANIFEST_DIR"), "/../..")).canonicalize().unwrap()
+}
+
+/// Runs pytest over a folder, in an environment that Slither itself provides.
+fn pytest(folder: &str, path: &[&str]) {
+    let requirements = ["pytest>=8,<9", "numpy>=1.26"].map(str::to_owned).to_vec();
+    let spec = EnvironmentSpec { python: None, requirements };
+    let environment = Environment::prepare(&spec, &|_: &str| {}).unwrap_or_else(|error| panic!("{error}"));
+    let own = path.iter().map(|folder| root().join(folder));
+    let python_path = std::env::join_paths(own.chain(environment.overlay.clone())).unwrap();
+    let output = Command::new(&environment.interpreter.executable)
+        .args(["-m", "pytest", "-p", "no:cacheprovider", folder])
+        .current_dir(root())
+        .env("PYTHONPATH", python_path)
+        .env("PYTHONDONTWRITEBYTECODE", "1")
+        .output()
+        .unwrap();
+    let text = String::from_utf8_lossy(&output.stdout);
+    assert!(output.status.success(), "{text}\n{}", String::from_utf8_lossy(&output.stderr));
+    // A suite that collects nothing has tested nothing.
+    assert!(text.contains(" passed"), "{text}");
+}
+
+#[test]
+fn the_sdk_passes_its_tests() {
+    pytest("python/tests", &["python"]);
+}
+
+#[test]
+fn the_examples_pass_theirs() {
+    pytest("examples/text_analysis/tests", &["python", "examples/text_analysis/python"]);
+}
