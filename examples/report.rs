@@ -94,8 +94,10 @@ pub struct FailureReport {
     pub kind: &'static str,
     /// The error.
     pub message: String,
-    /// The worker it happened in, and its process id.
-    pub worker: Option<(String, u32)>,
+    /// The worker it happened in.
+    pub worker: Option<String>,
+    /// That worker's process id.
+    pub pid: Option<u32>,
 }
 
 impl FailureReport {
@@ -107,7 +109,8 @@ impl FailureReport {
             stage: failure.stage.as_deref().map(str::to_owned),
             kind: failure.error.kind().as_str(),
             message: failure.error.message().to_owned(),
-            worker: failure.error.worker().map(|worker| (worker.worker.clone(), worker.pid)),
+            worker: failure.error.worker().map(|worker| worker.worker.clone()),
+            pid: failure.error.worker().map(|worker| worker.pid),
         }
     }
 }

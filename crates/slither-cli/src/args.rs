@@ -24,7 +24,12 @@ Environment:
 /// Rust owns concurrency, state and coordination; Python does the compute.
 #[derive(Debug, Parser)]
 #[command(name = "slither", version, styles = STYLES, after_help = AFTER)]
-#[command(propagate_version = true, subcommand_required = true, arg_required_else_help = true)]
+#[command(
+    max_term_width = 100,
+    propagate_version = true,
+    subcommand_required = true,
+    arg_required_else_help = true
+)]
 pub(crate) struct Args {
     #[command(subcommand)]
     pub(crate) command: Command,
@@ -58,7 +63,7 @@ Examples:
   slither example text_analysis --input ~/notes       on your own: .txt and .jsonl files
   slither example text_analysis --json | jq .checks   for programs
 
-A .txt file is one document; a .jsonl file is one document a line, an object with a `text` field or a bare
+A .txt file is one document; a .jsonl file is one document a line, an object with a `text` field or a bare \
 string; a folder is all of them.")]
 pub(crate) struct Example {
     /// Which example

@@ -20,12 +20,12 @@ const DEFAULT: &str = "warn,slither::output=info,slither::python=info";
 /// Starts logging as `SLITHER_LOG` says.
 ///
 /// # Errors
-/// If what it says is no filter.
+/// If what it says is not a filter.
 pub(crate) fn start() -> Result<(), ConfigError> {
     let chosen = std::env::var("SLITHER_LOG").ok().filter(|filter| !filter.is_empty());
     let filter = EnvFilter::try_new(chosen.as_deref().unwrap_or(DEFAULT)).map_err(|error| {
         let chosen = chosen.as_deref().unwrap_or_default();
-        ConfigError::new(format!("SLITHER_LOG=`{chosen}` is no filter: {error}"))
+        ConfigError::new(format!("SLITHER_LOG=`{chosen}` is not a filter: {error}"))
             .hint("for example `debug`, or `warn,slither=trace`")
     })?;
     tracing_subscriber::fmt()
@@ -89,7 +89,7 @@ impl Visit for Found {
         if field.name() == "suppressed" {
             self.suppressed = value;
         }
-        self.record_debug(field, &value);
+        self.record_debug(field, &format_args!("{value}"));
     }
 
     fn record_str(&mut self, field: &Field, value: &str) {
@@ -119,11 +119,74 @@ struct Above;
 
 impl Write for Above {
     fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
-        progress::above(|| io::stderr().write_all(bytes))?;
+        // A stderr that nobody reads any more is no reason to fail, let alone to say so on stderr.
+        let _ = progress::above(|| io::stderr().write_all(bytes));
         Ok(bytes.len())
     }
 
     fn flush(&mut self) -> io::Result<()> {
-        io::stderr().flush()
+        Ok(())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::{Arc, Mutex};
+
+    use super::*;
+
+    #[derive(Clone, Default)]
+    struct Written(Arc<Mutex<Vec<u8>>>);
+
+    impl Write for Written {
+        fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+            self.0.lock().unwrap().write(bytes)
+        }
+
+        fn flush(&mut self) -> io::Result<()> {
+            Ok(())
+        }
+    }
+
+    fn logged(log: impl FnOnce()) -> String {
+        let written = Written::default();
+        let writer = written.clone();
+        let subscriber = tracing_subscriber::fmt()
+            .event_format(Lines(Paint::none()))
+            .with_writer(move || writer.clone())
+            .finish();
+        tracing::subscriber::with_default(subscriber, log);
+        String::from_utf8(written.0.lock().unwrap().clone()).unwrap()
+    }
+
+    #[test]
+    fn what_a_worker_prints_and_logs_bears_its_name() {
+        let lines = logged(|| {
+            let worker = "analysis/0#1";
+            tracing::info!(target: "slither::output", suppressed = 0.0, worker, line = "a = 1", "printed");
+            tracing::info!(target: "slither::output", suppressed = 7.0, worker, line = "", "printed");
+            let message = "two\nlines \u{1b}[2J";
+            tracing::warn!(target: "slither::python", worker, stage = "", logger = "model", call = 3, "{message}");
+        });
+        assert_eq!(
+            lines,
+            "[analysis/0#1] a = 1\n\
+             [analysis/0#1] … 7 lines left out …\n\
+             [analysis/0#1] warning: model: two\nlines \\u{1b}[2J\n"
+        );
+    }
+
+    #[test]
+    fn an_event_shows_the_fields_it_has() {
+        let lines = logged(|| {
+            tracing::error!(
+                delay = 0.05,
+                deaths = 1.0,
+                pool = "p",
+                run = "",
+                "slither.pool.worker.restarted"
+            );
+        });
+        assert_eq!(lines, "error: slither.pool.worker.restarted delay=0.05 deaths=1 pool=p\n");
     }
 }

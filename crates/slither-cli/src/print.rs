@@ -29,8 +29,9 @@ pub(crate) fn data(text: &str) -> Printed {
 }
 
 fn json(value: &impl Serialize) -> Printed {
-    let line = serde_json::to_string(value)
-        .map_err(|error| ConfigError::new(format!("internal error: the report is no JSON: {error}")))?;
+    let line = serde_json::to_string(value).map_err(|error| {
+        ConfigError::new(format!("internal error: the report cannot be written as JSON: {error}"))
+    })?;
     data(&(text::json(&line) + "\n"))
 }
 
@@ -135,11 +136,13 @@ fn failures(text: &mut String, paint: &Paint, report: &Report) {
     let items = if count == 1 { "item" } else { "items" };
     let _ = writeln!(text, "{}", paint.bold(&format!("Failed: {count} {items}")));
     for failure in report.failures.iter().take(SHOWN_FAILURES) {
-        let FailureReport { item, name, stage, kind, message, worker } = failure;
+        let FailureReport { item, name, stage, kind, message, worker, pid } = failure;
         let name = name.as_deref().map_or_else(String::new, |name| format!(" ({name})"));
         let stage = stage.as_deref().map_or_else(String::new, |stage| format!(" in {stage}"));
-        let worker =
-            worker.as_ref().map_or_else(String::new, |(worker, pid)| format!(" [{worker}, pid {pid}]"));
+        let worker = match (worker, pid) {
+            (Some(worker), Some(pid)) => format!(" [{worker}, pid {pid}]"),
+            _ => String::new(),
+        };
         let (name, message) = (text::line(&name), text::line(message));
         let _ = writeln!(text, "  item {item}{name}{stage}: {}: {message}{worker}", paint.red(kind));
     }
@@ -245,7 +248,12 @@ fn interpreter(candidate: &Candidate) -> Vec<String> {
         None if candidate.usable() => "from the cache".to_owned(),
         None => String::new(),
     });
-    let remark = candidate.error.as_deref().and_then(|error| error.lines().next());
+    // It begins with what the other columns say already.
+    let remark = candidate
+        .error
+        .as_deref()
+        .and_then(|error| error.lines().next())
+        .map(|error| found.and_then(|found| error.strip_prefix(&format!("{found} "))).unwrap_or(error));
     vec![
         candidate.path.display().to_string(),
         found.map(|found| found.version.clone()).unwrap_or_default(),
@@ -280,6 +288,11 @@ pub(crate) struct Paint(bool);
 impl Paint {
     pub(crate) fn of(stream: &impl IsTerminal) -> Self {
         Self(stream.is_terminal() && std::env::var_os("NO_COLOR").is_none())
+    }
+
+    #[cfg(test)]
+    pub(crate) fn none() -> Self {
+        Self(false)
     }
 
     fn code(&self, code: &str, text: &str) -> String {
