@@ -27,8 +27,6 @@ use crate::wire::{self, Frame, Kind};
 const ABANDON: Duration = Duration::from_secs(5);
 /// How long a worker may live on when it has closed its connection.
 const SILENT: Duration = Duration::from_secs(1);
-/// Reads in a row before deadlines, signals and deaths are looked at again.
-const TURN: u32 = 64;
 
 /// What a keeper is given of its worker.
 #[derive(Debug)]
@@ -116,17 +114,14 @@ impl Keeper {
 
     /// Keeps the worker until it is gone.
     pub(crate) fn run(mut self) {
-        let mut turn = 0;
         loop {
             if self.station.bell.rang() {
                 self.take_orders();
             }
+            // Always before it sleeps: a keeper that is neither at work nor noted as idle is never woken.
             self.find_work();
-            let read = self.receive();
             self.check_time();
-            turn = if read { turn + 1 } else { 0 };
-            // A worker that never stops talking must not escape its deadline.
-            if (!read || turn % TURN == 0) && self.wait() {
+            if self.wait() {
                 break;
             }
         }
@@ -309,13 +304,14 @@ impl Keeper {
         self.connection.ended().filter(|_| self.machine.serving()).map(|ended| ended + SILENT)
     }
 
-    /// Sleeps until something happens; true when the worker's process is gone and all it sent was read.
+    /// Sleeps until something happens, and takes in what came; true when the worker's process is gone and all
+    /// it sent was read.
     fn wait(&mut self) -> bool {
         let abandon = self.killed.map(|at| at + ABANDON);
         let due = [self.machine.timer(), self.draining, abandon, self.silent_until(), self.views.due()];
         let timeout = until(due.into_iter().flatten().min());
         let interest = self.connection.interest();
-        let (rang, gone, writable) = {
+        let (rang, gone, socket) = {
             let mut fds = [
                 PollFd::new(&self.station.bell, PollFlags::IN),
                 PollFd::new(&self.pidfd, PollFlags::IN),
@@ -327,14 +323,17 @@ impl Keeper {
                 return false;
             }
             let ready = |at: usize| !fds[at].revents().is_empty();
-            (ready(0), ready(1), fds[2].revents().intersects(PollFlags::OUT))
+            (ready(0), ready(1), fds[2].revents())
         };
         if rang && !self.station.bell.rang() {
             // It was silenced between being marked and being written to: what it rang for is done.
             self.take_orders();
         }
-        if writable {
+        if socket.intersects(PollFlags::OUT) {
             self.connection.flush();
+        }
+        if socket.intersects(!PollFlags::OUT) {
+            self.receive();
         }
         let now = Instant::now();
         if gone {
