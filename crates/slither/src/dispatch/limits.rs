@@ -3,6 +3,7 @@
 use std::fmt;
 
 use super::batching::{Batching, FixedBatch, at_least_one};
+use super::on_error::OnError;
 use crate::error::ConfigError;
 
 /// In which order results come out.
@@ -21,27 +22,6 @@ impl fmt::Display for Order {
         f.write_str(match self {
             Self::Preserve => "preserve",
             Self::AsCompleted => "as completed",
-        })
-    }
-}
-
-/// What happens when a batch fails as a whole. An item that fails alone, in a batch that came back, ends in
-/// `failures` under every policy.
-#[derive(Debug, Clone, PartialEq, Eq, Default)]
-#[non_exhaustive]
-pub enum OnError {
-    /// Pull no more, cancel what is in flight, and end with the error and everything finished so far.
-    #[default]
-    Halt,
-    /// All items of the batch end in `failures`, and the run goes on.
-    Skip,
-}
-
-impl fmt::Display for OnError {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(match self {
-            Self::Halt => "halt",
-            Self::Skip => "skip",
         })
     }
 }
@@ -110,16 +90,27 @@ impl<I> Limits<I> {
         self
     }
 
-    /// Checks the bounds.
+    /// Checks the bounds and the policy.
     ///
     /// # Errors
-    /// If one of them is zero.
+    /// If a bound is zero, or the policy makes no sense.
     pub fn validate(&self) -> Result<(), ConfigError> {
         if let Some(batching) = &self.batching {
             batching.validate()?;
         }
         at_least_one("max_in_flight", self.max_in_flight.unwrap_or(1) as u64)?;
-        at_least_one("window", self.window.unwrap_or(1) as u64)
+        at_least_one("window", self.window.unwrap_or(1) as u64)?;
+        self.on_error.as_ref().map_or(Ok(()), OnError::validate)
+    }
+
+    /// [`validate`](Self::validate), for a dispatch that has no pipe around it.
+    pub(super) fn validate_alone(&self) -> Result<(), ConfigError> {
+        self.validate()?;
+        match self.on_error.as_ref().and_then(OnError::output) {
+            None => Ok(()),
+            Some(output) => Err(ConfigError::new(format!("there is no output `{output}` to route to"))
+                .hint("only a pipe has outputs; in a dispatch failed items are in `failures`")),
+        }
     }
 
     /// The limits with every default filled in.

@@ -32,18 +32,19 @@
 //! Batches of 64, 8 in flight, a window of 4 × that, order preserved, halt; see [`Limits`].
 //!
 //! # Failure
-//! A batch that fails as a whole meets the policy [`OnError`]; an item that fails alone ends in `failures`
-//! under each of them. A source that fails ends the run after everything up to there was delivered.
+//! A batch that fails as a whole meets the policy [`OnError`]: it halts the dispatch, is skipped, is split until
+//! only the culprits fail, or is run again later. An item that fails alone halts nothing. A source that fails ends the run after everything up to there was delivered.
 //!
 //! # Events
-//! `slither.dispatch.batch.start`, `.stop` and `.exception`.
+//! `slither.dispatch.batch.start`, `.stop` and `.exception`, for each time that a batch or a part of one is run.
 //!
 //! # Pitfalls
 //! It works while it is polled: a reader that stops reading stops it. A partial batch waits for more input,
 //! or for its end.
 //!
 //! # Inside
-//! `core` holds the decisions and knows neither time nor wakers; `driver` polls source and executor for it.
+//! `core` holds the decisions and knows neither clocks nor wakers; `driver` polls source, executor and timer for
+//! it. `recovery` is the way of a batch of which something failed.
 
 mod batcher;
 mod batching;
@@ -53,13 +54,18 @@ mod driver;
 mod executor;
 mod in_process;
 mod limits;
+mod on_error;
 mod outcome;
 mod permits;
 mod probes;
+mod recovery;
 mod reorder;
+mod retry;
 #[cfg(test)]
 mod schedules;
 mod stream;
+#[cfg(test)]
+mod trials;
 
 pub use batching::{Batching, FixedBatch, WeightedBatch};
 pub use collect::{DispatchError, Dispatched, dispatch};
@@ -67,7 +73,10 @@ pub(crate) use driver::Driver;
 pub use executor::{Batch, BatchId, Executor, Reply};
 pub use in_process::InProcess;
 pub(crate) use limits::{Bounds, DEFAULT_BATCH_SIZE, DEFAULT_MAX_IN_FLIGHT};
-pub use limits::{Limits, OnError, Order};
+pub use limits::{Limits, Order};
+pub use on_error::OnError;
 pub use outcome::Outcome;
+pub(crate) use outcome::{Ended, Routed};
 pub(crate) use probes::ids;
+pub use retry::Retry;
 pub use stream::{DispatchStream, dispatch_stream, try_dispatch_stream};

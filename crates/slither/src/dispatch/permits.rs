@@ -40,8 +40,8 @@ impl<T> Permits<T> {
         }
     }
 
-    pub(super) fn get(&self, permit: Permit) -> Option<&T> {
-        self.places.get(permit.0)?.as_ref()
+    pub(super) fn get_mut(&mut self, permit: Permit) -> Option<&mut T> {
+        self.places.get_mut(permit.0)?.as_mut()
     }
 
     /// Gives a permit back, and what held it; nothing if it was given back before.

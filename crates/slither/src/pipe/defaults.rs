@@ -4,7 +4,7 @@ use crate::dispatch::{DEFAULT_BATCH_SIZE, DEFAULT_MAX_IN_FLIGHT, OnError, Order}
 use crate::store::Scope;
 
 /// What holds for every stage of a pipe that does not say otherwise.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq)]
 #[non_exhaustive]
 pub struct Defaults {
     /// Items of a batch, 64; also what each channel between stages holds, at most 1024 items.

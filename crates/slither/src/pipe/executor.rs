@@ -8,7 +8,7 @@ use futures_util::StreamExt;
 use futures_util::stream::poll_fn;
 
 use super::stage::{Entry, Flow, Inlet, Outlet, Stage};
-use crate::dispatch::{Bounds, Driver, Executor, Outcome};
+use crate::dispatch::{Bounds, Driver, Ended, Executor};
 
 pub(super) async fn run<I, O>(
     mut stage: Stage,
@@ -44,8 +44,9 @@ pub(super) async fn run<I, O>(
         };
         let flow = match next {
             None => return,
-            Some(Ok((Outcome::Done(item), ticket))) => stage.send(&outlet, item, ticket).await,
-            Some(Ok((Outcome::Failed(failure), ticket))) => stage.report(*failure, ticket).await,
+            Some(Ok((Ended::Done(item), ticket))) => stage.send(&outlet, item, ticket).await,
+            Some(Ok((Ended::Failed(failure), ticket))) => stage.report(*failure, ticket).await,
+            Some(Ok((Ended::Routed(routed), ticket))) => stage.report(routed.failure, ticket).await,
             Some(Err(cause)) => stage.halt(cause),
         };
         if let Flow::Break(()) = flow {
