@@ -46,7 +46,7 @@ impl OnError {
         }
     }
 
-    pub(super) fn validate(&self) -> Result<(), ConfigError> {
+    pub(crate) fn validate(&self) -> Result<(), ConfigError> {
         match self {
             Self::Retry(retry) => retry.validate(),
             _ => Ok(()),

@@ -6,6 +6,7 @@ mod flow_events;
 mod pipe;
 mod pipe_build;
 mod pipe_ledger;
+mod pipe_policies;
 mod poison;
 mod pool;
 mod python_suite;
