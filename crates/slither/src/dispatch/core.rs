@@ -9,13 +9,15 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::{Duration, Instant};
 
-use super::batcher::Batcher;
+use super::batcher::{Batcher, Formed};
 use super::executor::{Batch, BatchId, Reply};
-use super::limits::Bounds;
+use super::limits::{Bounds, DEFAULT_MAX_IN_FLIGHT, MaxInFlight, Order};
 use super::outcome::{self, Ended, Finished};
 use super::permits::{Permit, Permits};
+use super::rate::Bucket;
 use super::recovery::{Attempt, Next, Policy, Recovery};
 use super::reorder::Reorder;
+use super::turns::{Turn, Turns};
 use crate::error::ItemError;
 use crate::item::{Failure, Item, Ledger};
 
@@ -58,13 +60,16 @@ pub(super) struct Core<I, O, K> {
     /// Batches that wait for their next attempt, by the time it is due; they keep their place in the window.
     waiting: BTreeMap<(Instant, u64), Running<I, O, K>>,
     reorder: Reorder<Finished<I, O, K>>,
+    /// In the place of `reorder`, where batches are not in the order of the input but items must be.
+    turns: Option<Turns<I, O, K>>,
     /// The batch being read.
     current: Option<Finished<I, O, K>>,
     /// Batches started and not yet read to their end.
     admitted: usize,
-    window: usize,
+    /// None for 4 × `max_in_flight`.
+    window: Option<usize>,
+    bucket: Option<Bucket>,
     policy: Policy,
-    sequence: u64,
     ids: Arc<AtomicU64>,
     stage: Option<Arc<str>>,
     input_ended: bool,
@@ -75,17 +80,24 @@ pub(super) struct Core<I, O, K> {
 impl<I, O, K> Core<I, O, K> {
     /// `ids` numbers the batches; the stages of one run share it.
     pub(super) fn new(bounds: Bounds<I>, ids: Arc<AtomicU64>, stage: Option<Arc<str>>) -> Self {
+        let batcher = Batcher::new(bounds.batching);
+        let max_in_flight = match bounds.max_in_flight {
+            MaxInFlight::Batches(batches) => batches,
+            MaxInFlight::Auto => DEFAULT_MAX_IN_FLIGHT,
+        };
+        let turns = (batcher.is_keyed() && bounds.order == Order::Preserve).then(Turns::new);
         Self {
-            batcher: Batcher::new(bounds.batching),
-            permits: Permits::new(bounds.max_in_flight),
+            batcher,
+            permits: Permits::new(max_in_flight),
             parts: VecDeque::new(),
             waiting: BTreeMap::new(),
             reorder: Reorder::new(bounds.order),
+            turns,
             current: None,
             admitted: 0,
             window: bounds.window,
+            bucket: bounds.rate.map(Bucket::new),
             policy: Policy::new(bounds.on_error),
-            sequence: 0,
             ids,
             stage,
             input_ended: false,
@@ -94,72 +106,156 @@ impl<I, O, K> Core<I, O, K> {
         }
     }
 
+    /// Changes the batches that may be in flight. What is in flight beyond fewer of them is a debt: no batch
+    /// starts until as many have come back.
+    pub(super) fn set_max_in_flight(&mut self, batches: usize) {
+        self.permits.set_max(batches);
+    }
+
+    fn window(&self) -> usize {
+        self.window.unwrap_or(self.permits.max().saturating_mul(4))
+    }
+
+    /// Whether there is space for one item more. The window counts batches; where a batch holds items from here
+    /// and there it counts as many items instead: batches that have to wait for an item of another one must not
+    /// keep that other one from starting.
+    #[inline]
+    fn has_space(&self) -> bool {
+        if self.batcher.is_keyed() {
+            self.inside() < (self.window() as u64).saturating_mul(self.batcher.max_items() as u64)
+        } else {
+            self.admitted < self.window()
+        }
+    }
+
+    /// Items pulled and not yet read.
+    fn inside(&self) -> u64 {
+        let Ledger { pulled, emitted, failed, cancelled, .. } = self.ledger;
+        pulled - emitted - failed - cancelled
+    }
+
     /// Whether an item may be pulled. A batch may be gathered while all permits are taken, so that it is
     /// ready for the next one, but no second behind it.
     #[inline]
     pub(super) fn wants_input(&self) -> bool {
-        !self.input_ended && self.batcher.has_room() && self.admitted < self.window
+        !self.input_ended && self.batcher.has_room() && self.has_space()
     }
 
     /// Takes an item in.
     #[inline]
-    pub(super) fn offer(&mut self, item: Item<I>, tag: K) {
+    pub(super) fn offer(&mut self, item: Item<I>, tag: K, now: Instant) {
         self.ledger.pulled += 1;
-        self.batcher.push(item, tag);
+        let batch = self.batcher.push(item, tag, now);
+        if let Some(turns) = &mut self.turns {
+            turns.expect(batch);
+        }
     }
 
-    /// There will be no more input: what is gathered is a batch.
+    /// There will be no more input: what is gathered is started as it is.
     pub(super) fn end_input(&mut self) {
         self.input_ended = true;
-        self.batcher.flush();
     }
 
     /// Starts the oldest batch that can be: a part of one that failed, then one whose wait is over, then a
-    /// new one.
+    /// new one. None of them overtakes another that the rate holds back.
     pub(super) fn start(&mut self, now: Instant) -> Option<Started<'_, I>> {
-        let permit = self.parts.pop_front().or_else(|| self.resume(now)).or_else(|| self.begin(now))?;
+        let permit = match self.parts.front() {
+            Some(&permit) => {
+                let items = self.permits.get(permit).map_or(0, |running| running.batch.items.len());
+                if self.held_until(items, now).is_some() {
+                    return None;
+                }
+                self.parts.pop_front();
+                permit
+            }
+            None if self.is_due(now) => self.resume(now)?,
+            None => self.begin(now)?,
+        };
         let running = self.permits.get_mut(permit)?;
         running.batch.id = BatchId(self.ids.fetch_add(1, Ordering::Relaxed));
         running.started = now;
+        if let Some(bucket) = &mut self.bucket {
+            bucket.take(running.batch.items.len(), now);
+        }
         Some(Started { permit, batch: &running.batch, attempt: running.attempt.number })
+    }
+
+    /// When the rate allows so many items, if not now.
+    fn held_until(&self, items: usize, now: Instant) -> Option<Instant> {
+        self.bucket.as_ref()?.held_until(items, now)
+    }
+
+    fn is_due(&self, now: Instant) -> bool {
+        self.waiting.first_key_value().is_some_and(|((due, _), _)| *due <= now)
     }
 
     /// Gives a permit to the batch whose wait was over first.
     fn resume(&mut self, now: Instant) -> Option<Permit> {
-        let due = self.waiting.first_entry()?;
-        if due.key().0 > now || !self.permits.has_room() {
+        let (_, next) = self.waiting.first_key_value()?;
+        if !self.permits.has_room() || self.held_until(next.batch.items.len(), now).is_some() {
             return None;
         }
-        Some(self.permits.take(due.remove()))
+        let (_, next) = self.waiting.pop_first()?;
+        Some(self.permits.take(next))
     }
 
-    /// Admits the oldest batch that is formed, if a permit and a place in the window are free.
+    /// Admits the oldest batch that is closed, or that is to be closed now, if a permit and a place in the window
+    /// are free.
     fn begin(&mut self, now: Instant) -> Option<Permit> {
-        while self.batcher.front_refused()? {
-            if self.admitted >= self.window {
+        while self.has_place() {
+            let Some(front) = self.batcher.front() else {
+                let items = self.batcher.oldest_len();
+                if !self.permits.has_room() || !self.closes(now) || self.held_until(items, now).is_some() {
+                    return None;
+                }
+                self.batcher.close_oldest();
+                continue;
+            };
+            if front.refused.is_some() {
+                self.refuse(now);
+                continue;
+            }
+            if !self.permits.has_room() || self.held_until(front.items.len(), now).is_some() {
                 return None;
             }
-            self.refuse(now);
+            let formed = self.batcher.pop()?;
+            let running = self.admit(formed, now);
+            return Some(self.permits.take(running));
         }
-        if !self.permits.has_room() || self.admitted >= self.window {
-            return None;
-        }
-        let formed = self.batcher.pop()?;
-        let running = self.admit(formed.items, formed.tags, now);
-        Some(self.permits.take(running))
+        None
     }
 
-    /// An item that could not be weighed keeps its place in the order, and never reaches the executor.
+    /// Whether a batch may be admitted.
+    fn has_place(&self) -> bool {
+        self.batcher.is_keyed() || self.admitted < self.window()
+    }
+
+    /// Whether the open batch with the oldest item is to be closed before it is full: there is no more input, it
+    /// has waited for long enough, or no item can come for lack of space and the reader has nothing to read.
+    fn closes(&self, now: Instant) -> bool {
+        self.batcher.oldest_len() > 0
+            && (self.input_ended
+                || self.batcher.overdue_at().is_some_and(|at| at <= now)
+                || (!self.has_space() && !self.is_readable()))
+    }
+
+    fn is_readable(&self) -> bool {
+        match &self.turns {
+            Some(turns) => turns.is_ready(),
+            None => self.current.is_some() || self.reorder.is_ready(),
+        }
+    }
+
+    /// An item without a weight or a key keeps its place in the order, and never reaches the executor.
     fn refuse(&mut self, now: Instant) {
-        let Some(formed) = self.batcher.pop() else { return };
-        let Running { sequence, batch, tags, .. } = self.admit(formed.items, formed.tags, now);
-        let reply = Ok(formed.refused.into_iter().map(Err).collect());
+        let Some(mut formed) = self.batcher.pop() else { return };
+        let reply = Ok(formed.refused.take().into_iter().map(Err).collect());
+        let Running { sequence, batch, tags, .. } = self.admit(formed, now);
         self.finish(sequence, Finished::new(batch, tags, reply, self.stage.clone()));
     }
 
-    fn admit(&mut self, items: Vec<Item<I>>, tags: Vec<K>, now: Instant) -> Running<I, O, K> {
-        let sequence = self.sequence;
-        self.sequence += 1;
+    fn admit(&mut self, formed: Formed<I, K>, now: Instant) -> Running<I, O, K> {
+        let Formed { sequence, items, tags, .. } = formed;
         self.admitted += 1;
         // The batch is numbered, and its clock runs, when it is started.
         let batch = Batch { id: BatchId(0), items };
@@ -220,38 +316,78 @@ impl<I, O, K> Core<I, O, K> {
     }
 
     fn finish(&mut self, sequence: u64, finished: Finished<I, O, K>) {
-        self.reorder.insert(sequence, finished);
+        match &mut self.turns {
+            Some(turns) => turns.insert(sequence, finished),
+            None => self.reorder.insert(sequence, finished),
+        }
     }
 
-    /// When something can be started that cannot be now, if nothing else happens until then.
-    pub(super) fn wake_at(&self) -> Option<Instant> {
-        let ((due, _), _) = self.waiting.first_key_value()?;
-        self.permits.has_room().then_some(*due)
+    /// When something can be started that could not be at `now`, when `start` last said so, if nothing else
+    /// happens until then.
+    pub(super) fn wake_at(&self, now: Instant) -> Option<Instant> {
+        if let Some(&permit) = self.parts.front() {
+            return self.held_until(self.permits.get(permit)?.batch.items.len(), now);
+        }
+        if !self.permits.has_room() {
+            return None;
+        }
+        let due = match self.waiting.first_key_value() {
+            Some(((due, _), next)) if *due <= now => {
+                return self.held_until(next.batch.items.len(), now);
+            }
+            next => next.map(|((due, _), _)| *due),
+        };
+        let open = match self.batcher.front() {
+            _ if !self.has_place() => None,
+            Some(front) => self.held_until(front.items.len(), now),
+            None if self.closes(now) => self.held_until(self.batcher.oldest_len(), now),
+            None => self.batcher.overdue_at(),
+        };
+        due.into_iter().chain(open).min()
     }
 
     /// The next outcome of the batch being read; none when it has been read to its end.
     #[inline]
     pub(super) fn next_in_batch(&mut self) -> Option<(Ended<I, O>, K)> {
         let current = self.current.as_mut()?;
-        let Some((ended, tag)) = current.next() else {
+        let Some(next) = current.next() else {
             self.current = None;
             self.admitted -= 1;
             return None;
         };
-        match &ended {
+        self.count(&next.0);
+        Some(next)
+    }
+
+    #[inline]
+    fn count(&mut self, ended: &Ended<I, O>) {
+        match ended {
             Ended::Done(_) | Ended::Routed(_) => self.ledger.emitted += 1,
             Ended::Failed(_) => self.ledger.failed += 1,
         }
-        Some((ended, tag))
     }
 
     /// The next outcome, if one is ready.
     pub(super) fn next(&mut self) -> Option<(Ended<I, O>, K)> {
+        if self.turns.is_some() {
+            return self.next_turn();
+        }
         loop {
             if let Some(next) = self.next_in_batch() {
                 return Some(next);
             }
             self.current = Some(self.reorder.pop()?);
+        }
+    }
+
+    fn next_turn(&mut self) -> Option<(Ended<I, O>, K)> {
+        loop {
+            let Turn { ended, last } = self.turns.as_mut()?.next()?;
+            self.admitted -= usize::from(last);
+            if let Some(next) = ended {
+                self.count(&next.0);
+                return Some(next);
+            }
         }
     }
 
@@ -275,12 +411,14 @@ impl<I, O, K> Core<I, O, K> {
             }
         }
         self.reorder.skip_gaps();
+        self.turns.iter_mut().for_each(Turns::skip_gaps);
     }
 
     /// Withdraws everything, also what has finished and was not read.
     pub(super) fn cancel(&mut self) {
         self.cancel_unfinished();
-        for finished in self.current.take().into_iter().chain(self.reorder.drain()) {
+        let turns = self.turns.iter_mut().flat_map(Turns::drain);
+        for finished in self.current.take().into_iter().chain(self.reorder.drain()).chain(turns) {
             self.ledger.cancelled += finished.len() as u64;
             self.admitted -= 1;
         }

@@ -17,7 +17,7 @@ use tokio::time::{Instant, Sleep};
 
 use super::core::{Core, Started};
 use super::executor::{Executor, Reply};
-use super::limits::Bounds;
+use super::limits::{Bounds, MaxInFlight};
 use super::outcome::Ended;
 use super::permits::Permit;
 use super::probes::Probes;
@@ -34,6 +34,10 @@ pub(crate) struct Driver<S, I, O, K> {
     running: FuturesUnordered<InFlight<O>>,
     /// Wakes the task when the core waits for a time; made when it first does.
     timer: Option<Pin<Box<Sleep>>>,
+    /// When the core was last asked what to start.
+    clock: std::time::Instant,
+    /// Whether the batches in flight follow the executor's slots.
+    follows_slots: bool,
     /// None once it has ended or is not wanted any more.
     source: Option<Pin<Box<S>>>,
     source_error: Option<String>,
@@ -53,6 +57,7 @@ where
         context: Context,
         ids: Arc<AtomicU64>,
     ) -> Self {
+        let follows_slots = bounds.max_in_flight == MaxInFlight::Auto;
         Self {
             core: Core::new(bounds, ids, context.stage.clone()),
             probes: Probes::new(&context, executor.name()),
@@ -60,6 +65,8 @@ where
             context,
             running: FuturesUnordered::new(),
             timer: None,
+            clock: std::time::Instant::now(),
+            follows_slots,
             source: Some(Box::pin(source)),
             source_error: None,
             over: false,
@@ -86,6 +93,9 @@ where
 
     /// Moves all that can move: replies in, batches out, input in, until nothing changes.
     fn drive(&mut self, task: &mut Task<'_>) {
+        if self.follows_slots {
+            self.core.set_max_in_flight(self.executor.slots().max(1).saturating_mul(2));
+        }
         let mut moved = true;
         while moved {
             moved = self.collect(task);
@@ -111,7 +121,9 @@ where
 
     fn start(&mut self) -> bool {
         let mut moved = false;
-        while let Some(Started { permit, batch, attempt }) = self.core.start(Instant::now().into_std()) {
+        loop {
+            self.clock = Instant::now().into_std();
+            let Some(Started { permit, batch, attempt }) = self.core.start(self.clock) else { break };
             moved = true;
             self.probes.start(&self.context, self.executor.name(), batch.id, batch.items.len());
             let context = match attempt {
@@ -129,14 +141,13 @@ where
     }
 
     /// Pulls until a batch can be started, the source has nothing, or there is no room.
-    // A bound on the age of a partial batch (`max_wait`) belongs here: a timer that flushes it.
     fn pull(&mut self, task: &mut Task<'_>) -> bool {
         let mut moved = false;
         while self.core.wants_input() {
             let Some(source) = &mut self.source else { break };
             match source.as_mut().poll_next(task) {
                 Poll::Pending => break,
-                Poll::Ready(Some(Ok((item, tag)))) => self.core.offer(item, tag),
+                Poll::Ready(Some(Ok((item, tag)))) => self.core.offer(item, tag, self.clock),
                 Poll::Ready(end) => {
                     self.source = None;
                     self.source_error = end.and_then(Result::err);
@@ -171,7 +182,7 @@ where
 
     /// Ready when the time has come that the core waits for.
     fn poll_timer(&mut self, task: &mut Task<'_>) -> Poll<()> {
-        let Some(at) = self.core.wake_at() else { return Poll::Pending };
+        let Some(at) = self.core.wake_at(self.clock) else { return Poll::Pending };
         let at = Instant::from_std(at);
         let timer = self.timer.get_or_insert_with(|| Box::pin(tokio::time::sleep_until(at)));
         if timer.deadline() != at {

@@ -57,4 +57,10 @@ pub trait Executor<I, O>: Send + Sync {
 
     /// The name that telemetry shows as the pool.
     fn name(&self) -> &str;
+
+    /// How many batches it can run at the same time, as it stands; 4 unless it knows better. With
+    /// [`MaxInFlight::Auto`](super::MaxInFlight::Auto) twice as many are in flight.
+    fn slots(&self) -> usize {
+        4
+    }
 }

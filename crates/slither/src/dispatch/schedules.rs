@@ -176,7 +176,7 @@ fn play(case: &Case) -> (Vec<(u64, bool)>, crate::item::Ledger) {
                     match input.next() {
                         Some((id, weight)) => {
                             tags.set(tags.get() + 1);
-                            core.offer(Item::new(id, weight), Tag(id, tags.clone()));
+                            core.offer(Item::new(id, weight), Tag(id, tags.clone()), now);
                         }
                         None => core.end_input(),
                     }
@@ -268,7 +268,7 @@ fn an_item_that_cannot_be_weighed_fails_alone_and_in_its_place() {
     while !core.is_done() {
         if core.wants_input() {
             match input.next() {
-                Some(id) => core.offer(Item::new(id, id), ()),
+                Some(id) => core.offer(Item::new(id, id), (), now),
                 None => core.end_input(),
             }
         }

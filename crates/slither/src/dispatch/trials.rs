@@ -9,7 +9,7 @@ use proptest::prelude::*;
 use super::core::{Core, Started};
 use super::outcome::Ended;
 use super::permits::Permit;
-use super::{Batching, FixedBatch, Limits, OnError, Order, Reply, Retry, WeightedBatch};
+use super::{Batching, FixedBatch, KeyPartition, Limits, OnError, Order, Reply, Retry, WeightedBatch};
 use crate::error::{ErrorKind, ItemError};
 use crate::item::{Item, Ledger};
 
@@ -32,14 +32,25 @@ enum Fault {
 #[derive(Debug, Clone)]
 struct Case {
     faults: Vec<Fault>,
-    by_weight: bool,
+    shape: Shape,
     batch: usize,
+    max_wait: Option<Duration>,
+    /// Items a second.
+    rate: Option<u64>,
     max_in_flight: usize,
     window: usize,
     order: Order,
     policy: OnError,
     choices: Vec<u8>,
     cancel_after: Option<usize>,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq)]
+enum Shape {
+    Fixed,
+    Weighted,
+    /// By the remainder of the id, with so many keys open.
+    Keyed(u64, usize),
 }
 
 /// What a play of a case came to.
@@ -67,12 +78,24 @@ fn weight(id: u64) -> u64 {
 
 impl Case {
     fn limits(&self) -> Limits<u64> {
-        let batching: Batching<u64> = if self.by_weight {
-            WeightedBatch::new(MAX_WEIGHT, |id| weight(*id)).max_items(self.batch).into()
-        } else {
-            FixedBatch(self.batch).into()
+        let batching: Batching<u64> = match (self.shape, self.max_wait) {
+            (Shape::Fixed, None) => FixedBatch(self.batch).into(),
+            (Shape::Fixed, Some(wait)) => FixedBatch(self.batch).max_wait(wait),
+            (Shape::Weighted, wait) => {
+                let by_weight = WeightedBatch::new(MAX_WEIGHT, |id| weight(*id)).max_items(self.batch);
+                wait.map_or(by_weight.clone(), |wait| by_weight.max_wait(wait)).into()
+            }
+            (Shape::Keyed(keys, open), wait) => {
+                let by_key =
+                    KeyPartition::new(move |id| id % keys).batch_size(self.batch).max_open_keys(open);
+                wait.map_or(by_key.clone(), |wait| by_key.max_wait(wait)).into()
+            }
         };
-        Limits::new()
+        let limits = match self.rate {
+            Some(items) => Limits::new().rate_limit(items, Duration::from_secs(1)),
+            None => Limits::new(),
+        };
+        limits
             .batching(batching)
             .max_in_flight(self.max_in_flight)
             .window(self.window)
@@ -108,14 +131,23 @@ impl Case {
         assert!(!batch.is_empty() && batch.len() <= self.batch);
         assert!(batch.is_sorted());
         let total: u64 = batch.iter().map(|id| weight(*id)).sum();
-        assert!(!self.by_weight || total <= MAX_WEIGHT || batch.len() == 1, "a batch weighs {total}");
+        assert!(
+            self.shape != Shape::Weighted || total <= MAX_WEIGHT || batch.len() == 1,
+            "it weighs {total}"
+        );
+        if let Shape::Keyed(keys, _) = self.shape {
+            assert!(batch.iter().all(|id| id % keys == batch[0] % keys), "a batch holds two keys");
+        }
     }
 
     /// Plays the case to its end. Time passes only when nothing else can happen.
     fn play(&self) -> Played {
         let limits = self.limits();
         limits.validate().expect("the limits make sense");
-        let mut now = Instant::now();
+        let began = Instant::now();
+        let mut now = began;
+        let mut started = 0;
+        let mut source = 0;
         let mut core: Core<u64, u64, u64> = Core::new(limits.resolve(), Arc::default(), None);
         let mut running: Vec<(Permit, Vec<u64>, Reply<u64>)> = Vec::new();
         let mut runs: BTreeMap<u64, u32> = BTreeMap::new();
@@ -141,8 +173,13 @@ impl Case {
             let admitted = core.admitted();
             let moved = (0..4u8).any(|action| match (choice % 4 + action) % 4 {
                 0 if core.wants_input() => {
+                    // With a bound on waiting, the source sometimes has nothing for a while.
+                    source += 1;
+                    if self.max_wait.is_some() && source % 11 == 0 {
+                        return false;
+                    }
                     match input.next() {
-                        Some(id) => core.offer(Item::new(id, id), id),
+                        Some(id) => core.offer(Item::new(id, id), id, now),
                         None => core.end_input(),
                     }
                     true
@@ -152,6 +189,13 @@ impl Case {
                         dispatches += 1;
                         let ids: Vec<u64> = batch.items.iter().map(|item| item.id.0).collect();
                         self.check_batch(&ids);
+                        started += ids.len() as u64;
+                        if let Some(rate) = self.rate {
+                            // The last batch may be larger than what is left.
+                            let earned = (now - began).as_secs_f64() * rate as f64 + rate as f64;
+                            let paid = started - ids.len() as u64 + (ids.len() as u64).min(rate);
+                            assert!(paid as f64 <= earned + 0.001, "{started} items, {earned} earned");
+                        }
                         for id in &ids {
                             let run = runs.entry(*id).or_default();
                             *run += 1;
@@ -192,9 +236,14 @@ impl Case {
             let ledger = core.ledger();
             let inside = ledger.pulled - ledger.emitted - ledger.failed - ledger.cancelled;
             assert!(inside <= (self.window * self.batch) as u64, "{inside} items are inside");
+            let keyed = matches!(self.shape, Shape::Keyed(..));
+            assert!(keyed || core.admitted() <= self.window);
             // Reading a batch to its end frees its place, even if there is nothing more to read.
             if !moved && core.admitted() == admitted {
-                now = core.wake_at().unwrap_or_else(|| panic!("it stalls at step {step}"));
+                match core.wake_at(now) {
+                    Some(at) => now = at,
+                    None => assert!(core.wants_input(), "it stalls at step {step}"),
+                }
             }
         }
         Played { delivered, ledger: core.ledger(), dispatches, halted, attempts: runs }
@@ -225,14 +274,37 @@ fn cases() -> impl Strategy<Value = Case> {
         1 => Just(Fault::Alone),
     ];
     let order = prop_oneof![Just(Order::Preserve), Just(Order::AsCompleted)];
-    let shape = (any::<bool>(), 1usize..9, 1usize..6, 1usize..10, order);
+    let shape = prop_oneof![
+        Just(Shape::Fixed),
+        Just(Shape::Weighted),
+        (1u64..20, 1usize..8).prop_map(|(keys, open)| Shape::Keyed(keys, open)),
+    ];
+    let bounds = (1usize..9, 1usize..6, 1usize..10, order);
+    let times = (
+        prop::option::weighted(0.3, (0u64..3000).prop_map(Duration::from_millis)),
+        prop::option::weighted(0.3, 1u64..50),
+    );
     let rest = (policies(), any::<[u8; 32]>(), prop::option::weighted(0.2, 0usize..400));
-    (prop::collection::vec(fault, 0..120), shape, rest).prop_map(|(faults, shape, rest)| {
-        let (by_weight, batch, max_in_flight, window, order) = shape;
-        let (policy, choices, cancel_after) = rest;
-        let choices = choices.to_vec();
-        Case { faults, by_weight, batch, max_in_flight, window, order, policy, choices, cancel_after }
-    })
+    (prop::collection::vec(fault, 0..120), shape, bounds, times, rest).prop_map(
+        |(faults, shape, bounds, (max_wait, rate), rest)| {
+            let (batch, max_in_flight, window, order) = bounds;
+            let (policy, choices, cancel_after) = rest;
+            let choices = choices.to_vec();
+            Case {
+                faults,
+                shape,
+                batch,
+                max_wait,
+                rate,
+                max_in_flight,
+                window,
+                order,
+                policy,
+                choices,
+                cancel_after,
+            }
+        },
+    )
 }
 
 proptest! {
@@ -297,7 +369,9 @@ fn isolate(n: usize, culprits: &BTreeSet<u64>, kills: bool) -> Played {
     let culprit = if kills { Fault::Kills } else { Fault::Raises };
     let case = Case {
         faults: (0..n as u64).map(|id| if culprits.contains(&id) { culprit } else { Fault::None }).collect(),
-        by_weight: false,
+        shape: Shape::Fixed,
+        max_wait: None,
+        rate: None,
         batch: n,
         max_in_flight: 1,
         window: 2,

@@ -7,7 +7,7 @@ use std::sync::Arc;
 use super::defaults::Defaults;
 use super::plan::{Plan, StageKind, StagePlan};
 use super::router::DEFAULT_OUTPUT;
-use crate::dispatch::{Batching, FixedBatch, Limits, OnError, Order};
+use crate::dispatch::{Batching, FixedBatch, Limits, MaxInFlight, OnError, Order};
 use crate::error::ConfigError;
 
 /// A channel holds a batch; a huge batch size does not make a huge channel.
@@ -41,7 +41,7 @@ pub(super) enum DraftKind {
         input: Type,
         valid: Result<(), ConfigError>,
         batching: Option<String>,
-        max_in_flight: Option<usize>,
+        max_in_flight: Option<MaxInFlight>,
         window: Option<usize>,
         order: Option<Order>,
         on_error: Option<OnError>,
@@ -231,12 +231,16 @@ impl Draft {
                 StageKind::Rust { adapter, concurrency: *concurrency }
             }
             DraftKind::Dispatch { batching, max_in_flight, window, order, .. } => {
-                let by_default = || Batching::<()>::Fixed(FixedBatch(self.defaults.batch_size)).to_string();
+                let by_default = || Batching::<()>::from(FixedBatch(self.defaults.batch_size)).to_string();
                 let max_in_flight = max_in_flight.unwrap_or(self.defaults.max_in_flight);
+                let by_number = match max_in_flight {
+                    MaxInFlight::Batches(batches) => Some(batches.saturating_mul(4)),
+                    MaxInFlight::Auto => None,
+                };
                 StageKind::Dispatch {
                     batching: batching.clone().unwrap_or_else(by_default),
                     max_in_flight,
-                    window: window.unwrap_or(max_in_flight.saturating_mul(4)),
+                    window: window.or(by_number),
                     order: order.unwrap_or(self.defaults.order),
                 }
             }

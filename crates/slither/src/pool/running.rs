@@ -281,6 +281,11 @@ impl RunningPool {
         }
     }
 
+    /// Workers that take work now.
+    pub(crate) fn live(&self) -> usize {
+        self.queue.live()
+    }
+
     /// The pool as it stands.
     pub(crate) fn stats(&self) -> PoolStats {
         let stations = self.queue.stations();

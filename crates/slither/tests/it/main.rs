@@ -1,6 +1,7 @@
 //! The promises of Slither, a file each; one binary.
 
 mod dispatch;
+mod dispatch_batching;
 mod environments;
 mod flow_events;
 mod pipe;
