@@ -1,6 +1,7 @@
 //! The promises of Slither, a file each; one binary.
 
 mod dispatch;
+mod dispatch_batching;
 mod environments;
 mod faults;
 mod flow_events;
@@ -9,8 +10,11 @@ mod pages;
 mod pipe;
 mod pipe_build;
 mod pipe_ledger;
+mod pipe_policies;
+mod poison;
 mod pool;
 mod python_suite;
+mod retry;
 mod scratch_crate;
 mod snapshot_is_one_version;
 mod support;
