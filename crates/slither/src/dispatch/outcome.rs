@@ -48,13 +48,16 @@ pub(super) struct Finished<I, O, K> {
     stage: Option<Arc<str>>,
 }
 
+/// An item of a batch that was run in parts, with its fate; none if it was withdrawn.
+pub(super) type Settled<I, O> = Option<(Item<()>, Fate<I, O>)>;
+
 enum Results<I, O> {
     /// Of a batch that came back the first time.
     Each { items: vec::IntoIter<Item<()>>, results: vec::IntoIter<Result<O, ItemError>> },
     /// Of a batch that failed as a whole.
     None { items: vec::IntoIter<Item<()>>, error: ItemError, batch: Arc<[ItemId]> },
-    /// Of a batch that was run in parts; what is none was withdrawn.
-    Mixed(vec::IntoIter<Option<(Item<()>, Fate<I, O>)>>),
+    /// Of a batch that was run in parts.
+    Mixed(vec::IntoIter<Settled<I, O>>),
 }
 
 /// Checks that a reply has a result for each item; another length is an error of the batch.
@@ -96,11 +99,7 @@ impl<I, O, K> Finished<I, O, K> {
     }
 
     /// What became of each item of a batch that was run in parts.
-    pub(super) fn mixed(
-        fates: Vec<Option<(Item<()>, Fate<I, O>)>>,
-        tags: Vec<K>,
-        stage: Option<Arc<str>>,
-    ) -> Self {
+    pub(super) fn mixed(fates: Vec<Settled<I, O>>, tags: Vec<K>, stage: Option<Arc<str>>) -> Self {
         Self { tags: tags.into_iter(), results: Results::Mixed(fates.into_iter()), stage }
     }
 
