@@ -4,7 +4,7 @@ use std::fs::{self, File};
 use std::io::{BufRead, BufReader};
 use std::path::{Path, PathBuf};
 
-use serde::Deserialize;
+use serde_json::Value;
 use slither::ConfigError;
 
 /// A document is refused beyond this; a whole batch has to fit a frame.
@@ -127,7 +127,7 @@ fn whole(path: &Path) -> Result<Document, ConfigError> {
     let bytes = fs::read(path).map_err(|error| unreadable(path, &error))?;
     let text = String::from_utf8(bytes).map_err(|error| {
         let at = error.utf8_error().valid_up_to();
-        ConfigError::new(format!("{} is no UTF-8 text (byte {at})", path.display())).hint("save it as UTF-8")
+        ConfigError::new(format!("{} is not UTF-8 text (byte {at})", path.display())).hint("save it as UTF-8")
     })?;
     Ok(Document { name: name(path), text })
 }
@@ -162,12 +162,6 @@ fn line(
     file: &mut BufReader<File>,
     number: u64,
 ) -> Option<Result<Option<Document>, ConfigError>> {
-    #[derive(Deserialize)]
-    #[serde(untagged, expecting = "expected an object with a `text` field that is text, or a bare string")]
-    enum Line {
-        Text(String),
-        Fields { text: String },
-    }
     let at = format!("{} line {number}", path.display());
     let mut bytes = Vec::new();
     match std::io::Read::take(&mut *file, LARGEST + 1).read_until(b'\n', &mut bytes) {
@@ -176,12 +170,17 @@ fn line(
         Ok(_) => {}
         Err(error) => return Some(Err(ConfigError::new(format!("{at} cannot be read: {error}")))),
     }
-    if bytes.iter().all(u8::is_ascii_whitespace) {
+    let bytes = bytes.trim_ascii_end();
+    if bytes.is_empty() {
         return Some(Ok(None));
     }
-    // Parsed in two steps, so that what is no JSON at all is reported as that, with its column.
-    let value = match serde_json::from_slice::<serde_json::Value>(&bytes) {
-        Ok(value) => value,
+    let text = match serde_json::from_slice(bytes) {
+        Ok(Value::String(text)) => Some(text),
+        Ok(Value::Object(mut fields)) => match fields.remove("text") {
+            Some(Value::String(text)) => Some(text),
+            _ => None,
+        },
+        Ok(_) => None,
         Err(error) => {
             let reason = error.to_string();
             let reason = reason.split(" at line").next().unwrap_or(&reason);
@@ -189,13 +188,14 @@ fn line(
             return Some(Err(ConfigError::new(message).hint("each line of a .jsonl file is one JSON value")));
         }
     };
-    match Line::deserialize(value) {
-        Ok(Line::Text(text) | Line::Fields { text }) => {
-            Some(Ok(Some(Document { name: format!("{}:{number}", name(path)), text })))
+    Some(match text {
+        Some(text) => Ok(Some(Document { name: format!("{}:{number}", name(path)), text })),
+        None => {
+            let expected = "expected an object with a `text` field that is text, or a bare string";
+            Err(ConfigError::new(format!("{at}: {expected}"))
+                .hint("for example {\"text\": \"The words of one document.\"}"))
         }
-        Err(error) => Some(Err(ConfigError::new(format!("{at}: {error}"))
-            .hint("for example {\"text\": \"The words of one document.\"}"))),
-    }
+    })
 }
 
 fn name(path: &Path) -> String {
@@ -246,7 +246,7 @@ mod tests {
     fn a_malformed_line_is_named() {
         assert_eq!(
             refuse("x.jsonl", b"\"fine\"\n{\"text\": \n"),
-            "DIR/x.jsonl line 2, column 0: not JSON: EOF while parsing a value\n  hint: each line of a .jsonl file is one JSON value"
+            "DIR/x.jsonl line 2, column 8: not JSON: EOF while parsing a value\n  hint: each line of a .jsonl file is one JSON value"
         );
         assert_eq!(
             refuse("x.jsonl", b"{\"body\": \"x\"}\n"),
@@ -258,7 +258,7 @@ mod tests {
     fn what_holds_no_document_is_refused() {
         assert!(refuse("x.jsonl", b"\n\n").starts_with("there is no document in DIR/x.jsonl"));
         assert!(refuse("x.csv", b"a,b").starts_with("DIR/x.csv is neither a .txt nor a .jsonl file"));
-        assert!(refuse("x.txt", b"\xff").starts_with("DIR/x.txt is no UTF-8 text (byte 0)"));
+        assert!(refuse("x.txt", b"\xff").starts_with("DIR/x.txt is not UTF-8 text (byte 0)"));
         let empty = tempfile::tempdir().unwrap();
         assert!(
             Documents::open(empty.path()).unwrap_err().to_string().starts_with("there is no document in")

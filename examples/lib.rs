@@ -12,6 +12,7 @@ pub use observe::{Observer, Stop};
 pub use report::{Check, Report, Section};
 
 use std::path::PathBuf;
+use std::sync::Arc;
 
 use slither::ConfigError;
 
@@ -58,8 +59,8 @@ pub fn find(name: &str) -> Result<&'static Listed, ConfigError> {
 /// wrong with single items is part of the report.
 pub async fn run(
     example: &Listed,
-    settings: &Settings,
-    observer: &dyn Observer,
+    settings: Settings,
+    observer: Arc<dyn Observer>,
     stop: Stop,
 ) -> Result<Report, ConfigError> {
     match example.name {

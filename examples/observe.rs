@@ -1,5 +1,8 @@
 //! How an example tells how far it is, and learns that it should stop.
 
+use std::sync::Arc;
+
+use slither::python::Progress;
 use tokio::sync::watch;
 
 /// Told about the progress of an example.
@@ -14,16 +17,26 @@ pub trait Observer: Send + Sync {
     fn note(&self, line: &str);
 }
 
-/// Tells nobody.
-#[derive(Debug, Clone, Copy, Default)]
-pub struct Silent;
+/// Passes on what is installed before an example starts, and gives it up when the example is to stop.
+pub(crate) struct Provision {
+    observer: Arc<dyn Observer>,
+    stop: Stop,
+}
 
-impl Observer for Silent {
-    fn step(&self, _: &str, _: Option<u64>) {}
+impl Provision {
+    pub(crate) fn new(observer: Arc<dyn Observer>, stop: Stop) -> Self {
+        Self { observer, stop }
+    }
+}
 
-    fn advance(&self, _: u64) {}
+impl Progress for Provision {
+    fn line(&self, line: &str) {
+        self.observer.note(line);
+    }
 
-    fn note(&self, _: &str) {}
+    fn cancelled(&self) -> bool {
+        self.stop.is_requested()
+    }
 }
 
 /// Says when no more input should be pulled: what is under way is still finished and reported.

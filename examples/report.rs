@@ -7,7 +7,7 @@ use serde_json::Value;
 use slither::{Failure, Ledger};
 
 /// How many failures a report names; the ledger counts them all.
-const NAMED: usize = 100;
+pub const NAMED: usize = 100;
 
 /// The end of an example. Serialised, it is the one object of `--json`.
 #[derive(Debug, Clone, Serialize)]
@@ -94,20 +94,23 @@ pub struct FailureReport {
     pub kind: &'static str,
     /// The error.
     pub message: String,
-    /// The worker it happened in, and its process id.
-    pub worker: Option<(String, u32)>,
+    /// The worker it happened in.
+    pub worker: Option<String>,
+    /// That worker's process id.
+    pub pid: Option<u32>,
 }
 
 impl FailureReport {
-    /// A failure, with the item's name.
-    pub fn new(failure: &Failure, name: Option<String>) -> Self {
+    /// A failure; the item has no name yet.
+    pub fn new(failure: &Failure) -> Self {
         Self {
             item: failure.item.0,
-            name,
+            name: None,
             stage: failure.stage.as_deref().map(str::to_owned),
             kind: failure.error.kind().as_str(),
             message: failure.error.message().to_owned(),
-            worker: failure.error.worker().map(|worker| (worker.worker.clone(), worker.pid)),
+            worker: failure.error.worker().map(|worker| worker.worker.clone()),
+            pid: failure.error.worker().map(|worker| worker.pid),
         }
     }
 }
@@ -124,13 +127,19 @@ pub struct Failures {
 }
 
 impl Failures {
-    /// Takes one in; `name` is asked only if it is kept.
-    pub fn add(&mut self, failure: &Failure, name: impl FnOnce() -> Option<String>) {
+    /// Takes one in.
+    pub fn add(&mut self, failure: &Failure) {
         self.count += 1;
         if self.named.len() < NAMED {
-            self.named.push(FailureReport::new(failure, name()));
+            self.named.push(FailureReport::new(failure));
         }
         self.first.get_or_insert_with(|| failure.error.report());
+    }
+
+    /// The first error with its traceback and what its worker printed, if there is more to it than a sentence.
+    pub fn section(&self) -> Option<Section> {
+        let lines: Vec<_> = self.first.as_deref()?.lines().map(str::to_owned).collect();
+        (lines.len() > 1).then(|| Section::Lines("The first failure in full".to_owned(), lines))
     }
 }
 
@@ -139,6 +148,6 @@ impl Failures {
 pub enum Section {
     /// A title and lines.
     Lines(String, Vec<String>),
-    /// A title, column heads, and rows; a column whose cells are all numbers is aligned to the right.
+    /// A title, column heads, and rows; a column with numbers is aligned to the right.
     Table(String, Vec<&'static str>, Vec<Vec<String>>),
 }

@@ -1,7 +1,5 @@
 //! The pipe, and the types that travel through it.
 
-use std::collections::BTreeMap;
-
 use serde::{Deserialize, Serialize};
 use slither::{Call, ConfigError, OnError, Pipe, Router, StoreHandle};
 
@@ -29,9 +27,16 @@ pub(super) struct Analysis {
     pub(super) pid: u32,
     pub(super) words: u64,
     pub(super) sentences: u64,
-    pub(super) readability: BTreeMap<String, f64>,
+    pub(super) readability: Readability,
     pub(super) sentiment: Sentiment,
     pub(super) excerpt: String,
+}
+
+/// How easily a document reads.
+#[derive(Debug, Clone, Copy, Serialize, Deserialize)]
+pub(super) struct Readability {
+    pub(super) flesch_reading_ease: f64,
+    pub(super) grade: f64,
 }
 
 /// The feeling of a document.

@@ -6,7 +6,8 @@ use std::time::Duration;
 use slither::pipe;
 use slither::{Each, Item, Ledger, LostWorker};
 
-use super::flow::{Analysis, WorkerStats};
+use super::flow::{Analysis, Readability, WorkerStats};
+use crate::documents::Documents;
 use crate::report::Failures;
 
 /// How often each word occurs.
@@ -63,19 +64,33 @@ impl Spread {
     }
 }
 
+/// The words counted a second time, in one process and by another route.
+#[derive(Debug, Clone)]
+pub(super) enum Recount {
+    /// Not finished, because the run was told to stop: there is nothing to compare with.
+    Stopped,
+    /// Not finished, because of this.
+    Failed(String),
+    /// The words of the documents that workers with an account have analysed.
+    Done(WordCounts),
+}
+
 /// Everything that the checks and the summary are made from.
 #[derive(Debug, Clone)]
 pub(super) struct Evidence {
     /// Documents in the input.
     pub(super) documents: u64,
-    /// For each document analysed, by whom.
-    analysed_by: HashMap<u64, u32>,
+    /// By whom each document was analysed, in the order of the input; 0 for those that were not.
+    pub(super) analysed_by: Vec<u32>,
     pub(super) words: u64,
     pub(super) sentences: u64,
-    pub(super) readability: BTreeMap<String, Option<Spread>>,
+    pub(super) reading_ease: Option<Spread>,
+    pub(super) grade: Option<Spread>,
     pub(super) samples: BTreeMap<String, Vec<Analysis>>,
+    /// Documents seen to arrive in each output.
     pub(super) outputs: BTreeMap<String, u64>,
     pub(super) failures: Failures,
+    /// The runner's own account.
     pub(super) ledger: Ledger,
     /// Why the run ended before its input, if it did.
     pub(super) end: Option<String>,
@@ -85,17 +100,18 @@ pub(super) struct Evidence {
     /// Workers that are there and did not answer.
     pub(super) silent: Vec<String>,
     pub(super) merged: WordCounts,
-    pub(super) serial: Option<WordCounts>,
+    pub(super) recount: Recount,
 }
 
 impl Evidence {
     pub(super) fn new(documents: u64) -> Self {
         Self {
             documents,
-            analysed_by: HashMap::new(),
+            analysed_by: Vec::new(),
             words: 0,
             sentences: 0,
-            readability: BTreeMap::new(),
+            reading_ease: None,
+            grade: None,
             samples: BTreeMap::new(),
             outputs: BTreeMap::new(),
             failures: Failures::default(),
@@ -106,29 +122,60 @@ impl Evidence {
             lost: Vec::new(),
             silent: Vec::new(),
             merged: WordCounts::new(),
-            serial: None,
+            recount: Recount::Stopped,
         }
     }
 
     /// Takes in a document that reached an output.
     pub(super) fn add(&mut self, output: &str, item: Item<Analysis>) {
         let analysis = item.payload;
-        self.analysed_by.insert(item.id.0, analysis.pid);
+        // Numbers count the input from 0, so the list is as long as the input.
+        let Ok(number) = usize::try_from(item.id.0) else { return };
+        if self.analysed_by.len() <= number {
+            self.analysed_by.resize(number + 1, 0);
+        }
+        self.analysed_by[number] = analysis.pid;
         self.words += analysis.words;
         self.sentences += analysis.sentences;
-        for (measure, value) in &analysis.readability {
-            Spread::add(self.readability.entry(measure.clone()).or_default(), *value);
+        let Readability { flesch_reading_ease, grade } = analysis.readability;
+        Spread::add(&mut self.reading_ease, flesch_reading_ease);
+        Spread::add(&mut self.grade, grade);
+        // Looked up before it is made: names are allocated once, not once a document.
+        if !self.outputs.contains_key(output) {
+            self.outputs.insert(output.to_owned(), 0);
+            self.samples.insert(output.to_owned(), Vec::new());
         }
-        let samples = self.samples.entry(output.to_owned()).or_default();
-        if samples.len() < SAMPLES {
-            samples.push(analysis);
+        if let (Some(count), Some(samples)) = (self.outputs.get_mut(output), self.samples.get_mut(output)) {
+            *count += 1;
+            if samples.len() < SAMPLES {
+                samples.push(analysis);
+            }
         }
     }
 
     /// Takes in the runner's own account.
     pub(super) fn finish(&mut self, report: pipe::Report) {
         self.ledger = report.ledger;
-        self.outputs = report.outputs.into_iter().map(|(name, count)| (name.to_string(), count)).collect();
+        // Its counts of the outputs are not taken: those here were made apart, and are held against its ledger.
+        for (name, _) in report.outputs {
+            self.outputs.entry(name.to_string()).or_default();
+        }
+    }
+
+    /// Reads the names of the documents that failed, in one pass over the input.
+    pub(super) fn name_failures(&mut self, documents: &Documents) {
+        let named = &mut self.failures.named;
+        let Some(last) = named.iter().map(|failure| failure.item).max() else { return };
+        let wanted: HashSet<u64> = named.iter().map(|failure| failure.item).collect();
+        let mut names = HashMap::new();
+        for (number, document) in (0..=last).zip(documents.iter()) {
+            if let (true, Ok(document)) = (wanted.contains(&number), document) {
+                names.insert(number, document.name);
+            }
+        }
+        for failure in named {
+            failure.name = names.remove(&failure.item);
+        }
     }
 
     /// Adds up what the workers have counted.
@@ -146,20 +193,15 @@ impl Evidence {
         self.lost = each.lost;
     }
 
-    /// Documents that were analysed.
+    /// Documents that were analysed, each counted once however often it arrived.
     pub(super) fn analysed(&self) -> u64 {
-        self.analysed_by.len() as u64
+        self.analysed_by.iter().filter(|pid| **pid != 0).count() as u64
     }
 
-    /// Documents that came back from workers whose account is here; the others' counts died with them.
-    pub(super) fn counted_by_the_living(&self) -> impl Iterator<Item = u64> {
+    /// For each document of the input, whether a worker that gave an account has analysed it. The counts of the
+    /// others died with their workers.
+    pub(super) fn accounted_for(&self) -> Vec<bool> {
         let living: HashSet<u32> = self.accounts.iter().map(|account| account.pid).collect();
-        let counted = self.analysed_by.iter().filter(move |(_, pid)| living.contains(pid));
-        counted.map(|(number, _)| *number)
-    }
-
-    /// Documents that are counted again.
-    pub(super) fn documents_to_recount(&self) -> u64 {
-        self.counted_by_the_living().count() as u64
+        self.analysed_by.iter().map(|pid| living.contains(pid)).collect()
     }
 }

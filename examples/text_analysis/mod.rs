@@ -1,13 +1,14 @@
 //! `text_analysis`: documents through a Rust stage, a Python stage and a router; every worker counts for
 //! itself, and the counts are merged in one place.
 
+mod checks;
 mod flow;
 mod merge;
 mod stopwords;
 mod summary;
 
-use std::collections::HashSet;
-use std::path::Path;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use futures_util::{StreamExt, stream};
@@ -17,11 +18,11 @@ use slither::{Call, ConfigError, Each, Item, OnError, Outcome, Pool, RunOptions,
 
 use crate::Settings;
 use crate::documents::{Document, Documents};
-use crate::observe::{Observer, Stop};
+use crate::observe::{Observer, Provision, Stop};
 use crate::report::Report;
 
 use flow::{BATCH, MODULE, Prepared, WorkerStats};
-use merge::{Evidence, WordCounts};
+use merge::{Evidence, Recount, WordCounts};
 use stopwords::StopwordStore;
 
 /// What it is called on the command line.
@@ -46,34 +47,47 @@ pub fn corpus() -> Documents {
 /// Runs the example.
 ///
 /// # Errors
-/// If the input or the environment is not as it must be.
-pub async fn run(settings: &Settings, observer: &dyn Observer, stop: Stop) -> Result<Report, ConfigError> {
+/// If the input or the environment is not as it must be, or `stop` was requested before anything was pulled.
+pub async fn run(settings: Settings, observer: Arc<dyn Observer>, stop: Stop) -> Result<Report, ConfigError> {
     let workers =
         settings.workers.unwrap_or_else(|| std::thread::available_parallelism().map_or(2, usize::from));
-    let pool = Pool::processes("analysis").size(workers);
-    let serial = Pool::processes("serial").size(1);
-    // Before anything is started: a typing error should not cost a start.
-    let documents = match &settings.input {
-        Some(path) => {
-            observer.step("checking the input", None);
-            Documents::open(path)?
-        }
-        None => corpus(),
-    };
     let python = tempfile::tempdir().map_err(|error| unwritten(&error))?;
     PYTHON.extract(python.path()).map_err(|error| unwritten(&error))?;
-
-    observer.step("starting workers", None);
-    let slither = start(pool, serial, python.path()).await?;
-    let evidence = analyse(&slither, workers, &documents, observer, stop).await?;
+    let prepared = prepare(settings.input, workers, python.path(), &observer, &stop);
+    let (documents, slither) = tokio::select! {
+        prepared = prepared => prepared?,
+        () = stop.clone().requested() => return Err(ConfigError::new("stopped before the first document")),
+    };
+    let evidence = analyse(&slither, workers, &documents, &*observer, stop).await?;
     slither.shutdown(GRACE).await;
     Ok(summary::report(workers, evidence))
 }
 
-async fn start(pool: Pool, serial: Pool, python: &Path) -> Result<Slither, ConfigError> {
-    let pools = [pool, serial].map(|pool| pool.python_path(python));
-    let builder = pools.into_iter().fold(Slither::builder(), slither::Builder::pool);
-    builder.store(StopwordStore).start().await
+/// Reads through the input, and only then starts workers: a mistyped path should not cost a start.
+async fn prepare(
+    input: Option<PathBuf>,
+    workers: usize,
+    python: &Path,
+    observer: &Arc<dyn Observer>,
+    stop: &Stop,
+) -> Result<(Documents, Slither), ConfigError> {
+    let documents = match input {
+        Some(path) => {
+            observer.step("checking the input", None);
+            let opened = tokio::task::spawn_blocking(move || Documents::open(&path)).await;
+            opened.map_err(|error| ConfigError::new(format!("the input cannot be checked: {error}")))??
+        }
+        None => corpus(),
+    };
+    observer.step("starting workers", None);
+    let slither = Slither::builder()
+        .pool(Pool::processes("analysis").size(workers).python_path(python))
+        .pool(Pool::processes("serial").size(1).python_path(python))
+        .store(StopwordStore)
+        .progress(Provision::new(observer.clone(), stop.clone()))
+        .start()
+        .await?;
+    Ok((documents, slither))
 }
 
 /// The run itself, then the workers' statistics, then the same count made straight.
@@ -95,17 +109,17 @@ async fn analyse(
     while let Some(event) = events.next().await {
         match event {
             Ok(Event::Emitted { output, item }) => evidence.add(&output, item),
-            Ok(Event::Failed(failure)) => {
-                let name =
-                    || documents.iter().nth(usize::try_from(failure.item.0).ok()?)?.ok().map(|it| it.name);
-                evidence.failures.add(&failure, name);
+            Ok(Event::Failed(failure)) => evidence.failures.add(&failure),
+            Err(error) => {
+                evidence.end = Some(error.to_string());
+                continue;
             }
-            Err(error) => evidence.end = Some(error.to_string()),
         }
         observer.advance(1);
     }
     evidence.elapsed = begun.elapsed();
     evidence.finish(events.report());
+    evidence.name_failures(documents);
 
     observer.step("asking each worker what it counted", None);
     let stats: Each<WorkerStats> = slither
@@ -113,11 +127,7 @@ async fn analyse(
         .await
         .map_err(|error| ConfigError::new(format!("the workers cannot be asked: {error}")))?;
     evidence.merge(stats);
-
-    if !stop.is_requested() {
-        observer.step("counting again in one process", Some(evidence.documents_to_recount()));
-        evidence.serial = recount(slither, documents, &evidence, observer).await?;
-    }
+    evidence.recount = recount(slither, documents, &evidence, observer, stop).await?;
     Ok(evidence)
 }
 
@@ -127,31 +137,35 @@ async fn recount(
     documents: &Documents,
     evidence: &Evidence,
     observer: &dyn Observer,
-) -> Result<Option<WordCounts>, ConfigError> {
+    stop: Stop,
+) -> Result<Recount, ConfigError> {
     let version = slither.store::<StopwordStore>()?.version();
-    let wanted: HashSet<u64> = evidence.counted_by_the_living().collect();
-    let again = documents.iter().zip(0u64..).filter(move |(_, number)| wanted.contains(number)).filter_map(
-        move |(document, number)| {
+    let wanted = evidence.accounted_for();
+    observer
+        .step("counting again in one process", Some(wanted.iter().filter(|wanted| **wanted).count() as u64));
+    let again = (0u64..).zip(documents.iter()).zip(wanted).filter(|(_, wanted)| *wanted).filter_map(
+        move |((number, document), _)| {
             let Document { name, text } = document.ok()?;
             Some(Item::new(number, Prepared { name, text, stopwords: version }))
         },
     );
+    let again = stream::iter(again).take_until(stop.clone().requested());
     let call = Call::new(format!("{MODULE}:straight_count"))
         .pool("serial")
         .batch_size(BATCH)
         .max_in_flight(2)
         .on_error(OnError::Skip);
-    let mut counts = slither.dispatch_stream::<Prepared, WordCounts>(stream::iter(again), call).await?;
+    let mut counts = slither.dispatch_stream::<Prepared, WordCounts>(again, call).await?;
     let mut total = WordCounts::new();
     while let Some(outcome) = counts.next().await {
         match outcome {
             Ok(Outcome::Done(item)) => merge::add(&mut total, item.payload),
-            // Then there is nothing to compare with, and the check says so.
-            _ => return Ok(None),
+            Ok(Outcome::Failed(failure)) => return Ok(Recount::Failed(failure.to_string())),
+            Err(error) => return Ok(Recount::Failed(error.to_string())),
         }
         observer.advance(1);
     }
-    Ok(Some(total))
+    Ok(if stop.is_requested() { Recount::Stopped } else { Recount::Done(total) })
 }
 
 fn unwritten(error: &std::io::Error) -> ConfigError {

@@ -1,16 +1,16 @@
-//! The checks, and what a person reads.
+//! The report: what a person reads, and what a program does.
 
-use std::collections::{BTreeMap, HashSet};
+use std::collections::BTreeMap;
 
-use serde_json::{Value, json};
+use serde_json::Value;
 
 use super::NAME;
-use super::flow::BATCH;
-use super::merge::{Evidence, WordCounts, top};
-use crate::report::{Check, Report, Section};
+use super::checks::checks;
+use super::merge::{Evidence, Spread, top};
+use crate::report::{Report, Section};
 
 /// Words of the merged list that are shown and named in the check.
-const TOP: usize = 12;
+pub(super) const TOP: usize = 12;
 
 /// Turns the evidence into the report.
 pub(super) fn report(workers: usize, evidence: Evidence) -> Report {
@@ -26,49 +26,6 @@ pub(super) fn report(workers: usize, evidence: Evidence) -> Report {
         elapsed_s: evidence.elapsed.as_secs_f64(),
         checks,
         failures: evidence.failures.named,
-    }
-}
-
-/// What was to be proven. Nothing here looks at how the counts came about, only at whether they agree.
-pub(super) fn checks(workers: usize, evidence: &Evidence) -> Vec<Check> {
-    let outputs: u64 = evidence.outputs.values().sum();
-    let batches = evidence.documents.div_ceil(BATCH as u64);
-    let least = 2.min(workers as u64).min(batches);
-    let busy: HashSet<u32> =
-        evidence.accounts.iter().filter(|account| account.documents > 0).map(|account| account.pid).collect();
-    let lost: HashSet<u32> = evidence.lost.iter().map(|lost| lost.pid).collect();
-    let counted: u64 = evidence.accounts.iter().map(|account| account.documents).sum();
-    let pulled = evidence.ledger.pulled;
-    let accounted = outputs + evidence.failures.count + evidence.ledger.cancelled;
-    vec![
-        Check {
-            name: "documents_accounted",
-            expected: pulled.into(),
-            actual: accounted.into(),
-            // A run that nobody stopped has read the whole input.
-            ok: accounted == pulled && (pulled == evidence.documents || evidence.serial.is_none()),
-        },
-        Check::equal("worker_counts_sum", evidence.documents_to_recount(), counted),
-        merged_equals_serial(&evidence.merged, evidence.serial.as_ref()),
-        Check::at_least("workers_distinct", least, (busy.len() + lost.difference(&busy).count()) as u64),
-        Check::equal("ledger_balanced", true, evidence.ledger.balanced()),
-    ]
-}
-
-/// The whole counts are compared; what is shown is their size and their commonest words.
-fn merged_equals_serial(merged: &WordCounts, serial: Option<&WordCounts>) -> Check {
-    let show = |counts: &WordCounts| -> Value {
-        json!({
-            "words": counts.len(),
-            "occurrences": counts.values().sum::<u64>(),
-            "top": top(counts, TOP),
-        })
-    };
-    Check {
-        name: "merged_equals_serial",
-        expected: serial.map_or(Value::Null, show),
-        actual: show(merged),
-        ok: serial == Some(merged),
     }
 }
 
@@ -93,12 +50,14 @@ fn sections(evidence: &Evidence) -> Vec<Section> {
     if !evidence.silent.is_empty() {
         sections.push(Section::Lines("Workers that did not answer".to_owned(), evidence.silent.clone()));
     }
+    sections.extend(lost(evidence));
     sections.extend([readability(evidence), words(evidence)]);
     sections.extend(buckets(evidence));
     sections.push(pace(evidence));
     if let Some(end) = &evidence.end {
         sections.push(Section::Lines("The run ended early".to_owned(), vec![end.clone()]));
     }
+    sections.extend(evidence.failures.section());
     sections
 }
 
@@ -114,14 +73,11 @@ fn workers(evidence: &Evidence) -> Section {
         .collect();
     let sum = |of: fn(&super::merge::Account) -> u64| evidence.accounts.iter().map(of).sum::<u64>();
     rows.push(vec![
-        "sum".to_owned(),
+        "together".to_owned(),
         sum(|account| account.documents).to_string(),
         sum(|account| account.words).to_string(),
-        format!("{} merged", evidence.merged.len()),
+        evidence.merged.len().to_string(),
     ]);
-    for lost in &evidence.lost {
-        rows.push(vec![lost.pid.to_string(), "lost".to_owned(), "lost".to_owned(), lost.reason.clone()]);
-    }
     let title = format!(
         "Workers: {} of {} documents analysed, each counted by the worker that had it",
         evidence.analysed(),
@@ -130,16 +86,24 @@ fn workers(evidence: &Evidence) -> Section {
     Section::Table(title, vec!["pid", "documents", "words", "vocabulary"], rows)
 }
 
+fn lost(evidence: &Evidence) -> Option<Section> {
+    let lines: Vec<_> = evidence
+        .lost
+        .iter()
+        .map(|lost| format!("{} (pid {}): {}", lost.worker, lost.pid, lost.reason))
+        .collect();
+    let title = "Lost workers; what they had counted is gone, and left out of the comparison";
+    (!lines.is_empty()).then(|| Section::Lines(title.to_owned(), lines))
+}
+
 fn readability(evidence: &Evidence) -> Section {
-    let measures = evidence.readability.iter().filter_map(|(measure, spread)| {
-        let spread = (*spread)?;
-        Some(vec![
-            measure.replace('_', " "),
-            format!("{:.1}", spread.mean()),
-            format!("{:.1}", spread.least),
-            format!("{:.1}", spread.greatest),
-        ])
-    });
+    let row = |measure: &str, spread: Spread| {
+        let [mean, least, greatest] =
+            [spread.mean(), spread.least, spread.greatest].map(|value| format!("{value:.1}"));
+        vec![measure.to_owned(), mean, least, greatest]
+    };
+    let measures = [("Flesch reading ease", evidence.reading_ease), ("Flesch-Kincaid grade", evidence.grade)];
+    let measures = measures.into_iter().filter_map(|(measure, spread)| Some(row(measure, spread?)));
     let title = format!("Readability of {} words in {} sentences", evidence.words, evidence.sentences);
     Section::Table(title, vec!["measure", "mean", "least", "greatest"], measures.collect())
 }
@@ -160,7 +124,13 @@ fn buckets(evidence: &Evidence) -> impl Iterator<Item = Section> {
         let lines = samples.map(|document| {
             format!("{:+.2}  {}: {}", document.sentiment.score, document.name, document.excerpt)
         });
-        Section::Lines(format!("{name}: {count} documents, for example"), lines.collect())
+        let lines: Vec<_> = lines.collect();
+        let title = match *count {
+            1 => format!("{name}: 1 document"),
+            count if count == lines.len() as u64 => format!("{name}: {count} documents"),
+            count => format!("{name}: {count} documents, for example"),
+        };
+        Section::Lines(title, lines)
     })
 }
 

@@ -3,7 +3,7 @@
 use std::path::PathBuf;
 
 use clap::builder::styling::{AnsiColor, Styles};
-use clap::{Parser, Subcommand};
+use clap::{Parser, Subcommand, ValueHint};
 use clap_complete::Shell;
 
 const STYLES: Styles = Styles::styled()
@@ -24,7 +24,12 @@ Environment:
 /// Rust owns concurrency, state and coordination; Python does the compute.
 #[derive(Debug, Parser)]
 #[command(name = "slither", version, styles = STYLES, after_help = AFTER)]
-#[command(propagate_version = true, subcommand_required = true, arg_required_else_help = true)]
+#[command(
+    max_term_width = 100,
+    propagate_version = true,
+    subcommand_required = true,
+    arg_required_else_help = true
+)]
 pub(crate) struct Args {
     #[command(subcommand)]
     pub(crate) command: Command,
@@ -58,17 +63,17 @@ Examples:
   slither example text_analysis --input ~/notes       on your own: .txt and .jsonl files
   slither example text_analysis --json | jq .checks   for programs
 
-A .txt file is one document; a .jsonl file is one document a line, an object with a `text` field or a bare
+A .txt file is one document; a .jsonl file is one document a line, an object with a `text` field or a bare \
 string; a folder is all of them.")]
 pub(crate) struct Example {
     /// Which example
     pub(crate) name: Option<String>,
     /// Your own file or folder, instead of the data that ships with the example
-    #[arg(long, value_name = "FILE|DIR", requires = "name")]
+    #[arg(long, value_name = "FILE|DIR", value_hint = ValueHint::AnyPath, requires = "name")]
     pub(crate) input: Option<PathBuf>,
     /// Python workers [default: one a core]
-    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u16).range(1..=1024), requires = "name")]
-    pub(crate) workers: Option<u16>,
+    #[arg(long, value_name = "N", value_parser = workers, requires = "name")]
+    pub(crate) workers: Option<usize>,
     /// Write one JSON object to stdout, and nothing else
     #[arg(long)]
     pub(crate) json: bool,
@@ -96,6 +101,16 @@ pub(crate) struct Doctor {
     /// Write one JSON object to stdout, and nothing else
     #[arg(long)]
     pub(crate) json: bool,
+}
+
+/// More processes than this are a slip of the finger.
+const MOST_WORKERS: usize = 1024;
+
+fn workers(text: &str) -> Result<usize, String> {
+    match text.parse() {
+        Ok(count @ 1..=MOST_WORKERS) => Ok(count),
+        _ => Err(format!("expected 1 to {MOST_WORKERS}; leave the option out for one worker a core")),
+    }
 }
 
 #[cfg(test)]

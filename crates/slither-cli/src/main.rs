@@ -7,6 +7,7 @@ mod log;
 mod print;
 mod progress;
 mod signals;
+mod text;
 
 use std::process::ExitCode;
 
@@ -14,37 +15,52 @@ use clap::Parser;
 
 use args::{Args, Command};
 use signals::Interrupt;
+use slither::ConfigError;
 
-/// How a command ended.
+/// How a command ended that could run.
+#[derive(Clone, Copy)]
 enum End {
     /// It did what was asked.
     Done,
     /// It ran, and items failed or a check did not hold.
     ItemsFailed,
-    /// It could not run.
-    CouldNotRun(slither::ConfigError),
     /// A signal ended it.
     Interrupted(Interrupt),
 }
 
+impl End {
+    fn code(self) -> u8 {
+        match self {
+            Self::Done => 0,
+            Self::ItemsFailed => 1,
+            Self::Interrupted(Interrupt::Terminal) => 130,
+            Self::Interrupted(Interrupt::Terminated) => 143,
+        }
+    }
+}
+
+/// The exit code of a command that could not run.
+const COULD_NOT_RUN: u8 = 2;
+
 fn main() -> ExitCode {
     // Help, version and misuse end inside: clap prints them, with code 0 or 2.
     let args = Args::parse();
-    log::start(&args);
-    let end = match args.command {
-        Command::Example(example) => commands::example::run(&example),
-        Command::Setup(setup) => commands::setup::run(&setup),
+    let code = run(args).map_or_else(
+        |error| {
+            print::error(&error);
+            COULD_NOT_RUN
+        },
+        End::code,
+    );
+    ExitCode::from(code)
+}
+
+fn run(args: Args) -> Result<End, ConfigError> {
+    log::start()?;
+    match args.command {
+        Command::Example(example) => commands::example::run(example),
+        Command::Setup(setup) => commands::setup::run(setup),
         Command::Doctor(doctor) => commands::doctor::run(&doctor),
         Command::Completions { shell } => commands::completions::run(shell),
-    };
-    ExitCode::from(match end {
-        End::Done => 0,
-        End::ItemsFailed => 1,
-        End::CouldNotRun(error) => {
-            print::error(&error);
-            2
-        }
-        End::Interrupted(Interrupt::Terminal) => 130,
-        End::Interrupted(Interrupt::Terminated) => 143,
-    })
+    }
 }

@@ -1,43 +1,60 @@
 //! All printing: data on stdout, everything else on stderr, colour only on a terminal.
-#![allow(clippy::print_stdout, clippy::print_stderr, reason = "this module is where printing is done")]
 
 use std::fmt::Write as _;
-use std::io::{self, IsTerminal, Write as _};
+use std::io::{self, ErrorKind, IsTerminal, Write as _};
 
 use serde::Serialize;
 use slither::ConfigError;
-use slither::python::{Diagnosis, Environment};
-use slither_examples::report::FailureReport;
+use slither::python::{Candidate, Diagnosis, Environment, Origin};
+use slither_examples::report::{FailureReport, NAMED};
 use slither_examples::{Check, Listed, Report, Section};
+
+use crate::{progress, text};
 
 /// Failures that a person is shown; JSON has more.
 const SHOWN_FAILURES: usize = 20;
 
-/// Data, to stdout. A reader that has gone away is not an error.
-pub(crate) fn data(text: &str) {
-    let _ = io::stdout().write_all(text.as_bytes());
-}
+/// Printing fails if stdout takes no more, as when a disk is full.
+pub(crate) type Printed = Result<(), ConfigError>;
 
-fn json(value: &impl Serialize) {
-    match serde_json::to_string(value) {
-        Ok(line) => data(&(line + "\n")),
-        Err(error) => eprintln!("internal error: the report cannot be written as JSON: {error}"),
+/// Data, to stdout. A reader that has gone away has read enough.
+pub(crate) fn data(text: &str) -> Printed {
+    let mut stdout = io::stdout().lock();
+    match stdout.write_all(text.as_bytes()).and_then(|()| stdout.flush()) {
+        Err(error) if error.kind() != ErrorKind::BrokenPipe => {
+            Err(ConfigError::new(format!("stdout cannot be written to: {error}")))
+        }
+        _ => Ok(()),
     }
 }
 
-/// A line for the person, to stderr.
-pub(crate) fn note(line: &str) {
-    eprintln!("{line}");
+fn json(value: &impl Serialize) -> Printed {
+    let line = serde_json::to_string(value).map_err(|error| {
+        ConfigError::new(format!("internal error: the report cannot be written as JSON: {error}"))
+    })?;
+    data(&(text::json(&line) + "\n"))
 }
 
-/// Why nothing ran.
+/// A line for the person, to stderr, above a progress bar if there is one.
+pub(crate) fn note(line: &str) {
+    // If nobody can be told, that is no reason to fail.
+    let _ = progress::above(|| writeln!(io::stderr(), "{}", text::lines(line)));
+}
+
+/// Why it could not be done.
 pub(crate) fn error(error: &ConfigError) {
-    let paint = Paint::of(&io::stderr());
-    eprintln!("{}: {error}", paint.red("error"));
+    let label = Paint::of(&io::stderr()).red("error");
+    let _ = writeln!(io::stderr(), "{label}: {}", text::lines(&error.to_string()));
+}
+
+/// How wide stdout is, if it is a terminal.
+fn width() -> Option<usize> {
+    let stdout = console::Term::stdout();
+    stdout.size_checked().filter(|_| stdout.is_term()).map(|(_, columns)| usize::from(columns))
 }
 
 /// The list of examples.
-pub(crate) fn examples(examples: &[Listed], as_json: bool) {
+pub(crate) fn examples(examples: &[Listed], as_json: bool) -> Printed {
     #[derive(Serialize)]
     struct Row<'a> {
         name: &'a str,
@@ -59,11 +76,11 @@ pub(crate) fn examples(examples: &[Listed], as_json: bool) {
     let mut text = String::new();
     table(&mut text, &paint, &["example", "what it shows", "needs"], &rows.collect::<Vec<_>>());
     text.push_str("\nRun one: slither example NAME\n");
-    data(&text);
+    data(&text)
 }
 
 /// The end of an example.
-pub(crate) fn report(report: &Report, as_json: bool) {
+pub(crate) fn report(report: &Report, as_json: bool) -> Printed {
     if as_json {
         return json(report);
     }
@@ -79,16 +96,22 @@ pub(crate) fn report(report: &Report, as_json: bool) {
     for check in &report.checks {
         self::check(&mut text, &paint, check);
     }
-    data(&text);
+    data(&text)
 }
 
 fn check(text: &mut String, paint: &Paint, check: &Check) {
     let Check { name, expected, actual, ok } = check;
     let (mark, verdict) = match ok {
         true => (paint.green("ok"), summarise(actual)),
-        false => (paint.red("FAILED"), format!("expected {expected}, got {actual}")),
+        false => {
+            let (mut wanted, mut got) = (summarise(expected), summarise(actual));
+            if wanted == got {
+                (wanted, got) = (expected.to_string(), actual.to_string());
+            }
+            (paint.red("FAILED"), format!("expected {wanted}, got {got}"))
+        }
     };
-    let _ = writeln!(text, "  {mark} {name}: {verdict}");
+    let _ = writeln!(text, "  {mark} {name}: {}", text::line(&verdict));
 }
 
 /// A check's value in a line: of an object only its numbers.
@@ -100,6 +123,7 @@ fn summarise(value: &serde_json::Value) -> String {
             .map(|(name, value)| format!("{value} {name}"))
             .collect::<Vec<_>>()
             .join(", "),
+        serde_json::Value::String(words) => words.clone(),
         plain => plain.to_string(),
     }
 }
@@ -109,18 +133,22 @@ fn failures(text: &mut String, paint: &Paint, report: &Report) {
     if count == 0 {
         return;
     }
-    let _ = writeln!(text, "{}", paint.bold(&format!("Failed: {count} items")));
+    let items = if count == 1 { "item" } else { "items" };
+    let _ = writeln!(text, "{}", paint.bold(&format!("Failed: {count} {items}")));
     for failure in report.failures.iter().take(SHOWN_FAILURES) {
-        let FailureReport { item, name, stage, kind, message, worker } = failure;
+        let FailureReport { item, name, stage, kind, message, worker, pid } = failure;
         let name = name.as_deref().map_or_else(String::new, |name| format!(" ({name})"));
         let stage = stage.as_deref().map_or_else(String::new, |stage| format!(" in {stage}"));
-        let worker =
-            worker.as_ref().map_or_else(String::new, |(worker, pid)| format!(" [{worker}, pid {pid}]"));
+        let worker = match (worker, pid) {
+            (Some(worker), Some(pid)) => format!(" [{worker}, pid {pid}]"),
+            _ => String::new(),
+        };
+        let (name, message) = (text::line(&name), text::line(message));
         let _ = writeln!(text, "  item {item}{name}{stage}: {}: {message}{worker}", paint.red(kind));
     }
-    let rest = usize::try_from(count).unwrap_or(usize::MAX).saturating_sub(SHOWN_FAILURES);
+    let rest = count.saturating_sub(SHOWN_FAILURES as u64);
     if rest > 0 {
-        let _ = writeln!(text, "  … and {rest} more; --json names up to 100");
+        let _ = writeln!(text, "  … and {rest} more; --json names up to {NAMED}");
     }
     text.push('\n');
 }
@@ -129,8 +157,9 @@ fn section(text: &mut String, paint: &Paint, section: &Section) {
     match section {
         Section::Lines(title, lines) => {
             let _ = writeln!(text, "{}", paint.bold(title));
+            let width = width().map(|width| width.saturating_sub(2));
             for line in lines {
-                let _ = writeln!(text, "  {line}");
+                let _ = writeln!(text, "  {}", text::cut(&text::line(line), width));
             }
         }
         Section::Table(title, heads, rows) => {
@@ -142,113 +171,128 @@ fn section(text: &mut String, paint: &Paint, section: &Section) {
 }
 
 fn table(text: &mut String, paint: &Paint, heads: &[&str], rows: &[Vec<String>]) {
-    let width = |column: usize| {
-        let cells = rows.iter().filter_map(|row| row.get(column)).map(|cell| cell.chars().count());
-        cells.chain([heads[column].chars().count()]).max().unwrap_or(0)
-    };
-    let numeric =
-        |column: usize| rows.iter().filter_map(|row| row.get(column)).any(|cell| cell.parse::<f64>().is_ok());
-    let columns: Vec<_> = (0..heads.len()).map(|column| (width(column), numeric(column))).collect();
-    let mut line = |cells: &[&str], dim: bool| {
-        let mut out = String::from(" ");
-        for (cell, (width, numeric)) in cells.iter().zip(&columns) {
-            let _ = match numeric {
-                true => write!(out, " {cell:>width$} "),
-                false => write!(out, " {cell:<width$} "),
-            };
-        }
-        let out = out.trim_end();
-        let _ = writeln!(text, "{}", if dim { paint.dim(out) } else { out.to_owned() });
-    };
-    line(heads, true);
-    for row in rows {
-        line(&row.iter().map(String::as_str).collect::<Vec<_>>(), false);
+    let mut lines = text::table(heads, rows, width()).into_iter();
+    if let Some(heads) = lines.next() {
+        let _ = writeln!(text, "{}", paint.dim(&heads));
+    }
+    for line in lines {
+        let _ = writeln!(text, "{line}");
     }
 }
 
 /// What `setup` provided.
-pub(crate) fn environment(environment: &Environment) {
+pub(crate) fn environment(environment: &Environment) -> Printed {
     let mut text = format!("ready: {}\n", environment.interpreter);
     let _ = match &environment.overlay {
         Some(overlay) => writeln!(text, "  packages that it lacks are in {}", overlay.display()),
         None => writeln!(text, "  it has all that is needed itself"),
     };
-    data(&text);
+    data(&text::lines(&text))
 }
 
 /// What `doctor` found.
-pub(crate) fn diagnosis(diagnosis: &Diagnosis, as_json: bool) {
+pub(crate) fn diagnosis(diagnosis: &Diagnosis, as_json: bool) -> Printed {
     if as_json {
         return json(diagnosis);
     }
     let paint = Paint::of(&io::stdout());
     let mut text = String::new();
-    let _ = writeln!(text, "slither {}, {} cores", diagnosis.version, diagnosis.cores);
+    let cores = if diagnosis.cores == 1 { "core" } else { "cores" };
+    let _ = writeln!(text, "slither {}, {} {cores}", diagnosis.version, diagnosis.cores);
     let _ = match &diagnosis.interpreter {
         Some(interpreter) => writeln!(text, "uses {interpreter}"),
         None => writeln!(text, "{}", paint.red("finds no Python to use")),
     };
-    let _ = writeln!(text, "\n{}", paint.bold("Interpreters"));
-    let rows = diagnosis.candidates.iter().map(|candidate| {
-        let mut row = vec![candidate.path.display().to_string()];
-        match &candidate.interpreter {
-            Some(found) => row.extend([
-                found.version.clone(),
-                match (found.free_threaded, found.gil_enabled) {
-                    (false, _) => "GIL".to_owned(),
-                    (true, true) => "free-threaded, GIL on".to_owned(),
-                    (true, false) => "free-threaded, GIL off".to_owned(),
-                },
-                found.msgspec.clone().unwrap_or_else(|| "provided".to_owned()),
-                candidate.error.clone().unwrap_or_default(),
-            ]),
-            None => row.extend([
-                String::new(),
-                String::new(),
-                String::new(),
-                candidate.error.clone().unwrap_or_default(),
-            ]),
+    interpreters(&mut text, &paint, diagnosis);
+    packages(&mut text, &paint, diagnosis);
+    if diagnosis.problems.is_empty() {
+        let _ = writeln!(text, "\n{}", paint.green("no problems"));
+    } else {
+        let _ = writeln!(text, "\n{}", paint.bold("Problems"));
+        for found in &diagnosis.problems {
+            let _ = writeln!(text, "  {} {}", paint.red("•"), text::lines(&found.problem));
+            let _ = writeln!(text, "    mend: {}", text::line(&found.mend));
         }
-        // A cell is one line.
-        row.iter_mut().for_each(|cell| *cell = cell.lines().next().unwrap_or("").to_owned());
-        row
+    }
+    data(&text)
+}
+
+fn interpreters(text: &mut String, paint: &Paint, diagnosis: &Diagnosis) {
+    // What nobody named and what does not answer is of no use, such as the shims of versions that pyenv lacks.
+    let useless =
+        |candidate: &&Candidate| candidate.interpreter.is_none() && candidate.origin == Origin::Path;
+    let (silent, shown): (Vec<_>, Vec<_>) = diagnosis.candidates.iter().partition(useless);
+    let _ = writeln!(text, "\n{}", paint.bold("Interpreters"));
+    let rows: Vec<_> = shown.into_iter().map(interpreter).collect();
+    if rows.is_empty() {
+        let _ = writeln!(text, "  none");
+    } else {
+        table(text, paint, &["path", "version", "build", "msgspec", "remark"], &rows);
+    }
+    let _ = match silent.as_slice() {
+        [] => Ok(()),
+        [only] => writeln!(text, "  {} does not answer (--json says why)", only.path.display()),
+        [_, ..] => writeln!(text, "  {} more on PATH do not answer (--json says why)", silent.len()),
+    };
+}
+
+fn interpreter(candidate: &Candidate) -> Vec<String> {
+    let found = candidate.interpreter.as_ref();
+    let build = found.map(|found| match (found.free_threaded, found.gil_enabled) {
+        (false, _) => "GIL",
+        (true, true) => "free-threaded, GIL on",
+        (true, false) => "free-threaded, GIL off",
     });
-    table(&mut text, &paint, &["path", "version", "build", "msgspec", "remark"], &rows.collect::<Vec<_>>());
+    let msgspec = found.map(|found| match &found.msgspec {
+        Some(version) => version.clone(),
+        None if candidate.usable() => "from the cache".to_owned(),
+        None => String::new(),
+    });
+    // It begins with what the other columns say already.
+    let remark = candidate
+        .error
+        .as_deref()
+        .and_then(|error| error.lines().next())
+        .map(|error| found.and_then(|found| error.strip_prefix(&format!("{found} "))).unwrap_or(error));
+    vec![
+        candidate.path.display().to_string(),
+        found.map(|found| found.version.clone()).unwrap_or_default(),
+        build.unwrap_or_default().to_owned(),
+        msgspec.unwrap_or_default(),
+        remark.unwrap_or_default().to_owned(),
+    ]
+}
+
+fn packages(text: &mut String, paint: &Paint, diagnosis: &Diagnosis) {
     let _ = writeln!(text, "\n{}", paint.bold("Packages"));
     let _ = match &diagnosis.uv {
         Some(uv) => writeln!(text, "  uv {} at {}", uv.version, uv.path.display()),
         None => writeln!(text, "  uv is not here; it is fetched when it is first needed"),
     };
     let _ = match &diagnosis.cache {
-        Some(cache) => writeln!(
-            text,
-            "  cache {}, {:.1} MB{}",
-            cache.path.display(),
-            cache.bytes as f64 / 1e6,
-            if cache.writable { "" } else { ", not writable" }
-        ),
+        Some(cache) => {
+            let size = indicatif::DecimalBytes(cache.bytes);
+            let writable = if cache.writable { "" } else { ", not writable" };
+            writeln!(text, "  cache at {}, {size}{writable}", cache.path.display())
+        }
         None => writeln!(text, "  there is no place for a cache"),
     };
     if diagnosis.offline {
         let _ = writeln!(text, "  SLITHER_OFFLINE is set: the network is not used");
     }
-    if diagnosis.problems.is_empty() {
-        let _ = writeln!(text, "\n{}", paint.green("no problems"));
-    } else {
-        let _ = writeln!(text, "\n{}", paint.bold("Problems"));
-        for found in &diagnosis.problems {
-            let _ = writeln!(text, "  {} {}\n      {}", paint.red("•"), found.problem, found.mend);
-        }
-    }
-    data(&text);
 }
 
 /// Colours, or none.
-struct Paint(bool);
+pub(crate) struct Paint(bool);
 
 impl Paint {
-    fn of(stream: &impl IsTerminal) -> Self {
+    pub(crate) fn of(stream: &impl IsTerminal) -> Self {
         Self(stream.is_terminal() && std::env::var_os("NO_COLOR").is_none())
+    }
+
+    #[cfg(test)]
+    pub(crate) fn none() -> Self {
+        Self(false)
     }
 
     fn code(&self, code: &str, text: &str) -> String {
@@ -262,12 +306,16 @@ impl Paint {
         self.code("1", text)
     }
 
-    fn dim(&self, text: &str) -> String {
+    pub(crate) fn dim(&self, text: &str) -> String {
         self.code("2", text)
     }
 
-    fn red(&self, text: &str) -> String {
+    pub(crate) fn red(&self, text: &str) -> String {
         self.code("31", text)
+    }
+
+    pub(crate) fn yellow(&self, text: &str) -> String {
+        self.code("33", text)
     }
 
     fn green(&self, text: &str) -> String {

@@ -4,12 +4,18 @@ use std::io::{IsTerminal, stderr};
 use std::sync::Mutex;
 use std::time::Duration;
 
-use indicatif::{ProgressBar, ProgressStyle};
+use indicatif::{HumanCount, ProgressBar, ProgressState, ProgressStyle};
 use slither::python::Progress;
 use slither_examples::Observer;
 
+use crate::print;
+
 /// The bar that is shown now, for those who write to the terminal meanwhile.
 static SHOWN: Mutex<Option<ProgressBar>> = Mutex::new(None);
+
+/// How wide a bar is at most, and what stands beside it needs at most.
+const BAR: usize = 32;
+const BESIDE: usize = 60;
 
 /// Runs `write` while no bar is in the way.
 pub(crate) fn above<T>(write: impl FnOnce() -> T) -> T {
@@ -20,15 +26,17 @@ pub(crate) fn above<T>(write: impl FnOnce() -> T) -> T {
     }
 }
 
-fn show(bar: Option<ProgressBar>) {
-    if let Ok(mut shown) = SHOWN.lock()
-        && let Some(before) = std::mem::replace(&mut *shown, bar)
-    {
-        before.finish_and_clear();
+/// Shows a bar instead of the one before. That is cleared first: two bars that draw at once leave traces.
+fn show(bar: impl FnOnce() -> Option<ProgressBar>) {
+    if let Ok(mut shown) = SHOWN.lock() {
+        if let Some(before) = shown.take() {
+            before.finish_and_clear();
+        }
+        *shown = bar();
     }
 }
 
-/// Shows the steps of an example.
+/// Shows the steps of a command.
 #[derive(Debug)]
 pub(crate) struct Bars {
     terminal: bool,
@@ -42,7 +50,7 @@ impl Bars {
 
 impl Drop for Bars {
     fn drop(&mut self) {
-        show(None);
+        show(|| None);
     }
 }
 
@@ -51,15 +59,15 @@ impl Observer for Bars {
         if !self.terminal {
             return;
         }
-        let bar = match items {
-            Some(items) => ProgressBar::new(items).with_style(style(
-                "{msg} {bar:32.cyan/dim} {human_pos}/{human_len} {per_sec:.dim} {eta:.dim}",
-            )),
-            None => ProgressBar::new_spinner().with_style(style("{spinner:.cyan} {msg}")),
-        };
-        bar.set_message(what.to_owned());
-        bar.enable_steady_tick(Duration::from_millis(100));
-        show(Some(bar));
+        show(|| {
+            let bar = match items {
+                Some(items) => ProgressBar::new(items).with_style(counted()),
+                None => ProgressBar::new_spinner().with_style(style("{spinner:.cyan} {msg}")),
+            };
+            let bar = bar.with_message(what.to_owned());
+            bar.enable_steady_tick(Duration::from_millis(100));
+            Some(bar)
+        });
     }
 
     fn advance(&self, items: u64) {
@@ -74,8 +82,22 @@ impl Observer for Bars {
     }
 
     fn note(&self, line: &str) {
-        above(|| crate::print::note(line));
+        print::note(line);
     }
+}
+
+/// A bar with counts beside it; on a narrow terminal the counts alone.
+fn counted() -> ProgressStyle {
+    let width = console::Term::stderr().size_checked().map_or(80, |(_, columns)| usize::from(columns));
+    let bar = match width.saturating_sub(BESIDE).min(BAR) {
+        0..8 => String::new(),
+        columns => format!("{{bar:{columns}.cyan/dim}} "),
+    };
+    let rate = |state: &ProgressState, out: &mut dyn std::fmt::Write| {
+        let _ = write!(out, "{}/s", HumanCount(state.per_sec() as u64));
+    };
+    style(&format!("{{msg}} {bar}{{human_pos}}/{{human_len}} {{rate:.dim}} {{eta:.dim}}"))
+        .with_key("rate", rate)
 }
 
 fn style(template: &str) -> ProgressStyle {
@@ -88,7 +110,7 @@ pub(crate) struct Lines;
 
 impl Progress for Lines {
     fn line(&self, line: &str) {
-        above(|| crate::print::note(line));
+        print::note(line);
     }
 
     fn cancelled(&self) -> bool {

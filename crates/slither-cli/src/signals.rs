@@ -2,7 +2,9 @@
 
 use std::future::Future;
 use std::sync::atomic::{AtomicU8, Ordering};
+use std::time::Duration;
 
+use slither::ConfigError;
 use slither_examples::Stop;
 use tokio::signal::unix::{SignalKind, signal};
 
@@ -14,6 +16,9 @@ pub(crate) enum Interrupt {
     /// SIGTERM.
     Terminated,
 }
+
+/// How long threads may linger when the work is over.
+const LINGER: Duration = Duration::from_secs(1);
 
 static SEEN: AtomicU8 = AtomicU8::new(0);
 
@@ -28,11 +33,18 @@ pub(crate) fn seen() -> Option<Interrupt> {
 
 /// Runs `work` with a stop that the first signal requests. The second signal drops the work, and with it every
 /// worker; then there is no result.
+///
+/// # Errors
+/// If the runtime cannot be started.
 pub(crate) fn guarded<T, F: Future<Output = T>>(
     work: impl FnOnce(Stop) -> F,
-) -> std::io::Result<Result<T, Interrupt>> {
+) -> Result<Result<T, Interrupt>, ConfigError> {
+    run(work).map_err(|error| ConfigError::new(format!("the runtime cannot be started: {error}")))
+}
+
+fn run<T, F: Future<Output = T>>(work: impl FnOnce(Stop) -> F) -> std::io::Result<Result<T, Interrupt>> {
     let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build()?;
-    runtime.block_on(async {
+    let result = runtime.block_on(async {
         let mut interrupts = signal(SignalKind::interrupt())?;
         let mut terminations = signal(SignalKind::terminate())?;
         let (sender, stop) = Stop::new();
@@ -48,11 +60,12 @@ pub(crate) fn guarded<T, F: Future<Output = T>>(
                 return Ok(Err(which));
             }
             SEEN.store(1 + which as u8, Ordering::Relaxed);
-            crate::progress::above(|| {
-                crate::print::note("stopping: finishing what is under way; once more to end at once");
-            });
+            crate::print::note("stopping: finishing what is under way; once more to end at once");
             // The work listens for as long as it is there.
             let _ = sender.send(true);
         }
-    })
+    });
+    // Whoever asked twice does not wait for a thread that, say, reads a slow disk.
+    runtime.shutdown_timeout(LINGER);
+    result
 }

@@ -1,10 +1,10 @@
 """Readability after Flesch and Kincaid, with a syllable counter for English.
 
-    reading ease = 206.835 - 1.015 * words / sentences - 84.6 * syllables / words      (higher is easier; prose is mostly 40 to 90)
+    reading ease = 206.835 - 1.015 * words / sentences - 84.6 * syllables / words      (higher is easier, often 70)
     grade        = 0.39 * words / sentences + 11.8 * syllables / words - 15.59         (years of school)
 
-English spelling does not say how many syllables a word has. The rules below are right for about nine words in ten of ordinary prose,
-which moves the averages by little.
+English spelling does not say how many syllables a word has. The rules below are right for about nine words in ten of
+ordinary prose, which moves the averages by little.
 """
 
 import re
@@ -41,11 +41,11 @@ _HIATUS = re.compile(
 )
 
 _EXCEPTIONS = {
-    "area": 3, "being": 2, "business": 2, "client": 2, "create": 2, "created": 3, "every": 2, "everything": 3, "evening": 2,
-    "friend": 1, "idea": 3, "ideas": 3, "people": 2, "poem": 2, "poet": 2, "queue": 1, "queued": 1, "real": 1, "recipe": 3,
-    "reliable": 4, "science": 2, "simile": 3, "sometimes": 2, "something": 2, "someone": 2, "somewhere": 2, "theatre": 3, "the": 1,
-    "experience": 4, "piece": 1, "pieces": 2, "vegetable": 4, "vegetables": 4, "museum": 3, "lion": 2, "violin": 3, "rhythm": 2,
-    "ruin": 2, "aren't": 1, "weren't": 1,
+    "area": 3, "being": 2, "business": 2, "client": 2, "create": 2, "created": 3, "every": 2, "everything": 3,
+    "evening": 2, "friend": 1, "idea": 3, "ideas": 3, "people": 2, "poem": 2, "poet": 2, "queue": 1, "queued": 1,
+    "real": 1, "recipe": 3, "reliable": 4, "science": 2, "simile": 3, "sometimes": 2, "something": 2, "someone": 2,
+    "somewhere": 2, "theatre": 3, "the": 1, "experience": 4, "piece": 1, "pieces": 2, "vegetable": 4,
+    "vegetables": 4, "museum": 3, "lion": 2, "violin": 3, "rhythm": 2, "ruin": 2, "aren't": 1, "weren't": 1,
 }  # fmt: skip
 
 

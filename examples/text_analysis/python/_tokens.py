@@ -1,7 +1,8 @@
 """Words and sentences of a text.
 
-A *word* is a maximal run of Unicode letters, with apostrophes allowed inside it ("don't", "o'clock"), lower-cased. The typographic
-apostrophe is written as the plain one, so that both spellings of "don't" are one word. Digits and signs are not words.
+A *word* is a maximal run of Unicode letters, with apostrophes allowed inside it ("don't", "o'clock"), lower-cased.
+The typographic apostrophe is written as the plain one, so that both spellings of "don't" are one word. Digits and
+signs are not words.
 """
 
 import re
@@ -33,7 +34,8 @@ def words(text: str) -> list[str]:
     """The words of `text` in order, lower-cased: `list[str]`, empty for a text without letters."""
     found: list[str] = []
     for run in text.translate(_LETTERS).split():
-        # Lower-cased word by word and last: a few capitals turn into a letter and a combining mark, which must not cut the word.
+        # Lower-cased word by word and last: a few capitals turn into a letter and a combining mark, which must not
+        # cut the word.
         if "'" not in run:
             found.append(run.lower())
         else:
@@ -48,7 +50,7 @@ def sentences(text: str) -> list[list[str]]:
 
 
 def excerpt(text: str, width: int = 80) -> str:
-    """The beginning of `text` on one line: at most `width` characters, cut between words and marked with an ellipsis."""
+    """The beginning of `text` on one line: at most `width` characters, cut between words, with an ellipsis."""
     text = text.strip()
     line = " ".join(text[: 4 * width].split())
     if len(line) <= width and len(text) <= 4 * width:

@@ -1,8 +1,9 @@
 """Text analysis for the workers of the `text_analysis` example.
 
-`analyze_batch` is the Python stage of the pipe. Beside what it returns for each document it adds to counters of its module: which words
-this worker has met, how many documents, how many words. They are plain globals, changed by read-modify-write and without a lock. Threads
-that shared them would lose updates; here every worker is a process and has its own, and Rust merges them after the run (`worker_stats`).
+`analyze_batch` is the Python stage of the pipe. Beside what it returns for each document it adds to counters of its
+module: which words this worker has met, how many documents, how many words. They are plain globals, changed by
+read-modify-write and without a lock. Threads that shared them would lose updates; here every worker is a process and
+has its own, and Rust merges them after the run (`worker_stats`).
 """
 
 import os
@@ -27,7 +28,7 @@ class Document(TypedDict):
 
 
 class Analysis(TypedDict):
-    """What one document came to. `top_words` holds up to five `[word, count]`, the commonest first, then by the alphabet."""
+    """What one document came to. `top_words` holds up to five `[word, count]`, commonest first, ties by alphabet."""
 
     name: str
     pid: int
@@ -59,7 +60,8 @@ _words: int = 0
 def analyze_batch(items: list[Document]) -> list[Analysis]:
     """Analyse a batch: `list[Document]` to `list[Analysis]`, one result an item, in order.
 
-    The worker's counters change only once the whole batch is done, so that a batch which fails counts nothing, and its re-run once.
+    The worker's counters change only once the whole batch is done, so that a batch which fails counts nothing, and
+    its re-run once.
     """
     results: list[Analysis] = []
     index: Counter[str] = Counter()
@@ -91,7 +93,7 @@ def reset() -> None:
 
 
 def straight_count(items: list[Document]) -> list[dict[str, int]]:
-    """The content words of each document, `{word: count}`, counted by a second route that shares nothing with the first.
+    """The content words of each document, `{word: count}`, by a second route that shares nothing with the first.
 
     It is what "merged equals serial" compares with, so it uses neither the tokens nor the counters of `analyze_batch`.
     """
@@ -143,10 +145,11 @@ def _accumulate(documents: int, words: int, index: Counter[str]) -> None:
     _index.update(index)
 
 
-# A version's words never change, so each is asked for once a worker. Old versions go: only a reload during a run makes two current.
+# A version's words never change, so each is asked for once a worker. Old versions go: only a reload during a run
+# makes two current.
 @lru_cache(maxsize=4)
 def _stopwords(version: int) -> frozenset[str]:
-    """The stopwords of one `version` of the store, asked of Rust by the view `stopwords`, which answers a list of words."""
+    """The stopwords of one `version` of the store, asked of Rust: the view `stopwords` answers a list of words."""
     import slither  # type: ignore[import-not-found, unused-ignore]  # on the path of a worker only
 
     words: Any = slither.view("stopwords", version=version)

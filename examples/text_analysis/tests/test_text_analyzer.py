@@ -1,4 +1,5 @@
-"""The analyser's promises, and the corpus it is shown with. No Slither is needed: the stopwords come from the file beside."""
+# ruff: noqa: D103  the name of a test says what it promises
+"""The analyser's promises, and the corpus it is shown with; the stopwords come from the file beside, not Slither."""
 
 import json
 import os
@@ -27,7 +28,7 @@ CORPUS = {path.stem: path.read_text(encoding="utf-8") for path in sorted((EXAMPL
 
 @pytest.fixture(autouse=True)
 def fresh_worker(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
-    monkeypatch.setattr(text_analyzer, "_stopwords", lambda version: STOPWORDS)
+    monkeypatch.setattr(text_analyzer, "_stopwords", lambda _: STOPWORDS)
     text_analyzer.reset()
     yield
     text_analyzer.reset()
@@ -45,7 +46,7 @@ def label(text: str) -> str:
     return sentiment(_tokens.sentences(text))["label"]
 
 
-# --- words and sentences -------------------------------------------------------------------------------------------------------------
+# --- words and sentences --------------------------------------------------------------------------
 
 
 @pytest.mark.parametrize(
@@ -100,14 +101,18 @@ def test_an_excerpt_is_one_short_line() -> None:
         assert "\n" not in line
 
 
-# --- readability ---------------------------------------------------------------------------------------------------------------------
+# --- readability ----------------------------------------------------------------------------------
 
 
 @pytest.mark.parametrize(
     ("expected", "words"),
     [
         (1, "the a stone make walked failed makes clothes cats whale don't we're nth shh through weren't"),
-        (2, "table wanted houses wishes settled going quiet didn't hopeful careless safely café marriage nation being rhythm"),
+        (
+            2,
+            "table wanted houses wishes settled going quiet didn't hopeful careless safely café marriage nation being "
+            "rhythm",
+        ),
         (3, "radio piano beautiful happily area another serious studying recipe"),
         (4, "society information reliable experience"),
         (5, "university imagination electricity refrigerator"),
@@ -127,7 +132,8 @@ def test_long_words_and_sentences_read_harder() -> None:
     easy, hard = analyze_batch(
         documents(
             "The dog ran. It saw a cat. The cat hid.",
-            "Notwithstanding considerable administrative opposition, the organisation reconsidered its regulatory obligations.",
+            "Notwithstanding considerable administrative opposition, the organisation reconsidered its regulatory "
+            "obligations.",
         )
     )
     assert easy["readability"]["flesch_reading_ease"] > 90
@@ -136,7 +142,7 @@ def test_long_words_and_sentences_read_harder() -> None:
     assert hard["readability"]["grade"] > 12
 
 
-# --- sentiment -----------------------------------------------------------------------------------------------------------------------
+# --- sentiment ------------------------------------------------------------------------------------
 
 
 def test_the_word_lists_are_large_and_disjoint() -> None:
@@ -173,7 +179,7 @@ def test_the_label_follows_the_score() -> None:
         assert result["sentiment"]["label"] == expected
 
 
-# --- one document --------------------------------------------------------------------------------------------------------------------
+# --- one document ---------------------------------------------------------------------------------
 
 
 def test_an_analysis_of_known_text() -> None:
@@ -202,7 +208,7 @@ def test_an_empty_batch() -> None:
     assert worker_stats()["documents"] == 0
 
 
-# --- the worker's counters -----------------------------------------------------------------------------------------------------------
+# --- the worker's counters ------------------------------------------------------------------------
 
 
 def test_stats_sum_what_the_batches_returned() -> None:
@@ -282,11 +288,11 @@ def test_stopwords_are_fetched_once_a_version(monkeypatch: pytest.MonkeyPatch) -
     text_analyzer._stopwords.cache_clear()
 
 
-# --- the corpus ----------------------------------------------------------------------------------------------------------------------
+# --- the corpus -----------------------------------------------------------------------------------
 
 
 def test_the_corpus_has_many_documents_of_each_feeling() -> None:
-    labels = Counter(result["sentiment"]["label"] for result in analyze_batch(corpus()))
+    labels: Counter[str] = Counter(result["sentiment"]["label"] for result in analyze_batch(corpus()))
     assert len(CORPUS) >= 64
     assert min(labels[name] for name in ("positive", "negative", "neutral")) >= 15, labels
 

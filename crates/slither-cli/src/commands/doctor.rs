@@ -1,17 +1,21 @@
 //! `slither doctor`: what is there, what is wrong, and how to mend it.
 
+use slither::ConfigError;
 use slither::python::diagnose;
+use slither_examples::Observer;
 
 use crate::args::Doctor;
+use crate::progress::Bars;
 use crate::{End, print};
 
 /// Looks, prints, and says by the exit code whether runs can start.
-pub(crate) fn run(args: &Doctor) -> End {
+pub(crate) fn run(args: &Doctor) -> Result<End, ConfigError> {
+    let bars = Bars::new();
+    bars.step("asking every Python on PATH", None);
     let diagnosis = diagnose();
-    print::diagnosis(&diagnosis, args.json);
+    drop(bars);
+    print::diagnosis(&diagnosis, args.json)?;
     // A warning about something that was passed over stops no run; having no interpreter does.
-    match diagnosis.interpreter.is_some() && diagnosis.cache.as_ref().is_some_and(|cache| cache.writable) {
-        true => End::Done,
-        false => End::ItemsFailed,
-    }
+    let ready = diagnosis.interpreter.is_some() && diagnosis.cache.is_some_and(|cache| cache.writable);
+    Ok(if ready { End::Done } else { End::ItemsFailed })
 }

@@ -1,5 +1,7 @@
 //! `slither example`: lists the examples or runs one.
 
+use std::sync::Arc;
+
 use slither::ConfigError;
 use slither_examples::{EXAMPLES, Settings};
 
@@ -8,30 +10,29 @@ use crate::progress::Bars;
 use crate::{End, print, signals};
 
 /// Lists or runs.
-pub(crate) fn run(args: &Example) -> End {
-    let Some(name) = &args.name else {
-        print::examples(EXAMPLES, args.json);
-        return End::Done;
+pub(crate) fn run(args: Example) -> Result<End, ConfigError> {
+    let Example { name, input, workers, json } = args;
+    let Some(name) = name else {
+        print::examples(EXAMPLES, json)?;
+        return Ok(End::Done);
     };
-    let listed = match slither_examples::find(name) {
-        Ok(listed) => listed,
-        Err(error) => return End::CouldNotRun(error),
+    let listed = slither_examples::find(&name)?;
+    let settings = Settings { input, workers };
+    // The work owns the bars, so that they are gone before anything is printed.
+    let ended =
+        signals::guarded(|stop| slither_examples::run(listed, settings, Arc::new(Bars::new()), stop))?;
+    let mut report = match (ended, signals::seen()) {
+        (Ok(Ok(report)), _) => report,
+        // What was being prepared when the signal came was given up.
+        (Ok(Err(_)), Some(which)) | (Err(which), _) => return Ok(End::Interrupted(which)),
+        (Ok(Err(error)), None) => return Err(error),
     };
-    let settings = Settings { input: args.input.clone(), workers: args.workers.map(usize::from) };
-    let observer = Bars::new();
-    let result = signals::guarded(|stop| slither_examples::run(listed, &settings, &observer, stop));
-    drop(observer);
-    match result {
-        Ok(Ok(Ok(report))) => {
-            print::report(&report, args.json);
-            match signals::seen() {
-                Some(which) => End::Interrupted(which),
-                None if report.exit == 0 => End::Done,
-                None => End::ItemsFailed,
-            }
-        }
-        Ok(Ok(Err(error))) => signals::seen().map_or(End::CouldNotRun(error), End::Interrupted),
-        Ok(Err(which)) => End::Interrupted(which),
-        Err(error) => End::CouldNotRun(ConfigError::new(format!("the runtime cannot be started: {error}"))),
-    }
+    let end = match signals::seen() {
+        Some(which) => End::Interrupted(which),
+        None if report.exit == 0 => End::Done,
+        None => End::ItemsFailed,
+    };
+    report.exit = end.code();
+    print::report(&report, json)?;
+    Ok(end)
 }

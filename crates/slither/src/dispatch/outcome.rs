@@ -40,6 +40,9 @@ pub(super) enum Fate<I, O> {
     Routed { payload: I, error: ItemError, batch: Arc<[ItemId]> },
 }
 
+/// What became of the item at a place of such a batch; none if it is not settled, or was withdrawn.
+pub(super) type Settled<I, O> = Option<(Item<()>, Fate<I, O>)>;
+
 /// A batch that came back and waits to be read, with its items' tags. Of the input it holds only what is
 /// routed.
 pub(super) struct Finished<I, O, K> {
@@ -54,7 +57,7 @@ enum Results<I, O> {
     /// Of a batch that failed as a whole.
     None { items: vec::IntoIter<Item<()>>, error: ItemError, batch: Arc<[ItemId]> },
     /// Of a batch that was run in parts; what is none was withdrawn.
-    Mixed(vec::IntoIter<Option<(Item<()>, Fate<I, O>)>>),
+    Mixed(vec::IntoIter<Settled<I, O>>),
 }
 
 /// Checks that a reply has a result for each item; another length is an error of the batch.
@@ -96,11 +99,7 @@ impl<I, O, K> Finished<I, O, K> {
     }
 
     /// What became of each item of a batch that was run in parts.
-    pub(super) fn mixed(
-        fates: Vec<Option<(Item<()>, Fate<I, O>)>>,
-        tags: Vec<K>,
-        stage: Option<Arc<str>>,
-    ) -> Self {
+    pub(super) fn mixed(fates: Vec<Settled<I, O>>, tags: Vec<K>, stage: Option<Arc<str>>) -> Self {
         Self { tags: tags.into_iter(), results: Results::Mixed(fates.into_iter()), stage }
     }
 

@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use super::executor::Reply;
 use super::on_error::OnError;
-use super::outcome::Fate;
+use super::outcome::{Fate, Settled};
 use super::retry::{Chance, Retry};
 use crate::error::{ErrorKind, ItemError};
 use crate::item::{Item, ItemId};
@@ -112,7 +112,7 @@ impl Policy {
 /// A batch of which some has failed.
 pub(super) struct Recovery<I, O> {
     /// By place; none while an item has to be run.
-    settled: Vec<Option<(Item<()>, Fate<I, O>)>>,
+    settled: Vec<Settled<I, O>>,
     /// The places of what is being run.
     running: Vec<usize>,
     /// What is still to be run, the next last.
@@ -245,7 +245,7 @@ impl<I, O> Recovery<I, O> {
     }
 
     /// What became of each item, by place; none where it is not settled.
-    pub(super) fn into_settled(self) -> Vec<Option<(Item<()>, Fate<I, O>)>> {
+    pub(super) fn into_settled(self) -> Vec<Settled<I, O>> {
         self.settled
     }
 }

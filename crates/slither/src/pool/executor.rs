@@ -11,8 +11,11 @@ use super::job::Reply;
 use super::running::{RunningPool, remote_error};
 use crate::context::Context;
 use crate::dispatch::{self, Batch, Executor};
-use crate::error::{ErrorKind, ItemError};
+use crate::error::ItemError;
 use crate::wire::{self, Kind};
+
+/// Items that cannot be sent, by their places in the batch, ascending.
+type Refused = Vec<(usize, ItemError)>;
 
 /// Runs batches with one Python function in one pool.
 #[derive(Debug, Clone)]
@@ -41,7 +44,7 @@ impl<I: Serialize, O: DeserializeOwned> Executor<I, O> for PoolExecutor {
                 _ if sent == 0 => Vec::new(),
                 Ok(frame) => {
                     let reply = pool.submit(id, frame, timeout, context).await?;
-                    open(&pool, &reply, sent)?
+                    open(&reply, sent)?
                 }
                 Err(error) => return Err(error),
             };
@@ -65,7 +68,7 @@ impl PoolExecutor {
         id: u64,
         batch: &Batch<I>,
         context: &Context,
-    ) -> (Result<Vec<u8>, ItemError>, Vec<(usize, ItemError)>) {
+    ) -> (Result<Vec<u8>, ItemError>, Refused) {
         let cap = self.pool.max_frame;
         let mut refused = Vec::new();
         let mut good = Vec::new();
@@ -79,23 +82,16 @@ impl PoolExecutor {
     }
 }
 
-fn open<O: DeserializeOwned>(pool: &RunningPool, reply: &Reply, sent: usize) -> dispatch::Reply<O> {
-    let broken = |reason: String| {
-        pool.distrust(&reply.worker.name);
-        ItemError::new(ErrorKind::Protocol, format!("the worker broke the protocol and is killed: {reason}"))
-    };
+fn open<O: DeserializeOwned>(reply: &Reply, sent: usize) -> dispatch::Reply<O> {
     match reply.kind {
         Kind::Error => Err(remote_error(reply)),
-        Kind::Result => wire::results(&reply.body, reply.flags, sent).map_err(broken),
-        other => Err(broken(format!("a {other:?} frame answered a batch"))),
+        Kind::Result => wire::results(&reply.body, reply.flags, sent).map_err(|reason| reply.broken(reason)),
+        other => Err(reply.broken(format_args!("a {other:?} frame answered a batch"))),
     }
 }
 
 /// Puts the items that were never sent back into their places.
-fn merge<O>(
-    results: Vec<Result<O, ItemError>>,
-    refused: Vec<(usize, ItemError)>,
-) -> Vec<Result<O, ItemError>> {
+fn merge<O>(results: Vec<Result<O, ItemError>>, refused: Refused) -> Vec<Result<O, ItemError>> {
     if refused.is_empty() {
         return results;
     }

@@ -6,9 +6,10 @@ use std::time::Duration;
 use bytes::Bytes;
 use tokio::sync::{OwnedSemaphorePermit, oneshot};
 
+use super::station::{Order, Sentence, Station};
 use super::worker::CallId;
 use crate::context::Context;
-use crate::error::ItemError;
+use crate::error::{ErrorKind, ItemError, WorkerReport};
 use crate::wire::Kind;
 
 /// How often a call that never began is put back before its workers' deaths are blamed on it.
@@ -21,7 +22,28 @@ pub(crate) struct Reply {
     pub(crate) flags: u8,
     pub(crate) body: Bytes,
     /// The worker that answered.
-    pub(crate) worker: Arc<WorkerName>,
+    pub(super) from: Arc<Station>,
+}
+
+impl Reply {
+    /// The answer is not as the protocol says: has the worker killed, and returns the error of the call.
+    pub(crate) fn broken(&self, reason: impl std::fmt::Display) -> ItemError {
+        self.from.order(Order::Kill(Sentence::Distrust));
+        let message = format!("the worker broke the protocol and is killed: {reason}");
+        ItemError::new(ErrorKind::Protocol, message).with_worker(self.worker())
+    }
+
+    /// What an error of this answer says of its worker, which lives.
+    pub(crate) fn worker(&self) -> WorkerReport {
+        WorkerReport {
+            worker: self.from.worker.name.clone(),
+            pid: self.from.worker.pid,
+            death: None,
+            phase: None,
+            running: None,
+            stderr: Vec::new(),
+        }
+    }
 }
 
 /// Names a worker in messages: pool, slot and epoch, as `default/0#3`; and its process.

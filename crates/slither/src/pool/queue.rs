@@ -177,3 +177,96 @@ impl Queue {
         lock(&self.state).jobs.len()
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use std::time::Duration;
+
+    use rustix::event::{EventfdFlags, eventfd};
+
+    use super::*;
+    use crate::context::Context;
+    use crate::error::ErrorKind;
+    use crate::pool::job::{Waiting, WorkerName};
+    use crate::pool::station::Order;
+
+    fn station(epoch: u64) -> Arc<Station> {
+        let token = eventfd(0, EventfdFlags::NONBLOCK | EventfdFlags::SEMAPHORE).unwrap();
+        let name = WorkerName { name: format!("p/0#{epoch}"), pid: 1 };
+        Arc::new(Station::new(name, epoch, token).unwrap())
+    }
+
+    fn job(id: u64) -> (Job, Waiting) {
+        Job::new(id, vec![0; 16], Duration::from_secs(1), Arc::new(Context::none()), None)
+    }
+
+    #[test]
+    fn a_call_for_a_worker_that_has_just_gone_goes_to_the_next() {
+        let queue = Queue::new(4);
+        let (gone, idle) = (station(1), station(2));
+        for station in [&gone, &idle] {
+            queue.join(station);
+            assert!(queue.take_or_wait(station).is_none());
+        }
+        gone.close();
+        let (first, _waiting) = job(1);
+        queue.push(first);
+        let mut orders = Vec::new();
+        idle.take_orders(&mut orders);
+        assert!(matches!(&orders[..], [Order::Job(job)] if job.id == 1), "{orders:?}");
+        let (second, _waiting) = job(2);
+        queue.push(second);
+        assert_eq!(queue.depth(), 1, "nobody is idle any more");
+    }
+
+    #[test]
+    fn whoever_takes_a_call_back_has_told_its_keeper_before_anyone_can_see() {
+        let station = station(1);
+        let (front, _first) = job(1);
+        let (ahead, _second) = job(2);
+        lock(&station.held).extend([front, ahead]);
+        assert!(station.take_back().is_none(), "without a token there is nothing to take back");
+        station.put_token();
+        let held = lock(&station.held);
+        let thief = std::thread::spawn({
+            let station = station.clone();
+            move || station.take_back().map(|job| job.id)
+        });
+        assert_eq!(held.len(), 2);
+        drop(held);
+        while lock(&station.held).len() == 2 {
+            std::hint::spin_loop();
+        }
+        let mut orders = Vec::new();
+        station.take_orders(&mut orders);
+        assert!(matches!(orders[..], [Order::TakenBack(2)]), "{orders:?}");
+        assert_eq!(thief.join().unwrap(), Some(2));
+    }
+
+    #[test]
+    fn what_nobody_waits_for_leaves_the_queue_at_once() {
+        let queue = Queue::new(4);
+        let (first, waiting) = job(1);
+        let (second, _kept) = job(2);
+        queue.push(first);
+        queue.push(second);
+        drop(waiting);
+        queue.sweep();
+        assert_eq!(queue.depth(), 1);
+    }
+
+    #[tokio::test]
+    async fn what_was_taken_in_before_a_drain_is_still_done_and_after_it_refused() {
+        let queue = Queue::new(4);
+        let cause = ItemError::new(ErrorKind::Pool, "it is shut down");
+        queue.close(&cause, false);
+        let (begun, kept) = job(1);
+        queue.put_back(begun);
+        let (late, refused) = job(2);
+        queue.push(late);
+        assert_eq!(queue.depth(), 1);
+        assert_eq!(refused.await.unwrap().unwrap_err(), cause);
+        queue.close(&cause, true);
+        assert_eq!(kept.await.unwrap().unwrap_err(), cause);
+    }
+}

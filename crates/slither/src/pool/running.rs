@@ -13,7 +13,7 @@ use super::graveyard::{Graveyard, LostWorker};
 use super::job::{Job, Reply, Waiting};
 use super::queue::Queue;
 use super::service::Service;
-use super::station::{Order, Sentence, Station, lock};
+use super::station::{Station, lock};
 use super::supervisor::{Driver, Launch, Life, Note, Notes};
 use super::worker::CallId;
 use crate::context::Context;
@@ -274,13 +274,6 @@ impl RunningPool {
         Ok(Each { replies, lost: lock(&self.graveyard).lost() })
     }
 
-    /// Kills a worker that cannot be trusted further.
-    pub(crate) fn distrust(&self, worker: &str) {
-        if let Some(station) = self.queue.stations().iter().find(|station| station.worker.name == worker) {
-            station.order(Order::Kill(Sentence::Distrust));
-        }
-    }
-
     /// Workers that take work now.
     pub(crate) fn live(&self) -> usize {
         self.queue.live()
@@ -330,32 +323,21 @@ impl Drop for RunningPool {
 
 /// The single value of an answer.
 pub(crate) fn open_single<T: serde::de::DeserializeOwned>(reply: &Reply) -> Result<T, ItemError> {
-    let read = |reason: String| {
-        let message = format!("the result does not fit {}: {reason}", std::any::type_name::<T>());
-        ItemError::new(ErrorKind::Decode, message)
-    };
     match reply.kind {
         Kind::Error => Err(remote_error(reply)),
-        _ => wire::body(&reply.body).map_err(read),
+        _ => match wire::result(&reply.body, reply.flags) {
+            Ok(result) => result.map_err(|error: ItemError| error.with_worker(reply.worker())),
+            Err(reason) => Err(reply.broken(reason)),
+        },
     }
 }
 
 /// The error that an `ERROR` frame carries, with the worker it came from.
 pub(crate) fn remote_error(reply: &Reply) -> ItemError {
-    let error = match wire::body::<wire::RemoteError>(&reply.body) {
-        Ok(remote) => remote.into(),
-        Err(reason) => {
-            ItemError::new(ErrorKind::Protocol, format!("an error came that cannot be read: {reason}"))
-        }
-    };
-    error.with_worker(crate::error::WorkerReport {
-        worker: reply.worker.name.clone(),
-        pid: reply.worker.pid,
-        death: None,
-        phase: None,
-        running: None,
-        stderr: Vec::new(),
-    })
+    match wire::body::<wire::RemoteError>(&reply.body) {
+        Ok(remote) => ItemError::from(remote).with_worker(reply.worker()),
+        Err(reason) => reply.broken(reason),
+    }
 }
 
 /// What the workers answered to a call made once on each.

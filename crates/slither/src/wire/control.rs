@@ -54,7 +54,7 @@ pub(crate) enum FromNursery {
     /// A worker could not be started.
     StartFailed { epoch: u64, message: String },
     /// A worker and its group are gone.
-    Exited { epoch: u64, pid: u32, code: Option<i32>, signal: Option<i32> },
+    Exited { epoch: u64, code: Option<i32>, signal: Option<i32> },
 }
 
 impl ToNursery {

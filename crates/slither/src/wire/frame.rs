@@ -30,6 +30,11 @@ macro_rules! kinds {
                 }
             }
 
+            /// Whether it is a worker that sends it.
+            fn is_workers(self) -> bool {
+                self as u8 >= 32
+            }
+
             fn allowed_flags(self) -> u8 {
                 match self {
                     $(Self::$name => $flags,)*
@@ -87,6 +92,9 @@ pub(crate) enum WireError {
     /// The body is not what its kind says.
     #[error("the body of a {kind:?} frame cannot be read: {reason}")]
     Body { kind: Kind, reason: String },
+    /// A call was refused that had not been taken back.
+    #[error("it refused call {id}, which was its own")]
+    Refused { id: u64 },
     /// A frame that this side never receives, or not now.
     #[error("a {kind:?} frame was not expected here")]
     Unexpected { kind: Kind },
@@ -106,11 +114,14 @@ pub(crate) struct Header {
 }
 
 impl Header {
-    /// Reads a header; `cap` bounds the body.
+    /// Reads the header of a frame from a worker; `cap` bounds the body.
     pub(crate) fn parse(bytes: &[u8; HEADER], cap: usize) -> Result<Self, WireError> {
         let [l0, l1, l2, l3, kind, flags, s0, s1, id @ ..] = *bytes;
         let length = u32::from_le_bytes([l0, l1, l2, l3]);
         let kind = Kind::parse(kind).ok_or(WireError::UnknownKind(kind))?;
+        if !kind.is_workers() {
+            return Err(WireError::Unexpected { kind });
+        }
         if flags & !kind.allowed_flags() != 0 {
             return Err(WireError::UnknownFlags { kind, flags });
         }
@@ -122,6 +133,10 @@ impl Header {
             .ok()
             .filter(|length| *length <= cap)
             .ok_or(WireError::TooLong { length: u64::from(length), cap })?;
+        if kind == Kind::Skipped && length > 0 {
+            let reason = format!("it has none, and {length} bytes were announced");
+            return Err(WireError::Body { kind, reason });
+        }
         Ok(Self { length, kind, flags, id: u64::from_le_bytes(id) })
     }
 

@@ -10,6 +10,9 @@ use super::skip::value_len;
 use crate::codec::{decode, decode_prefix};
 use crate::error::{ErrorKind, ItemError};
 
+/// What is said of a value that cannot even be stepped over.
+const BROKEN: &str = "a value is cut short, nests too deep, or is no msgpack";
+
 /// `HELLO`: what the worker is.
 #[derive(Debug, Clone, Deserialize, PartialEq, Eq)]
 pub(crate) struct Hello {
@@ -53,9 +56,10 @@ impl ViewCall {
         }
         let call = decode_prefix(&mut rest)?;
         let name = decode_prefix(&mut rest)?;
-        match value_len(rest) {
+        match value_len(rest, 1) {
             Some(len) if len == rest.len() => Ok(Self { call, name, args: rest.to_vec() }),
-            _ => Err("the arguments are cut short".to_owned()),
+            Some(len) => Err(format!("{} bytes are left behind the arguments", rest.len() - len)),
+            None => Err(BROKEN.to_owned()),
         }
     }
 }
@@ -101,17 +105,18 @@ pub(crate) fn results<T: DeserializeOwned>(
     flags: u8,
     expected: usize,
 ) -> Result<Vec<Result<T, ItemError>>, String> {
-    let mut rest = body;
-    if flags & FAILED != 0 && array(&mut rest)? != 2 {
-        return Err("a pair of results and failures was expected".to_owned());
+    if !well_formed(body) {
+        return Err(BROKEN.to_owned());
     }
+    let mut rest = body;
+    let with_failures = flags & FAILED != 0;
     let mut failures = Vec::new();
-    if flags & FAILED != 0 {
-        let mut behind = &rest[value_len(rest).ok_or("the results are cut short")?..];
-        failures = decode_prefix::<Vec<(usize, RemoteError)>>(&mut behind)?;
-        if !behind.is_empty() {
-            return Err(format!("{} bytes are left behind the failures", behind.len()));
+    if with_failures {
+        if array(&mut rest)? != 2 {
+            return Err("a pair of results and failures was expected".to_owned());
         }
+        let mut behind = skip(rest)?;
+        failures = decode_prefix::<Vec<(usize, RemoteError)>>(&mut behind)?;
         failures.sort_by_key(|(index, _)| *index);
         if failures.windows(2).any(|pair| pair[0].0 == pair[1].0)
             || failures.last().is_some_and(|(index, _)| *index >= expected)
@@ -127,33 +132,51 @@ pub(crate) fn results<T: DeserializeOwned>(
     let mut results = Vec::with_capacity(expected);
     for index in 0..expected {
         if let Some((_, error)) = failures.next_if(|(at, _)| *at == index) {
-            rest = &rest[value_len(rest).ok_or("the results are cut short")?..];
+            rest = skip(rest)?;
             results.push(Err(error.into()));
             continue;
         }
         let here = rest;
-        match decode_prefix(&mut rest) {
-            Ok(result) => results.push(Ok(result)),
-            Err(reason) => {
-                let len = value_len(here).ok_or_else(|| format!("result {index}: {reason}"))?;
-                rest = &here[len..];
-                results.push(Err(ItemError::new(
-                    ErrorKind::Decode,
-                    format!("the result does not fit {}: {reason}", std::any::type_name::<T>()),
-                )));
-            }
+        results.push(decode_prefix(&mut rest).map_err(|reason| misfit::<T>(&reason)));
+        if results[index].is_err() {
+            rest = skip(here)?;
         }
     }
-    if flags & FAILED == 0 && !rest.is_empty() {
-        return Err(format!("{} bytes are left behind the results", rest.len()));
-    }
     Ok(results)
+}
+
+/// The one result of a call.
+///
+/// # Errors
+/// As for [`results`]; the inner error says that the result does not fit `T`.
+pub(crate) fn result<T: DeserializeOwned>(body: &[u8], flags: u8) -> Result<Result<T, ItemError>, String> {
+    match well_formed(body) {
+        false => Err(BROKEN.to_owned()),
+        true if flags & FAILED != 0 => Err("failed items were reported where there are none".to_owned()),
+        true => Ok(decode(body).map_err(|reason| misfit::<T>(&reason))),
+    }
+}
+
+fn misfit<T>(reason: &str) -> ItemError {
+    let message = format!("the result does not fit {}: {reason}", std::any::type_name::<T>());
+    ItemError::new(ErrorKind::Decode, message)
+}
+
+/// What is behind the first value.
+fn skip(rest: &[u8]) -> Result<&[u8], String> {
+    value_len(rest, 0).map(|len| &rest[len..]).ok_or_else(|| BROKEN.to_owned())
 }
 
 fn array(rest: &mut &[u8]) -> Result<usize, String> {
     rmp::decode::read_array_len(rest)
         .map(|len| len as usize)
         .map_err(|error| format!("an array was expected: {error}"))
+}
+
+/// Whether a body is one whole msgpack value, whatever its shape: what a worker sends that is not, breaks the
+/// protocol; what is, and does not fit, is only of another type than was expected.
+pub(crate) fn well_formed(body: &[u8]) -> bool {
+    value_len(body, 0) == Some(body.len())
 }
 
 /// Reads a body into `T`, whole.

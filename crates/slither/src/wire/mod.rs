@@ -12,8 +12,10 @@ mod request;
 mod skip;
 
 pub(crate) use control::{FromNursery, MAX_PACKET, Setup, ToNursery};
-pub(crate) use frame::{CLAIM, FAILED, HEADER, Header, Kind, MANY, VIEW_ERROR, WireError};
-pub(crate) use message::{Bound, Hello, Log, RemoteError, ViewCall, body, results};
+pub(crate) use frame::{Kind, MANY, WireError};
+#[cfg(any(test, feature = "fuzzing"))]
+pub(crate) use message::well_formed;
+pub(crate) use message::{Bound, Hello, Log, RemoteError, ViewCall, body, result, results};
 pub(crate) use reader::{Frame, FrameReader};
 pub(crate) use request::{bare, batch, bind, set_claim, single, view_error, view_reply};
 

@@ -48,8 +48,10 @@ impl FrameReader {
     pub(crate) fn space(&mut self) -> &mut [u8] {
         if let Some(large) = &mut self.large {
             if large.filled == large.body.len() {
-                let grown = (large.body.len() + STEP).min(large.header.length);
-                large.body.resize(grown, 0);
+                let step = STEP.min(large.header.length - large.filled);
+                // Exact, because growth by doubling would run ahead of what has arrived.
+                large.body.reserve_exact(step);
+                large.body.resize(large.filled + step, 0);
             }
             return &mut large.body[large.filled..];
         }
@@ -97,6 +99,12 @@ impl FrameReader {
             self.large = Some(Large { header, body, filled });
         }
         Ok(None)
+    }
+
+    /// Bytes that are set aside for what has arrived and what may come next.
+    #[cfg(any(test, feature = "fuzzing"))]
+    pub(crate) fn allocated(&self) -> usize {
+        self.buffer.len() + self.large.as_ref().map_or(0, |large| large.body.capacity())
     }
 
     /// What the end of the stream means here: nothing between two frames, an error inside one.

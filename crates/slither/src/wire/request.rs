@@ -135,7 +135,8 @@ pub(crate) fn view_error(id: u64, kind: &str, message: &str) -> Vec<u8> {
         kind: &'a str,
         message: &'a str,
     }
-    let cut = message.floor_char_boundary(8 * 1024);
+    let longest = message.len().min(8 * 1024);
+    let cut = (0..=longest).rev().find(|at| message.is_char_boundary(*at)).unwrap_or(0);
     let mut builder = Builder::new(Kind::ViewReply, VIEW_ERROR, id, 128);
     // Two short texts always encode and always fit.
     let _ = builder.value(&Body { kind, message: &message[..cut] });

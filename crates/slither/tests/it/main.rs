@@ -3,7 +3,10 @@
 mod dispatch;
 mod dispatch_batching;
 mod environments;
+mod faults;
 mod flow_events;
+mod guides_python;
+mod pages;
 mod pipe;
 mod pipe_build;
 mod pipe_ledger;
@@ -12,5 +15,7 @@ mod poison;
 mod pool;
 mod python_suite;
 mod retry;
+mod scratch_crate;
 mod snapshot_is_one_version;
 mod support;
+mod troubleshooting;

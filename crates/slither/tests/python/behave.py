@@ -103,19 +103,25 @@ def _deed(item: Any) -> Any:
             while True:
                 pass
         case "hold-gil":
-            ctypes.PyDLL(None).sleep(60)
+            sum(range(10**13))  # in C, without ever looking for signals
+        case "hold-gil-briefly":
+            ctypes.PyDLL(None).usleep(300_000)
         case "print":
             print("hello from user code")
             os.write(1, b"raw bytes \x1b[31m\n")
+        case "mutter":
+            print("about to \x1b[31mdie", file=sys.stderr)
         case "flood":
             for _ in range(100):
                 os.write(2, b"x" * 999_999 + b"\n")
+                print("p" * 999)
+                os.write(1, b"raw " * 250)
         case "grandchild":
             child = subprocess.Popen(["sleep", "300"], start_new_session=True)
             return child.pid
         case "fork":
             if os.fork() == 0:
-                time.sleep(300)
+                time.sleep(300)  # sleep: to be killed
                 os._exit(0)
         case "big":
             return b"x" * (2 << 20)
@@ -137,9 +143,96 @@ def mapping(items: list[Any]) -> dict[str, Any]:
 
 
 def wait_for_file(items: list[str]) -> list[str]:
-    """Makes a file `….begun` for each item, and returns when the files that the items name exist."""
+    """Makes a file `….begun` with the worker's pid for each item, and returns when the files that the items name exist."""
     for path in items:
-        open(path + ".begun", "w").close()
+        with open(path + ".new", "w") as file:
+            file.write(str(os.getpid()))
+        os.rename(path + ".new", path + ".begun")
         while not os.path.exists(path):
             time.sleep(0.002)  # sleep: polls for the test's own event
+    return items
+
+
+def doze(items: list[float]) -> list[float]:
+    """Sleeps as many seconds as each item says."""
+    for seconds in items:
+        time.sleep(seconds)  # sleep: the work that is asked for
+    return items
+
+
+def work(items: list[Any]) -> list[Any]:
+    """Takes its time over a batch, whatever its length."""
+    time.sleep(0.015)  # sleep: the work that is asked for
+    return items
+
+
+def record(items: list[Any]) -> list[Any]:
+    """Adds a line to the file that each item `[path, name, seconds]` names when it is done: name, time, and pid."""
+    for path, name, seconds in items:
+        time.sleep(seconds)  # sleep: the work that is asked for
+        with open(path, "a") as file:
+            file.write(f"{name} {time.monotonic_ns()} {os.getpid()}\n")
+    return [name for _, name, _ in items]
+
+
+def offspring() -> list[int]:
+    """Leaves two children behind, one of them in a session of its own; gives the pids of nursery, worker and both."""
+    forked = os.fork()
+    if forked == 0:
+        time.sleep(300)  # sleep: to be killed
+        os._exit(0)
+    away = subprocess.Popen(["sleep", "300"], start_new_session=True)
+    return [os.getppid(), os.getpid(), forked, away.pid]
+
+
+def rude(items: list[str]) -> list[str]:
+    """Writes to the host's socket what no worker should, then answers as if nothing had been."""
+    from slither import _current, _wire
+
+    worker: Any = _current._runner
+    connection: Any = worker._connection
+
+    def frame(kind: int, ident: int, body: bytes, flags: int = 0, length: int | None = None) -> None:
+        size = len(body) if length is None else length
+        connection._sock.sendall(_wire.HEADER.pack(size, kind, flags, 0, ident) + body)
+
+    own = worker.call
+    for item in items:
+        match item:
+            case "garbage":
+                connection._sock.sendall(b"\xff" * 64)
+            case "oversized":
+                frame(_wire.RESULT, own, b"", length=0xFFFFFFFF)
+            case "cut":
+                frame(_wire.RESULT, own, b"\x91", length=100)
+                connection._sock.shutdown(2)
+                time.sleep(300)  # sleep: to be killed
+            case "deaf":
+                connection._sock.shutdown(2)
+                time.sleep(300)  # sleep: to be killed
+            case "unknown flag":
+                frame(_wire.RESULT, own, b"\x90", flags=0x80)
+            case "wrong direction":
+                frame(_wire.CALL, own, b"\x90")
+            case "no msgpack":
+                frame(_wire.RESULT, own, b"\x91\xc1")
+            case "too few":
+                frame(_wire.RESULT, own, b"\x90")
+            case "no error":
+                frame(_wire.ERROR, own, b"\x90")
+            case "refuse":
+                frame(_wire.SKIPPED, own, b"")
+            case "second hello":
+                frame(_wire.HELLO, 0, b"\x80")
+            case "log":
+                frame(_wire.LOG, 0, b"\x91\x01")
+            case "unknown id":
+                frame(_wire.RESULT, 999, b"\x90")
+                frame(_wire.SKIPPED, 998, b"")
+            case "double":
+                frame(_wire.RESULT, own, b"\x91\xa6double")
+            case "chatter":
+                # More than anyone reads, for ever: the deadline has to end it.
+                while True:
+                    frame(_wire.RESULT, 999, b"\x90")
     return items

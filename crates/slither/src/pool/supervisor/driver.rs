@@ -1,31 +1,26 @@
 //! The supervisor's thread: it owns the nursery and the pipes that workers print to, and acts on the machine.
 
 use std::collections::HashMap;
-use std::io;
-use std::os::fd::{AsFd, OwnedFd};
 use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
 
-use rustix::event::{EventfdFlags, PollFd, PollFlags, eventfd, poll};
-use rustix::net::{AddressFamily, SocketFlags, SocketType, socketpair};
-use rustix::process::{Pid, Signal, kill_process_group, pidfd_send_signal};
+use rustix::event::{PollFd, PollFlags, poll};
+use rustix::process::{Pid, Signal, kill_process_group};
 use tokio::sync::watch;
 
+use super::hatchery::{Kept, Pending, ending};
 use super::machine::{Action, Epoch, Event, RestartBudget, Supervisor};
 use super::notes::{Note, Notes};
-use super::nursery::{Launch, Nursery, pipe};
+use super::nursery::{Launch, Nursery};
 use super::outputs::Outputs;
 use crate::error::{Death, ErrorKind, ItemError};
-use crate::pool::blackbox::BlackBox;
 use crate::pool::clock::{later, until};
 use crate::pool::graveyard::Graveyard;
-use crate::pool::job::WorkerName;
 use crate::pool::queue::Queue;
 use crate::pool::service::Service;
-use crate::pool::station::{Order, Sentence, Station, lock};
-use crate::pool::worker::{Keeper, Parts};
-use crate::telemetry::{self, Labels, PoolFailed, WorkerExited, WorkerReady, WorkerRestarted, WorkerStarted};
-use crate::wire::{self, FromNursery, ToNursery};
+use crate::pool::station::{Order, Sentence};
+use crate::telemetry::{self, Labels, PoolFailed, WorkerExited, WorkerReady, WorkerRestarted};
+use crate::wire::ToNursery;
 
 /// How long the nursery may take to end when every worker has.
 const NURSERY_GRACE: Duration = Duration::from_secs(2);
@@ -46,50 +41,29 @@ pub(crate) enum Life {
 /// What the supervisor's thread owns.
 #[derive(Debug)]
 pub(crate) struct Driver {
-    pool: Arc<str>,
-    launch: Launch,
+    pub(super) pool: Arc<str>,
+    pub(super) launch: Launch,
     machine: Supervisor,
     size: usize,
     start_timeout: Duration,
-    queue: Arc<Queue>,
-    notes: Arc<Notes>,
-    service: Arc<Service>,
+    pub(super) queue: Arc<Queue>,
+    pub(super) notes: Arc<Notes>,
+    pub(super) service: Arc<Service>,
     life: watch::Sender<Life>,
     /// The functions that calls have been bound to, imported by every worker before it is ready.
-    bound: Arc<Mutex<Vec<String>>>,
-    nursery: Option<Nursery>,
-    graveyard: Arc<Mutex<Graveyard>>,
+    pub(super) bound: Arc<Mutex<Vec<String>>>,
+    pub(super) nursery: Option<Nursery>,
+    pub(super) graveyard: Arc<Mutex<Graveyard>>,
     /// Asked for and not yet reported as started.
-    pending: HashMap<Epoch, Pending>,
-    workers: HashMap<Epoch, Kept>,
-    outputs: Outputs,
+    pub(super) pending: HashMap<Epoch, Pending>,
+    pub(super) workers: HashMap<Epoch, Kept>,
+    pub(super) outputs: Outputs,
     /// When the nursery is killed, after it was told to end.
     nursery_deadline: Option<Instant>,
     /// Since it was shut down: when every worker has to have ended.
-    ending: Option<Instant>,
+    pub(super) ending: Option<Instant>,
     failure: Option<String>,
     finished: bool,
-}
-
-/// The host's ends of a worker that is being started.
-#[derive(Debug)]
-struct Pending {
-    slot: usize,
-    socket: OwnedFd,
-    stdout: OwnedFd,
-    stderr: OwnedFd,
-    blackbox: BlackBox,
-    token: OwnedFd,
-}
-
-#[derive(Debug)]
-struct Kept {
-    station: Arc<Station>,
-    slot: usize,
-    started: Instant,
-    /// The nursery has buried it: its number may be another's by now.
-    reaped: bool,
-    thread: std::thread::JoinHandle<()>,
 }
 
 impl Driver {
@@ -160,7 +134,7 @@ impl Driver {
         self.life.send_replace(Life::Ended(self.failure));
     }
 
-    fn on(&mut self, event: Event) {
+    pub(super) fn on(&mut self, event: Event) {
         for action in self.machine.on(event, Instant::now()) {
             self.act(action);
         }
@@ -222,7 +196,7 @@ impl Driver {
         }
     }
 
-    fn labels(&self) -> Labels<'_> {
+    pub(super) fn labels(&self) -> Labels<'_> {
         Labels { pool: Some(&self.pool), ..Labels::default() }
     }
 
@@ -237,123 +211,6 @@ impl Driver {
     /// When a nursery that still owes a worker is given up, because everything should have ended.
     fn starting_until(&self) -> Option<Instant> {
         self.ending.filter(|_| !self.pending.is_empty()).map(|ending| later(ending, NURSERY_GRACE))
-    }
-
-    fn start(&mut self, slot: usize, epoch: Epoch) -> io::Result<()> {
-        let nursery = self.nursery.as_ref().ok_or_else(|| io::Error::other("there is no nursery"))?;
-        let (socket, theirs) =
-            socketpair(AddressFamily::UNIX, SocketType::STREAM, SocketFlags::CLOEXEC, None)?;
-        let (stdout, their_stdout) = pipe()?;
-        let (stderr, their_stderr) = pipe()?;
-        let blackbox = BlackBox::new()?;
-        let token = eventfd(0, EventfdFlags::CLOEXEC | EventfdFlags::NONBLOCK | EventfdFlags::SEMAPHORE)?;
-        nursery.send(
-            &ToNursery::Start { epoch, slot },
-            &[theirs.as_fd(), their_stdout.as_fd(), their_stderr.as_fd(), blackbox.as_fd(), token.as_fd()],
-        )?;
-        self.pending.insert(epoch, Pending { slot, socket, stdout, stderr, blackbox, token });
-        Ok(())
-    }
-
-    fn read_nursery(&mut self) {
-        while let Some(nursery) = &self.nursery {
-            match nursery.receive() {
-                Ok(Some((packet, fd))) => self.hear(packet, fd),
-                Ok(None) => return,
-                Err(_) => return self.lose_nursery(),
-            }
-        }
-    }
-
-    fn hear(&mut self, packet: FromNursery, fd: Option<OwnedFd>) {
-        match packet {
-            FromNursery::Ready { reason, python, implementation, gil, start, pid } => {
-                tracing::debug!(
-                    target: "slither", pool = &*self.pool, pid, python, implementation, gil, start,
-                    "the nursery is ready"
-                );
-                if let Some(reason) = reason {
-                    tracing::warn!(
-                        target: "slither", pool = &*self.pool,
-                        "workers are spawned afresh instead of forked: {reason}"
-                    );
-                }
-                self.on(Event::NurseryReady);
-            }
-            FromNursery::Failed { error } => {
-                let error = ItemError::from(error);
-                self.on(Event::NurseryFailed(error.report()));
-            }
-            FromNursery::Started { epoch, pid } => {
-                let Some(pending) = self.pending.remove(&epoch) else {
-                    tracing::warn!(target: "slither", pool = &*self.pool, pid, "a worker nobody asked for is killed");
-                    if let Some(pidfd) = fd {
-                        let _ = pidfd_send_signal(&pidfd, Signal::KILL);
-                    }
-                    return;
-                };
-                let kept = match fd {
-                    Some(pidfd) => self.keep(epoch, pid, pending, pidfd),
-                    None => Err(io::Error::other("the nursery reported a start without its descriptor")),
-                };
-                if let Err(error) = kept {
-                    let reason = format!("could not be kept: {error}");
-                    self.on(Event::Gone { epoch, charged: false, reason });
-                }
-            }
-            FromNursery::StartFailed { epoch, message } => {
-                if self.pending.remove(&epoch).is_some() {
-                    let reason = format!("could not be started: {message}");
-                    self.on(Event::Gone { epoch, charged: false, reason });
-                }
-            }
-            FromNursery::Exited { epoch, code, signal, .. } => {
-                let death = match (code, signal) {
-                    (_, Some(signal)) => Death::Signal(signal),
-                    (Some(code), None) => Death::Code(code),
-                    (None, None) => Death::Unknown,
-                };
-                if let Some(kept) = self.workers.get_mut(&epoch) {
-                    kept.reaped = true;
-                    kept.station.order(Order::Died(death));
-                }
-            }
-        }
-    }
-
-    fn keep(&mut self, epoch: Epoch, pid: u32, pending: Pending, pidfd: OwnedFd) -> io::Result<()> {
-        let Pending { slot, socket, stdout, stderr, blackbox, token } = pending;
-        let worker = WorkerName { name: format!("{}/{slot}#{epoch}", self.pool), pid };
-        telemetry::emit(self.labels(), &WorkerStarted::new(&self.pool, &worker.name, &pid));
-        let max_frame = self.launch.setup.max_frame;
-        let binds = lock(&self.bound)
-            .iter()
-            .enumerate()
-            .filter_map(|(number, function)| wire::bind(number as u64 + 1, function, max_frame).ok())
-            .collect();
-        self.outputs.add(Some(epoch), stdout, &self.pool, &worker.name, "stdout");
-        let stderr = self.outputs.add(Some(epoch), stderr, &self.pool, &worker.name, "stderr");
-        let station = Arc::new(Station::new(worker, epoch, token)?);
-        let keeper = Keeper::new(Parts {
-            station: station.clone(),
-            socket,
-            pidfd,
-            blackbox,
-            stderr,
-            queue: self.queue.clone(),
-            notes: self.notes.clone(),
-            service: self.service.clone(),
-            graveyard: self.graveyard.clone(),
-            max_frame,
-            binds,
-        });
-        let name = format!("slither-{}-{slot}", self.pool);
-        let thread = std::thread::Builder::new().name(name).spawn(move || keeper.run())?;
-        if let Some(deadline) = self.ending {
-            station.order(ending(deadline));
-        }
-        self.workers.insert(epoch, Kept { station, slot, started: Instant::now(), reaped: false, thread });
-        Ok(())
     }
 
     fn heed(&mut self, note: Note) {
@@ -393,7 +250,7 @@ impl Driver {
     }
 
     /// The nursery died or does not answer: its workers are killed, group by group.
-    fn lose_nursery(&mut self) {
+    pub(super) fn lose_nursery(&mut self) {
         let Some(mut nursery) = self.nursery.take() else { return };
         nursery.kill();
         let death = nursery.wait();
@@ -435,14 +292,6 @@ impl Driver {
             .collect();
         // An interrupted wait is a short one: the loop looks at everything anyway.
         let _ = poll(&mut fds, timeout.as_ref());
-    }
-}
-
-/// What a worker is told that should have ended by `deadline`.
-fn ending(deadline: Instant) -> Order {
-    match deadline <= Instant::now() {
-        true => Order::Kill(Sentence::Shutdown),
-        false => Order::Drain { deadline },
     }
 }
 

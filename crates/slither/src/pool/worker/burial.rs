@@ -53,8 +53,10 @@ impl Keeper {
     fn settle(&mut self, autopsy: &Autopsy) -> bool {
         let mut held = std::mem::take(&mut *lock(&self.station.held));
         let running = autopsy.reading.map_or(0, |reading| reading.call);
+        // What is sent behind a breach is not read: the call may be over for the worker.
+        let broke = autopsy.breach.is_some() && self.sentence.is_none();
         let unstarted = match held.front() {
-            Some(front) if front.id == running || front.requeues >= MAX_REQUEUES => held.len() - 1,
+            Some(front) if front.id == running || broke || front.requeues >= MAX_REQUEUES => held.len() - 1,
             _ => held.len(),
         };
         let mut blamed = false;

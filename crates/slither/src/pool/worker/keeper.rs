@@ -20,15 +20,13 @@ use crate::pool::output::Output;
 use crate::pool::queue::Queue;
 use crate::pool::service::Service;
 use crate::pool::station::{Order, Sentence, Station, lock};
-use crate::pool::supervisor::{Note, Notes};
-use crate::wire::{self, Frame, Hello, Kind, ViewCall, WireError};
+use crate::pool::supervisor::Notes;
+use crate::wire::{self, Frame, Kind};
 
 /// How long after SIGKILL a process that is still there is given up.
 const ABANDON: Duration = Duration::from_secs(5);
 /// How long a worker may live on when it has closed its connection.
 const SILENT: Duration = Duration::from_secs(1);
-/// Reads in a row before deadlines, signals and deaths are looked at again.
-const TURN: u32 = 64;
 
 /// What a keeper is given of its worker.
 #[derive(Debug)]
@@ -56,23 +54,23 @@ pub(crate) struct Keeper {
     pub(super) graveyard: Arc<Mutex<Graveyard>>,
     pub(super) blackbox: BlackBox,
     pub(super) stderr: Arc<Mutex<Output>>,
-    service: Arc<Service>,
+    pub(super) service: Arc<Service>,
     pidfd: OwnedFd,
-    connection: Connection,
+    pub(super) connection: Connection,
     max_frame: usize,
-    binds: Vec<Vec<u8>>,
+    pub(super) binds: Vec<Vec<u8>>,
     pub(super) machine: Worker,
     actions: Vec<Action>,
     orders: Vec<Order>,
-    views: Views,
+    pub(super) views: Views,
     /// The answer to be handed over by the next [`Action::Complete`].
-    answer: Option<Frame>,
+    pub(super) answer: Option<Frame>,
     /// Calls for this worker alone; each holds a place of the bounded queue.
     pub(super) own: VecDeque<Job>,
     /// Set when the pool shuts down: the queue is emptied, then the worker stops, by this time.
     draining: Option<Instant>,
     /// Imports that are not answered yet; none before the hello.
-    importing: Option<usize>,
+    pub(super) importing: Option<usize>,
     /// How it broke the protocol, if it did.
     pub(super) breach: Option<String>,
     /// Why it was told to die, if it was.
@@ -116,17 +114,14 @@ impl Keeper {
 
     /// Keeps the worker until it is gone.
     pub(crate) fn run(mut self) {
-        let mut turn = 0;
         loop {
             if self.station.bell.rang() {
                 self.take_orders();
             }
+            // Always before it sleeps: a keeper that is neither at work nor noted as idle is never woken.
             self.find_work();
-            let read = self.receive();
             self.check_time();
-            turn = if read { turn + 1 } else { 0 };
-            // A worker that never stops talking must not escape its deadline.
-            if (!read || turn % TURN == 0) && self.wait() {
+            if self.wait() {
                 break;
             }
         }
@@ -155,7 +150,7 @@ impl Keeper {
                         kind: frame.header.kind,
                         flags: frame.header.flags,
                         body: frame.body,
-                        worker: self.station.worker.clone(),
+                        from: self.station.clone(),
                     }));
                 }
             }
@@ -215,6 +210,9 @@ impl Keeper {
             Sentence::Nursery | Sentence::Late(_) => Verdict::Crash,
             Sentence::Distrust => Verdict::Protocol,
         };
+        if sentence == Sentence::Distrust {
+            self.breach.get_or_insert_with(|| "an earlier answer of it could not be read".to_owned());
+        }
         self.sentence.get_or_insert(sentence);
         self.on(Event::Kill(verdict));
     }
@@ -283,90 +281,6 @@ impl Keeper {
         held.push_back(job);
     }
 
-    /// Reads once and takes in the frames that are whole; false if there was nothing to read.
-    fn receive(&mut self) -> bool {
-        let read = self.connection.receive();
-        while read {
-            match self.connection.next() {
-                Ok(None) => break,
-                Ok(Some(frame)) => {
-                    if let Err(error) = self.take_frame(frame) {
-                        self.broke(error.to_string());
-                        break;
-                    }
-                }
-                Err(error) => {
-                    self.broke(error.to_string());
-                    break;
-                }
-            }
-        }
-        read
-    }
-
-    fn broke(&mut self, breach: String) {
-        self.breach.get_or_insert(breach);
-        self.connection.end();
-        self.on(Event::Broke);
-    }
-
-    fn take_frame(&mut self, frame: Frame) -> Result<(), WireError> {
-        let header = frame.header;
-        let unreadable = |reason| WireError::Body { kind: header.kind, reason };
-        match header.kind {
-            Kind::Result | Kind::Error | Kind::Bound if self.importing.is_some_and(|left| left > 0) => {
-                // A function that this worker cannot import fails the calls of it, with the reason.
-                self.importing = self.importing.map(|left| left - 1);
-                self.ready_if_imported();
-            }
-            Kind::Result | Kind::Error | Kind::Bound => {
-                self.answer = Some(frame);
-                self.on(Event::Answered(header.id));
-            }
-            Kind::Skipped => {
-                // Whoever took the call back may not have said so yet.
-                drop(lock(&self.station.held));
-                self.take_orders();
-                self.on(Event::Skipped(header.id));
-            }
-            Kind::View => {
-                let call = ViewCall::parse(&frame.body).map_err(unreadable)?;
-                let many = header.flags & wire::MANY != 0;
-                let (station, service) = (&self.station, &self.service);
-                self.views.ask(header.id, call, many, station, service, &mut self.connection);
-            }
-            Kind::Log => {
-                let log = wire::body(&frame.body).map_err(unreadable)?;
-                self.service.log(&self.station, &log);
-            }
-            Kind::Hello if self.importing.is_none() => {
-                let hello: Hello = wire::body(&frame.body).map_err(unreadable)?;
-                if hello.protocol != 1 {
-                    let reason = format!("protocol {} was offered, 1 is spoken here", hello.protocol);
-                    return Err(unreadable(reason));
-                }
-                let binds = std::mem::take(&mut self.binds);
-                self.importing = Some(binds.len());
-                for bind in &binds {
-                    self.connection.write(bind);
-                }
-                self.ready_if_imported();
-            }
-            Kind::Hello | Kind::Call | Kind::Execute | Kind::Bind | Kind::ViewReply | Kind::Stop => {
-                return Err(WireError::Unexpected { kind: header.kind });
-            }
-        }
-        Ok(())
-    }
-
-    fn ready_if_imported(&mut self) {
-        if self.importing == Some(0) && self.machine.starting() {
-            self.on(Event::Ready);
-            self.queue.join(&self.station);
-            self.notes.leave(Note::Ready(self.station.epoch));
-        }
-    }
-
     fn check_time(&mut self) {
         let now = Instant::now();
         if self.machine.timer().is_some_and(|at| at <= now) {
@@ -390,13 +304,14 @@ impl Keeper {
         self.connection.ended().filter(|_| self.machine.serving()).map(|ended| ended + SILENT)
     }
 
-    /// Sleeps until something happens; true when the worker's process is gone and all it sent was read.
+    /// Sleeps until something happens, and takes in what came; true when the worker's process is gone and all
+    /// it sent was read.
     fn wait(&mut self) -> bool {
         let abandon = self.killed.map(|at| at + ABANDON);
         let due = [self.machine.timer(), self.draining, abandon, self.silent_until(), self.views.due()];
         let timeout = until(due.into_iter().flatten().min());
         let interest = self.connection.interest();
-        let (rang, gone, writable) = {
+        let (rang, gone, socket) = {
             let mut fds = [
                 PollFd::new(&self.station.bell, PollFlags::IN),
                 PollFd::new(&self.pidfd, PollFlags::IN),
@@ -408,14 +323,17 @@ impl Keeper {
                 return false;
             }
             let ready = |at: usize| !fds[at].revents().is_empty();
-            (ready(0), ready(1), fds[2].revents().intersects(PollFlags::OUT))
+            (ready(0), ready(1), fds[2].revents())
         };
         if rang && !self.station.bell.rang() {
             // It was silenced between being marked and being written to: what it rang for is done.
             self.take_orders();
         }
-        if writable {
+        if socket.intersects(PollFlags::OUT) {
             self.connection.flush();
+        }
+        if socket.intersects(!PollFlags::OUT) {
+            self.receive();
         }
         let now = Instant::now();
         if gone {

@@ -159,6 +159,11 @@ impl Worker {
         }
     }
 
+    /// Whether it dies because it broke the protocol.
+    pub(crate) fn broken(&self) -> bool {
+        self.state == State::Killed { verdict: Verdict::Protocol }
+    }
+
     /// Whether it is not ready yet.
     pub(crate) fn starting(&self) -> bool {
         self.state == State::Starting

@@ -3,6 +3,7 @@
 
 mod burial;
 mod connection;
+mod incoming;
 mod keeper;
 mod machine;
 mod report;

@@ -1,0 +1,11 @@
+//! The promises of the `slither` command, a file each, on the built binary.
+#![allow(clippy::unwrap_used, reason = "the helpers of tests may fail as the tests do")]
+
+mod crash;
+mod documents;
+mod environment;
+mod examples;
+mod output;
+mod refusals;
+mod signals;
+mod support;

@@ -1,0 +1,91 @@
+//! What a worker sends, frame by frame.
+
+use super::keeper::Keeper;
+use super::machine::Event;
+use crate::pool::station::lock;
+use crate::pool::supervisor::Note;
+use crate::wire::{self, Frame, Hello, Kind, ViewCall, WireError};
+
+impl Keeper {
+    /// Reads once and takes in the frames that are whole; false if there was nothing to read.
+    pub(super) fn receive(&mut self) -> bool {
+        let read = self.connection.receive();
+        if read && let Err(error) = self.take_frames() {
+            self.broke(error.to_string());
+        }
+        read
+    }
+
+    fn take_frames(&mut self) -> Result<(), WireError> {
+        while let Some(frame) = self.connection.next()? {
+            self.take_frame(frame)?;
+        }
+        Ok(())
+    }
+
+    pub(super) fn broke(&mut self, breach: String) {
+        self.breach.get_or_insert(breach);
+        self.connection.end();
+        self.on(Event::Broke);
+    }
+
+    fn take_frame(&mut self, frame: Frame) -> Result<(), WireError> {
+        let header = frame.header;
+        let unreadable = |reason| WireError::Body { kind: header.kind, reason };
+        match header.kind {
+            Kind::Result | Kind::Error | Kind::Bound if self.importing.is_some_and(|left| left > 0) => {
+                // A function that this worker cannot import fails the calls of it, with the reason.
+                self.importing = self.importing.map(|left| left - 1);
+                self.ready_if_imported();
+            }
+            Kind::Result | Kind::Error | Kind::Bound => {
+                self.answer = Some(frame);
+                self.on(Event::Answered(header.id));
+            }
+            Kind::Skipped => {
+                // Whoever took the call back may not have said so yet.
+                drop(lock(&self.station.held));
+                self.take_orders();
+                self.on(Event::Skipped(header.id));
+                if self.machine.broken() {
+                    return Err(WireError::Refused { id: header.id });
+                }
+            }
+            Kind::View => {
+                let call = ViewCall::parse(&frame.body).map_err(unreadable)?;
+                let many = header.flags & wire::MANY != 0;
+                let (station, service) = (&self.station, &self.service);
+                self.views.ask(header.id, call, many, station, service, &mut self.connection);
+            }
+            Kind::Log => {
+                let log = wire::body(&frame.body).map_err(unreadable)?;
+                self.service.log(&self.station, &log);
+            }
+            Kind::Hello if self.importing.is_none() => {
+                let hello: Hello = wire::body(&frame.body).map_err(unreadable)?;
+                if hello.protocol != 1 {
+                    let reason = format!("protocol {} was offered, 1 is spoken here", hello.protocol);
+                    return Err(unreadable(reason));
+                }
+                let binds = std::mem::take(&mut self.binds);
+                self.importing = Some(binds.len());
+                for bind in &binds {
+                    self.connection.write(bind);
+                }
+                self.ready_if_imported();
+            }
+            Kind::Hello | Kind::Call | Kind::Execute | Kind::Bind | Kind::ViewReply | Kind::Stop => {
+                return Err(WireError::Unexpected { kind: header.kind });
+            }
+        }
+        Ok(())
+    }
+
+    fn ready_if_imported(&mut self) {
+        if self.importing == Some(0) && self.machine.starting() {
+            self.on(Event::Ready);
+            self.queue.join(&self.station);
+            self.notes.leave(Note::Ready(self.station.epoch));
+        }
+    }
+}

@@ -1,0 +1,80 @@
+//! Hangs end at the deadline, and what is only slow is left alone.
+
+use std::time::{Duration, Instant};
+
+use slither::{ErrorKind, OnError, Value};
+
+use super::pids;
+use crate::support::{behave, pool, runtime, until, within};
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_hang_is_killed_at_its_deadline_and_says_where_it_hung() {
+    within(async {
+        let slither = runtime(pool(1)).await;
+        let limit = Duration::from_millis(300);
+        for deed in ["hang", "hold-gil", "stubborn"] {
+            let before = pids(&slither);
+            let call = behave("act").timeout(limit).on_error(OnError::Skip);
+            let begun = Instant::now();
+            let done = slither.dispatch::<Value, Value>([deed.into()], call).await.unwrap();
+            let over = begun.elapsed().saturating_sub(limit);
+            println!("{deed}: {} ms beyond the deadline", over.as_millis());
+            assert!(over < Duration::from_secs(2), "{deed}: {over:?}");
+            let error = &done.failures[0].error;
+            assert_eq!(error.kind(), ErrorKind::Timeout, "{deed}: {error:?}");
+            assert!(error.message().contains("0.3 s"), "{error}");
+            let stack = error.traceback().unwrap_or("");
+            assert!(stack.contains("behave.py\", line ") && stack.contains("in _deed"), "{deed}: {stack}");
+            until(|| pids(&slither).len() == 1 && pids(&slither).is_disjoint(&before)).await;
+        }
+    })
+    .await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_worker_that_never_stops_talking_is_killed_at_its_deadline() {
+    within(async {
+        let slither = runtime(pool(1)).await;
+        let call = behave("rude").timeout(Duration::from_millis(300)).on_error(OnError::Skip);
+        let begun = Instant::now();
+        let done = slither.dispatch::<Value, Value>(["chatter".into()], call).await.unwrap();
+        assert_eq!(done.failures[0].error.kind(), ErrorKind::Timeout);
+        assert!(begun.elapsed() < Duration::from_secs(3), "{:?}", begun.elapsed());
+    })
+    .await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_long_call_into_c_within_its_deadline_is_left_alone() {
+    within(async {
+        let slither = runtime(pool(1)).await;
+        let before = pids(&slither);
+        let call = behave("act").timeout(Duration::from_secs(5));
+        let done = slither.dispatch::<Value, Value>(["hold-gil-briefly".into()], call).await.unwrap();
+        assert_eq!(done.ledger.emitted, 1);
+        assert_eq!(pids(&slither), before);
+    })
+    .await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn the_deadline_counts_from_the_start_of_a_batch_not_from_its_sending() {
+    within(async {
+        let slither = runtime(pool(1)).await;
+        let call = behave("doze").batch_size(1).max_in_flight(32).timeout(Duration::from_secs(1));
+        let done = slither.dispatch::<f64, f64>(vec![0.1; 20], call).await.unwrap();
+        assert_eq!(done.ledger.emitted, 20, "two seconds of work, a tenth of a second each");
+    })
+    .await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn no_deadline_is_too_long() {
+    within(async {
+        let slither = runtime(pool(1).call_timeout(Duration::MAX).start_timeout(Duration::MAX)).await;
+        let call = behave("echo").timeout(Duration::MAX);
+        assert_eq!(slither.dispatch::<u64, u64>(0..3, call).await.unwrap().ledger.emitted, 3);
+        slither.shutdown(Duration::MAX).await;
+    })
+    .await;
+}

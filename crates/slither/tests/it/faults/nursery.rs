@@ -1,0 +1,50 @@
+//! The nursery's death costs the batches in flight, and is itself bounded.
+
+use slither::{ErrorKind, RestartBudget, Value};
+
+use super::{kill, parent, pids};
+use crate::support::{Folder, alive, behave, pool, runtime, until, within};
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_killed_nursery_is_replaced_until_the_budget_is_spent() {
+    within(async {
+        let budget = RestartBudget { deaths: 2, ..RestartBudget::default() };
+        let slither = runtime(pool(2).restart_budget(budget)).await;
+        let folder = Folder::new();
+        for round in 0..3 {
+            let old = pids(&slither);
+            let nursery = parent(*old.iter().next().unwrap());
+            let gates = [0, 1].map(|gate| folder.path(&format!("{round}-{gate}")));
+            let running = tokio::spawn({
+                let (slither, gates) = (slither.clone(), gates.clone());
+                async move {
+                    let call = behave("wait_for_file").batch_size(1).on_error(slither::OnError::Skip);
+                    slither.dispatch::<String, String>(gates, call).await.unwrap()
+                }
+            });
+            until(|| gates.iter().all(|gate| std::fs::exists(format!("{gate}.begun")).unwrap())).await;
+            kill(nursery);
+            let done = running.await.unwrap();
+            assert_eq!(done.ledger.failed, 2, "round {round}");
+            for failure in &done.failures {
+                assert_eq!(
+                    failure.error.kind(),
+                    ErrorKind::Crash,
+                    "round {round}: {}",
+                    failure.error.report()
+                );
+            }
+            until(|| !old.iter().any(|pid| alive(*pid))).await;
+            if round < 2 {
+                let echo = slither.dispatch::<u64, u64>(0..10, behave("echo")).await.unwrap();
+                assert_eq!(echo.ledger.emitted, 10, "round {round}: the pool goes on");
+                until(|| pids(&slither).len() == 2).await;
+                assert!(pids(&slither).is_disjoint(&old));
+            }
+        }
+        let error = slither.execute::<_, Value>("default", "behave:who", &()).await.unwrap_err();
+        assert_eq!(error.kind(), ErrorKind::Pool);
+        assert!(error.message().contains("its nursery was killed by SIGKILL"), "{error}");
+    })
+    .await;
+}

@@ -1,0 +1,57 @@
+//! A worker that breaks the protocol costs its batch; one that answers late or twice costs nothing.
+
+use slither::{ErrorKind, OnError, Value};
+
+use super::pids;
+use crate::support::{behave, pool, runtime, until, within};
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_worker_that_breaks_the_protocol_is_killed_and_replaced() {
+    within(async {
+        let slither = runtime(pool(1)).await;
+        let rudeness = [
+            ("garbage", "unknown kind of frame 255"),
+            ("oversized", "claims 4294967295 bytes"),
+            ("cut", "99 bytes before the end of a frame"),
+            ("deaf", "closed its connection"),
+            ("unknown flag", "flags 0x80"),
+            ("wrong direction", "a Call frame was not expected"),
+            ("no msgpack", "no msgpack"),
+            ("too few", "0 results came for 1 items"),
+            ("no error", ""),
+            ("refuse", "which was its own"),
+            ("second hello", "a Hello frame was not expected"),
+            ("log", "a Log frame cannot be read"),
+        ];
+        for (deed, says) in rudeness {
+            let before = pids(&slither);
+            let call = behave("rude").batch_size(1).on_error(OnError::Skip);
+            let items = [Value::from("fine"), deed.into(), "fine again".into()];
+            let done = slither.dispatch::<Value, Value>(items, call).await.unwrap();
+            assert_eq!((done.ledger.emitted, done.ledger.failed), (2, 1), "{deed}: {:?}", done.failures);
+            let error = &done.failures[0].error;
+            assert_eq!(error.kind(), ErrorKind::Protocol, "{deed}: {error:?}");
+            assert!(error.message().contains(says), "{deed}: {error}");
+            assert!(before.contains(&error.worker().unwrap().pid), "{deed}: {error:?}, {before:?}");
+            until(|| pids(&slither).len() == 1 && pids(&slither).is_disjoint(&before)).await;
+        }
+    })
+    .await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn answers_given_twice_or_to_nobody_are_counted_and_harmless() {
+    within(async {
+        let slither = runtime(pool(1)).await;
+        let before = pids(&slither);
+        for (deed, strays) in [("unknown id", 2), ("double", 3)] {
+            let done = slither.dispatch::<Value, Value>([deed.into()], behave("rude")).await.unwrap();
+            assert_eq!(done.into_payloads(), [Value::from(deed)]);
+            let echo = slither.dispatch::<u64, u64>(0..9, behave("echo").batch_size(1)).await.unwrap();
+            assert_eq!(echo.into_payloads(), (0..9).collect::<Vec<_>>());
+            until(|| slither.stats("default").unwrap().strays == strays).await;
+        }
+        assert_eq!(pids(&slither), before);
+    })
+    .await;
+}

@@ -1,0 +1,112 @@
+//! Every end is bounded, and leaves nothing behind.
+
+use std::time::{Duration, Instant};
+
+use slither::{ErrorKind, OnError, Value};
+
+use super::{alone, children, counting_runtime, holdings, pids};
+use crate::support::{alive, behave, pool, runtime, until, within};
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_stuck_worker_ends_at_the_deadline_of_the_shutdown() {
+    within(async {
+        let slither = runtime(pool(2)).await;
+        let workers = pids(&slither);
+        let running = tokio::spawn({
+            let slither = slither.clone();
+            async move {
+                let call = behave("act").batch_size(1).on_error(OnError::Skip);
+                let items = ["stubborn", "stubborn", "never run"].map(Value::from);
+                slither.dispatch::<Value, Value>(items, call).await.unwrap()
+            }
+        });
+        until(|| slither.stats("default").unwrap().queued == 1).await;
+        let begun = Instant::now();
+        slither.shutdown(Duration::from_millis(300)).await;
+        let took = begun.elapsed();
+        println!("a shutdown with a grace of 300 ms took {} ms", took.as_millis());
+        assert!(took >= Duration::from_millis(300) && took < Duration::from_secs(5), "{took:?}");
+        assert!(!workers.iter().any(|pid| alive(*pid)));
+        let done = running.await.unwrap();
+        assert_eq!(done.ledger.failed, 3);
+        for failure in &done.failures {
+            assert_eq!(failure.error.kind(), ErrorKind::Pool, "{}", failure.error.report());
+        }
+    })
+    .await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn dropping_a_busy_runtime_leaves_no_process() {
+    within(async {
+        let slither = runtime(pool(2)).await;
+        let workers = pids(&slither);
+        let running = tokio::spawn({
+            let slither = slither.clone();
+            async move {
+                let call = behave("act").batch_size(1);
+                slither.dispatch::<Value, Value>(["stubborn"; 8].map(Value::from), call).await
+            }
+        });
+        until(|| slither.stats("default").unwrap().queued == 6).await;
+        let begun = Instant::now();
+        drop(slither);
+        running.abort();
+        assert!(running.await.is_err());
+        assert!(begun.elapsed() < Duration::from_secs(5), "{:?}", begun.elapsed());
+        assert!(!workers.iter().any(|pid| alive(*pid)));
+    })
+    .await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_shutdown_during_a_replacement_leaves_the_other_workers_calls_alone() {
+    within(async {
+        let slither = runtime(pool(2)).await;
+        let folder = crate::support::Folder::new();
+        let gate = folder.path("gate");
+        let running = tokio::spawn({
+            let (slither, gate) = (slither.clone(), gate.clone());
+            async move { slither.dispatch::<String, String>([gate], behave("wait_for_file")).await }
+        });
+        until(|| std::fs::exists(format!("{gate}.begun")).unwrap()).await;
+        let killed = slither.execute::<_, Value>("default", "behave:act", &[["kill"]]).await.unwrap_err();
+        assert_eq!(killed.kind(), ErrorKind::Crash);
+        // The replacement is only being started now.
+        let ending = tokio::spawn(slither.shutdown(Duration::from_secs(30)));
+        until(|| ending.is_finished() || running.is_finished() || std::fs::write(&gate, "").is_ok()).await;
+        assert_eq!(running.await.unwrap().unwrap().ledger.emitted, 1);
+        ending.await.unwrap();
+    })
+    .await;
+}
+
+#[test]
+fn twenty_runtimes_leave_no_descriptor_thread_or_child() {
+    if !alone("shutdown::twenty_runtimes_leave_no_descriptor_thread_or_child") {
+        return;
+    }
+    counting_runtime().block_on(within(async {
+        let round = async |number: usize| {
+            let slither = runtime(pool(1 + number % 3)).await;
+            let call = behave("echo").batch_size(3);
+            assert_eq!(slither.dispatch::<u64, u64>(0..10, call).await.unwrap().ledger.emitted, 10);
+            if number.is_multiple_of(2) {
+                slither.shutdown(Duration::from_secs(5)).await;
+            }
+        };
+        round(0).await;
+        until(|| children() == 0).await;
+        let mut before = holdings();
+        until(|| {
+            let now = holdings();
+            std::mem::replace(&mut before, now) == now && now.1 <= 4
+        })
+        .await;
+        for number in 1..=20 {
+            round(number).await;
+        }
+        println!("descriptors and threads: {before:?} before, {:?} after 20 runtimes", holdings());
+        until(|| holdings() == before && children() == 0).await;
+    }));
+}

@@ -1,0 +1,206 @@
+//! Every event of the catalogue is emitted where it says, as a `tracing` event and as metrics together.
+//!
+//! A binary of its own: what pools emit comes from their own threads, so the subscriber has to be global.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
+
+use metrics::{
+    Counter, CounterFn, Gauge, Histogram, HistogramFn, Key, KeyName, Metadata, Recorder, SharedString, Unit,
+};
+use serde::Deserialize;
+use slither::store::{BoxError, Tables, Transaction, ViewError};
+use slither::telemetry::CATALOGUE;
+use slither::{Call, OnError, Pipe, Pool, RestartBudget, Slither, Store, Table, Value, View};
+use tracing::field::{Field, Visit};
+use tracing::{Event, Subscriber, span};
+
+/// What was heard: for each message of a `tracing` event its field names, and each metric's count.
+#[derive(Debug, Default, Clone)]
+struct Heard(Arc<Mutex<Notes>>);
+
+#[derive(Debug, Default)]
+struct Notes {
+    fields: BTreeMap<String, BTreeSet<String>>,
+    metrics: BTreeMap<String, u64>,
+}
+
+impl Heard {
+    fn notes<T>(&self, use_them: impl FnOnce(&mut Notes) -> T) -> T {
+        use_them(&mut self.0.lock().unwrap_or_else(PoisonError::into_inner))
+    }
+}
+
+struct Fields {
+    message: String,
+    names: BTreeSet<String>,
+}
+
+impl Visit for Fields {
+    fn record_debug(&mut self, field: &Field, value: &dyn std::fmt::Debug) {
+        match field.name() {
+            "message" => self.message = format!("{value:?}"),
+            name => drop(self.names.insert(name.to_owned())),
+        }
+    }
+}
+
+impl Subscriber for Heard {
+    fn enabled(&self, metadata: &tracing::Metadata<'_>) -> bool {
+        metadata.target().starts_with("slither")
+    }
+
+    fn new_span(&self, _: &span::Attributes<'_>) -> span::Id {
+        span::Id::from_u64(1)
+    }
+
+    fn record(&self, _: &span::Id, _: &span::Record<'_>) {}
+
+    fn record_follows_from(&self, _: &span::Id, _: &span::Id) {}
+
+    fn event(&self, event: &Event<'_>) {
+        let mut fields = Fields { message: String::new(), names: BTreeSet::new() };
+        event.record(&mut fields);
+        self.notes(|notes| drop(notes.fields.insert(fields.message, fields.names)));
+    }
+
+    fn enter(&self, _: &span::Id) {}
+
+    fn exit(&self, _: &span::Id) {}
+}
+
+struct Metric {
+    name: String,
+    heard: Heard,
+}
+
+impl Metric {
+    fn raise(&self) {
+        self.heard.notes(|notes| *notes.metrics.entry(self.name.clone()).or_default() += 1);
+    }
+}
+
+impl CounterFn for Metric {
+    fn increment(&self, _: u64) {
+        self.raise();
+    }
+
+    fn absolute(&self, _: u64) {
+        self.raise();
+    }
+}
+
+impl HistogramFn for Metric {
+    fn record(&self, _: f64) {
+        self.raise();
+    }
+}
+
+impl Recorder for Heard {
+    fn describe_counter(&self, _: KeyName, _: Option<Unit>, _: SharedString) {}
+
+    fn describe_gauge(&self, _: KeyName, _: Option<Unit>, _: SharedString) {}
+
+    fn describe_histogram(&self, _: KeyName, _: Option<Unit>, _: SharedString) {}
+
+    fn register_counter(&self, key: &Key, _: &Metadata<'_>) -> Counter {
+        Counter::from_arc(Arc::new(Metric { name: key.name().to_owned(), heard: self.clone() }))
+    }
+
+    fn register_gauge(&self, _: &Key, _: &Metadata<'_>) -> Gauge {
+        Gauge::noop()
+    }
+
+    fn register_histogram(&self, key: &Key, _: &Metadata<'_>) -> Histogram {
+        Histogram::from_arc(Arc::new(Metric { name: key.name().to_owned(), heard: self.clone() }))
+    }
+}
+
+const WORDS: Table<String, u64> = Table::set("words");
+
+#[derive(Default)]
+struct Words {
+    broken: AtomicBool,
+}
+
+#[derive(Deserialize)]
+struct Lookup {
+    key: String,
+}
+
+impl Store for Words {
+    fn tables(&self) -> Tables {
+        Tables::new().with(&WORDS)
+    }
+
+    fn views(&self) -> Vec<View> {
+        vec![View::scalar("lookup", |asked: Lookup, view| match asked.key.as_str() {
+            "broken" => Err(ViewError::new("as asked")),
+            key => Ok(view.snapshot().get_arc(&WORDS, key)),
+        })]
+    }
+
+    fn load(&self, _: &mut Transaction<'_>) -> Result<(), BoxError> {
+        if self.broken.load(Ordering::Relaxed) { Err("as asked".into()) } else { Ok(()) }
+    }
+}
+
+fn pool(name: &str) -> Pool {
+    Pool::processes(name).size(1).python_path(concat!(env!("CARGO_MANIFEST_DIR"), "/tests/python"))
+}
+
+fn ask(key: &str) -> Value {
+    Value::from([("view", Value::from("lookup")), ("args", Value::from([("key", key)]))])
+}
+
+/// Brings about everything that the catalogue lists.
+async fn live() {
+    let slither = Slither::builder().pool(pool("default")).store(Words::default()).start().await.unwrap();
+    let words = slither.store::<Words>().unwrap();
+    words.put(&WORDS, "one".to_owned(), 1).unwrap();
+    words.store().broken.store(true, Ordering::Relaxed);
+    words.reload().unwrap_err();
+
+    let views: Pipe<Value, Value> =
+        Pipe::builder("views").python::<Value>("ask", Call::new("behave:view")).build().unwrap();
+    slither.run_pipe(&views, [ask("one"), ask("broken")]).await.unwrap();
+    let act = |policy| {
+        let call = Call::new("behave:act").on_error(policy);
+        let pipe: Pipe<String, Value> = Pipe::builder("act").python("act", call).build().unwrap();
+        pipe
+    };
+    slither.run_pipe(&act(OnError::Skip), ["print".to_owned(), "kill".to_owned()]).await.unwrap();
+    slither.run_pipe(&act(OnError::Halt), ["raise".to_owned()]).await.unwrap_err();
+    slither.shutdown(Duration::from_secs(10)).await;
+
+    let budget = RestartBudget { deaths: 0, ..RestartBudget::default() };
+    let failing = pool("failing").preload("no_such_module").restart_budget(budget);
+    Slither::builder().pool(failing).start().await.unwrap_err();
+}
+
+#[test]
+fn every_event_is_traced_and_counted_with_what_it_says_it_carries() {
+    let heard = Heard::default();
+    tracing::subscriber::set_global_default(heard.clone()).unwrap();
+    metrics::set_global_recorder(heard.clone()).unwrap_or_else(|_| panic!("there is a recorder already"));
+
+    let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build().unwrap();
+    runtime.block_on(async { tokio::time::timeout(Duration::from_secs(120), live()).await.unwrap() });
+
+    heard.notes(|notes| {
+        for event in CATALOGUE {
+            let fields =
+                notes.fields.get(event.name).unwrap_or_else(|| panic!("{} was not traced", event.name));
+            for field in event.fields.iter().chain(event.measurements) {
+                assert!(fields.contains(*field), "{} has no field {field}", event.name);
+            }
+            assert!(notes.metrics.contains_key(event.name), "{} was not counted", event.name);
+            for measurement in event.measurements {
+                let name = format!("{}.{measurement}", event.name);
+                assert!(notes.metrics.contains_key(&name), "{name} was not recorded");
+            }
+        }
+    });
+}
