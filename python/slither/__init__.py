@@ -23,6 +23,7 @@ from slither._exceptions import (
     ViewTimeout,
 )
 from slither._failed import Failed
+from slither._retry import Retry
 from slither._version import __version__
 from slither._views import view, view_many
 
@@ -31,6 +32,7 @@ __all__ = [
     "Failed",
     "NotInWorker",
     "ProtocolError",
+    "Retry",
     "SlitherError",
     "TooLarge",
     "UnknownView",

@@ -14,6 +14,7 @@ import msgspec
 from slither import _errors, _values, _wire
 from slither._exceptions import TooLarge, ValueNotSupported
 from slither._failed import Failed
+from slither._retry import Retry
 
 _NIL: Final = msgspec.Raw(b"\xc0")
 
@@ -30,6 +31,8 @@ def answer_batch(results: Any, count: int, frame: bytearray, max_frame: int) -> 
         data: msgspec.Raw | None = None
         if isinstance(item, Failed):
             failures.append((index, _errors.make("failed", item.reason)))
+        elif isinstance(item, Retry):
+            failures.append((index, _errors.from_exception(item)))
         else:
             try:
                 data = msgspec.Raw(_encode_one(item, f"result[{index}]", max_frame))

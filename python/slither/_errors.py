@@ -11,6 +11,8 @@ import traceback
 from types import TracebackType
 from typing import Any, Final, Literal
 
+from slither._retry import Retry
+
 MESSAGE_LIMIT: Final = 8 << 10
 TRACEBACK_LIMIT: Final = 32 << 10
 _FRAMES: Final = 64
@@ -18,7 +20,7 @@ _CHAIN: Final = 4
 _CLASSES: Final = 32
 _HERE: Final = os.path.dirname(os.path.abspath(__file__)) + os.sep
 
-Kind = Literal["exception", "failed", "contract", "value", "too_large", "import", "decode"]
+Kind = Literal["exception", "failed", "retry", "contract", "value", "too_large", "import", "decode"]
 Error = dict[str, Any]
 
 
@@ -33,9 +35,15 @@ def make(kind: Kind, message: str, *, trace: str | None = None, classes: list[st
 
 
 def from_exception(error: BaseException, kind: Kind = "exception") -> Error:
-    """Return the map for an exception that user code raised."""
+    """Return the map for an exception that user code raised, or for a `Retry` that it returned."""
     try:
-        return make(kind, describe(error), trace=render(error), classes=class_names(type(error)))
+        classes = class_names(type(error))
+        if not isinstance(error, Retry):
+            return make(kind, describe(error), trace=render(error), classes=classes)
+        trace = render(error) if error.__traceback__ is not None else None
+        made = make("retry", describe(error), trace=trace, classes=classes)
+        made["retry_after"] = None if error.after is None else float(error.after)
+        return made
     except BaseException as second:
         # Memory or stack ran out once more, or a metaclass plays tricks: say what can be said without them.
         return make(kind, f"an exception that could not be described ({type(second).__name__})")

@@ -132,6 +132,8 @@ def frames() -> dict[str, tuple[str, int, int, int, Any]]:
         "error": (HOST, 34, 0, 3, _ERROR),
         "error_contract": (HOST, 34, 0, 4, {"kind": "contract", "traceback": None, "exception": [], "message":
                            "the function returned a dict; a list of 8 results was expected"}),
+        "error_retry": (HOST, 34, 0, 5, {"kind": "retry", "message": "the service is busy", "traceback": None,
+                        "exception": ["slither._retry.Retry", "Exception", "BaseException"], "retry_after": 2.5}),
         "view": (HOST, 35, 0, 1, [1, "lookup_feature", {"key": "user:42"}]),
         "view_many": (HOST, 35, 1, 2, [1, "lookup_feature", [{"key": "a"}, {"key": "b"}]]),
         "log": (HOST, 36, 0, 0, [30, "my_model", "odd input", 1]),

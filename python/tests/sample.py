@@ -85,6 +85,12 @@ def fails_some(items: list[int]) -> list[Any]:
     return [slither.Failed(f"item {item} is odd") if item % 2 else item for item in items]
 
 
+def asks_again(items: list[Any]) -> list[Any]:
+    if items == ["all"]:
+        raise slither.Retry("the service is busy", after=2)
+    return [slither.Retry("one is") if item == "one" else item for item in items]
+
+
 class Unspeakable(Exception):
     def __str__(self) -> str:
         raise RuntimeError("no text")

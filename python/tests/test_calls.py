@@ -7,6 +7,7 @@ from typing import Any
 import pytest
 from fakehost import FakeNursery, FakeWorker, pack
 
+import slither
 from slither import _wire
 
 
@@ -91,6 +92,24 @@ def test_failed_items_do_not_fail_their_batch(worker: FakeWorker) -> None:
         (0, "failed", "item 1 is odd"),
         (2, "failed", "item 3 is odd"),
     ]
+
+
+def test_what_can_succeed_later_says_so(worker: FakeWorker) -> None:
+    kind, _, error = worker.call("sample:asks_again", ["all"])
+    assert (kind, error["kind"], error["message"]) == (_wire.ERROR, "retry", "the service is busy")
+    assert (error["retry_after"], error["exception"][0]) == (2.0, "slither._retry.Retry")
+    assert "in asks_again" in error["traceback"]
+    kind, flags, (results, failures) = worker.call("sample:asks_again", [1, "one"])
+    assert (kind, flags, results) == (_wire.RESULT, _wire.FAILED, [1, None])
+    [(index, error)] = failures
+    assert (index, error["kind"], error["message"], error["retry_after"]) == (1, "retry", "one is", None)
+    assert error["traceback"] is None
+
+
+@pytest.mark.parametrize("after", [-1, float("nan"), float("inf")])
+def test_a_wait_that_makes_no_sense_is_refused(after: float) -> None:
+    with pytest.raises(ValueError, match="after must be"):
+        slither.Retry("soon", after=after)
 
 
 def test_an_exception_is_described_by_the_frames_of_the_user(worker: FakeWorker) -> None:

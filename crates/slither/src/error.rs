@@ -96,6 +96,8 @@ pub enum ErrorKind {
     Exception,
     /// The Python function returned `slither.Failed` for this item.
     Failed,
+    /// The Python function raised `slither.Retry`, or returned it for this item.
+    Retry,
     /// The result has the wrong shape: another length, `None`, not a list.
     Contract,
     /// A value cannot travel between Rust and Python.
@@ -124,6 +126,7 @@ impl ErrorKind {
         match self {
             Self::Exception => "exception",
             Self::Failed => "failed",
+            Self::Retry => "retry",
             Self::Contract => "contract",
             Self::Value => "value",
             Self::TooLarge => "too_large",
@@ -212,6 +215,8 @@ struct Inner {
     message: String,
     traceback: Option<String>,
     exception: Vec<String>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    retry_after: Option<Duration>,
     worker: Option<WorkerReport>,
 }
 
@@ -222,8 +227,8 @@ pub struct ItemError(Arc<Inner>);
 impl ItemError {
     /// An error of `kind`; the message is lower-case and has no full stop.
     pub fn new(kind: ErrorKind, message: impl Into<String>) -> Self {
-        let message = message.into();
-        Self(Arc::new(Inner { kind, message, traceback: None, exception: Vec::new(), worker: None }))
+        let (message, exception) = (message.into(), Vec::new());
+        Self(Arc::new(Inner { kind, message, traceback: None, exception, retry_after: None, worker: None }))
     }
 
     /// The error of user code in Rust that panicked with this payload.
@@ -239,6 +244,13 @@ impl ItemError {
         let inner = Arc::make_mut(&mut self.0);
         inner.traceback = traceback;
         inner.exception = exception;
+        self
+    }
+
+    /// Adds how long to wait before the next attempt.
+    #[must_use]
+    pub fn with_retry_after(mut self, wait: Option<Duration>) -> Self {
+        Arc::make_mut(&mut self.0).retry_after = wait;
         self
     }
 
@@ -267,6 +279,11 @@ impl ItemError {
     /// The classes of the Python exception, itself first; empty if there was none.
     pub fn exception(&self) -> &[String] {
         &self.0.exception
+    }
+
+    /// How long to wait before the next attempt, if `slither.Retry` asked for it.
+    pub fn retry_after(&self) -> Option<Duration> {
+        self.0.retry_after
     }
 
     /// The worker that the error came from.

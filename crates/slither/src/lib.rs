@@ -97,7 +97,8 @@ pub mod telemetry;
 
 pub use context::{Context, RunId, SessionId};
 pub use dispatch::{
-    Batching, DispatchError, Dispatched, FixedBatch, Limits, OnError, Order, Outcome, WeightedBatch,
+    Batching, DispatchError, Dispatched, FixedBatch, KeyPartition, Limits, MaxInFlight, OnError, Order,
+    Outcome, Retry, WeightedBatch,
 };
 pub use error::{ConfigError, Death, ErrorKind, ItemError, RunError, WorkerReport, nearest};
 pub use item::{Failure, Item, ItemId, Ledger, Metadata};

@@ -1,35 +1,96 @@
 //! Gathers items into batches.
 
-use std::collections::VecDeque;
+use std::collections::{BTreeMap, VecDeque};
 use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::time::Instant;
 
-use super::batching::Batching;
+use super::batching::{Batching, Strategy};
+use super::keys::OpenKeys;
 use crate::error::ItemError;
 use crate::item::Item;
 
 /// A batch that is closed and waits for a permit.
 pub(super) struct Formed<I, K> {
+    pub(super) sequence: u64,
     pub(super) items: Vec<Item<I>>,
     pub(super) tags: Vec<K>,
-    /// Why it must not run: its one item could not be weighed.
+    /// Why it must not run: its one item has no weight or key.
     pub(super) refused: Option<ItemError>,
 }
 
-/// One open batch, and the closed ones: at most two, because an offer closes no more and none is made
-/// while one waits.
-pub(super) struct Batcher<I, K> {
-    batching: Batching<I>,
-    max_items: usize,
+/// A batch that is being gathered.
+struct Open<I, K> {
+    since: Option<Instant>,
     items: Vec<Item<I>>,
     tags: Vec<K>,
     weight: u64,
+}
+
+/// The open batches, one or one a key, and the closed ones: at most two, because an offer closes no more and
+/// none is made while one waits.
+pub(super) struct Batcher<I, K> {
+    batching: Batching<I>,
+    max_items: usize,
+    /// The number of the next batch, given when its first item comes.
+    sequence: u64,
+    /// The one that is gathered by number or weight.
+    open: Open<I, K>,
+    /// Those that are gathered by key, the oldest first.
+    by_key: BTreeMap<u64, Open<I, K>>,
+    keys: Option<Box<dyn OpenKeys<I>>>,
+    max_open_keys: usize,
     formed: VecDeque<Formed<I, K>>,
+}
+
+impl<I, K> Open<I, K> {
+    fn new() -> Self {
+        Self { since: None, items: Vec::new(), tags: Vec::new(), weight: 0 }
+    }
+
+    #[inline]
+    fn add(&mut self, item: Item<I>, tag: K, now: Instant, max_items: usize) {
+        if self.items.is_empty() {
+            self.since = Some(now);
+            // Sized at once for usual batches; a huge bound is not paid for before it is used.
+            self.items.reserve_exact(max_items.min(256));
+            self.tags.reserve_exact(max_items.min(256));
+        }
+        self.items.push(item);
+        self.tags.push(tag);
+    }
+
+    fn close(&mut self, sequence: u64) -> Formed<I, K> {
+        (self.weight, self.since) = (0, None);
+        let (items, tags) = (std::mem::take(&mut self.items), std::mem::take(&mut self.tags));
+        Formed { sequence, items, tags, refused: None }
+    }
 }
 
 impl<I, K> Batcher<I, K> {
     pub(super) fn new(batching: Batching<I>) -> Self {
-        let max_items = batching.max_items();
-        Self { batching, max_items, items: Vec::new(), tags: Vec::new(), weight: 0, formed: VecDeque::new() }
+        let (keys, max_open_keys) = match &batching.strategy {
+            Strategy::Keyed(keyed) => (Some(keyed.open()), keyed.max_open_keys),
+            _ => (None, 1),
+        };
+        Self {
+            max_items: batching.max_items(),
+            batching,
+            sequence: 0,
+            open: Open::new(),
+            by_key: BTreeMap::new(),
+            keys,
+            max_open_keys,
+            formed: VecDeque::new(),
+        }
+    }
+
+    /// Whether batches hold items from here and there of the input.
+    pub(super) fn is_keyed(&self) -> bool {
+        self.keys.is_some()
+    }
+
+    pub(super) fn max_items(&self) -> usize {
+        self.max_items
     }
 
     /// Whether no closed batch waits.
@@ -37,66 +98,117 @@ impl<I, K> Batcher<I, K> {
         self.formed.is_empty()
     }
 
-    /// Adds an item, closing what it fills and what it does not fit into.
+    /// Adds an item, closing what it fills and what it does not fit into. Returns the number of its batch.
     #[inline]
-    pub(super) fn push(&mut self, item: Item<I>, tag: K) {
-        match &self.batching {
-            Batching::Fixed(_) => self.add(item, tag),
-            Batching::Weighted(_) => self.weigh(item, tag),
+    pub(super) fn push(&mut self, item: Item<I>, tag: K, now: Instant) -> u64 {
+        match &self.batching.strategy {
+            Strategy::Fixed(_) => self.add(item, tag, now),
+            Strategy::Weighted(_) => self.weigh(item, tag, now),
+            Strategy::Keyed(_) => self.sort(item, tag, now),
         }
     }
 
-    fn weigh(&mut self, item: Item<I>, tag: K) {
+    fn weigh(&mut self, item: Item<I>, tag: K, now: Instant) -> u64 {
         let weight = match catch_unwind(AssertUnwindSafe(|| self.batching.weigh(&item.payload))) {
             Ok(weight) => weight,
             Err(panic) => {
-                self.flush();
-                let refused = Some(ItemError::panicked(&*panic));
-                self.formed.push_back(Formed { items: vec![item], tags: vec![tag], refused });
-                return;
+                self.close();
+                return self.refuse(item, tag, ItemError::panicked(&*panic));
             }
         };
-        if self.weight.saturating_add(weight) > self.batching.max_weight() {
-            self.flush();
+        if self.open.weight.saturating_add(weight) > self.batching.max_weight() {
+            self.close();
         }
-        let total = self.weight.saturating_add(weight);
-        self.add(item, tag);
+        let total = self.open.weight.saturating_add(weight);
+        let sequence = self.add(item, tag, now);
         // If the item filled its batch by number, the next one is open and weighs nothing.
-        if !self.items.is_empty() {
-            self.weight = total;
+        if !self.open.items.is_empty() {
+            self.open.weight = total;
             if total >= self.batching.max_weight() {
-                self.flush();
+                self.close();
             }
         }
+        sequence
+    }
+
+    fn sort(&mut self, item: Item<I>, tag: K, now: Instant) -> u64 {
+        let Some(keys) = &mut self.keys else { return self.add(item, tag, now) };
+        let fresh = self.sequence;
+        let batch = match catch_unwind(AssertUnwindSafe(|| keys.batch(&item.payload, fresh))) {
+            Ok(batch) => batch,
+            Err(panic) => return self.refuse(item, tag, ItemError::panicked(&*panic)),
+        };
+        if batch == fresh {
+            self.sequence += 1;
+            if self.by_key.len() >= self.max_open_keys {
+                self.close_oldest();
+            }
+        }
+        let open = self.by_key.entry(batch).or_insert_with(Open::new);
+        open.add(item, tag, now, self.max_items);
+        if open.items.len() >= self.max_items {
+            self.close_key(batch);
+        }
+        batch
     }
 
     #[inline]
-    fn add(&mut self, item: Item<I>, tag: K) {
-        if self.items.is_empty() {
-            // Sized at once for usual batches; a huge bound is not paid for before it is used.
-            self.items.reserve_exact(self.max_items.min(256));
-            self.tags.reserve_exact(self.max_items.min(256));
+    fn add(&mut self, item: Item<I>, tag: K, now: Instant) -> u64 {
+        let sequence = self.sequence;
+        self.open.add(item, tag, now, self.max_items);
+        if self.open.items.len() >= self.max_items {
+            self.close();
         }
-        self.items.push(item);
-        self.tags.push(tag);
-        if self.items.len() >= self.max_items {
-            self.flush();
+        sequence
+    }
+
+    fn refuse(&mut self, item: Item<I>, tag: K, error: ItemError) -> u64 {
+        let sequence = self.sequence;
+        self.sequence += 1;
+        self.formed.push_back(Formed { sequence, items: vec![item], tags: vec![tag], refused: Some(error) });
+        sequence
+    }
+
+    /// Closes the one open batch that is not gathered by key, if it holds anything.
+    fn close(&mut self) {
+        if !self.open.items.is_empty() {
+            self.formed.push_back(self.open.close(self.sequence));
+            self.sequence += 1;
         }
     }
 
-    /// Closes the open batch, if it holds anything.
-    pub(super) fn flush(&mut self) {
-        self.weight = 0;
-        if self.items.is_empty() {
-            return;
+    fn close_key(&mut self, batch: u64) {
+        if let Some(mut open) = self.by_key.remove(&batch) {
+            self.formed.push_back(open.close(batch));
         }
-        let (items, tags) = (std::mem::take(&mut self.items), std::mem::take(&mut self.tags));
-        self.formed.push_back(Formed { items, tags, refused: None });
+        if let Some(keys) = &mut self.keys {
+            keys.close(batch);
+        }
     }
 
-    /// Whether the next closed batch was refused, and so needs no permit; none if none waits.
-    pub(super) fn front_refused(&self) -> Option<bool> {
-        self.formed.front().map(|formed| formed.refused.is_some())
+    /// Closes the open batch that holds the oldest item.
+    pub(super) fn close_oldest(&mut self) {
+        match self.by_key.first_key_value() {
+            Some((&batch, _)) => self.close_key(batch),
+            None => self.close(),
+        }
+    }
+
+    /// When the open batch that holds the oldest item has waited for long enough; none if it may wait for ever.
+    pub(super) fn overdue_at(&self) -> Option<Instant> {
+        let wait = self.batching.max_wait()?;
+        let oldest = self.by_key.first_key_value().map_or(&self.open, |(_, open)| open);
+        oldest.since?.checked_add(wait)
+    }
+
+    /// The oldest closed batch.
+    pub(super) fn front(&self) -> Option<&Formed<I, K>> {
+        self.formed.front()
+    }
+
+    /// How many items the batch holds that would be closed next.
+    pub(super) fn oldest_len(&self) -> usize {
+        self.by_key.first_key_value().map_or(&self.open, |(_, open)| open).items.len()
     }
 
     /// Takes the oldest closed batch.
@@ -105,15 +217,18 @@ impl<I, K> Batcher<I, K> {
     }
 
     pub(super) fn is_empty(&self) -> bool {
-        self.items.is_empty() && self.formed.is_empty()
+        self.open.items.is_empty() && self.by_key.is_empty() && self.formed.is_empty()
     }
 
     /// Gives up everything; returns how many items that were.
     pub(super) fn clear(&mut self) -> u64 {
-        let count = self.items.len() + self.formed.drain(..).map(|formed| formed.items.len()).sum::<usize>();
-        self.items.clear();
-        self.tags.clear();
-        self.weight = 0;
-        count as u64
+        let by_key = std::mem::take(&mut self.by_key);
+        for batch in by_key.keys() {
+            self.keys.iter_mut().for_each(|keys| keys.close(*batch));
+        }
+        let open = std::mem::replace(&mut self.open, Open::new());
+        let open = open.items.len() + by_key.values().map(|open| open.items.len()).sum::<usize>();
+        let formed: usize = self.formed.drain(..).map(|formed| formed.items.len()).sum();
+        (open + formed) as u64
     }
 }

@@ -1,13 +1,23 @@
-//! How items are gathered into batches: [`FixedBatch`] and [`WeightedBatch`].
+//! How items are gathered into batches: [`FixedBatch`], [`WeightedBatch`], and what holds for all of them.
 
 use std::fmt;
 use std::sync::Arc;
+use std::time::Duration;
 
+use super::keys::KeyPartition;
 use crate::error::ConfigError;
 
 /// Batches of this many items; the last of the input may be smaller.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct FixedBatch(pub usize);
+
+impl FixedBatch {
+    /// A batch whose first item has waited this long is closed, as soon as it can be started.
+    #[must_use]
+    pub fn max_wait<I>(self, wait: Duration) -> Batching<I> {
+        Batching { strategy: Strategy::Fixed(self), max_wait: Some(wait) }
+    }
+}
 
 /// Batches whose weights add up to at most a maximum: for items of very different cost.
 ///
@@ -16,6 +26,7 @@ pub struct FixedBatch(pub usize);
 pub struct WeightedBatch<I> {
     max_weight: u64,
     max_items: usize,
+    max_wait: Option<Duration>,
     weight: Arc<dyn Fn(&I) -> u64 + Send + Sync>,
 }
 
@@ -23,7 +34,7 @@ impl<I> WeightedBatch<I> {
     /// Batches of at most `max_weight`, in the unit of `weight`: bytes, pixels, tokens. A `weight` that
     /// panics fails its item.
     pub fn new(max_weight: u64, weight: impl Fn(&I) -> u64 + Send + Sync + 'static) -> Self {
-        Self { max_weight, max_items: 4096, weight: Arc::new(weight) }
+        Self { max_weight, max_items: 4096, max_wait: None, weight: Arc::new(weight) }
     }
 
     /// Bounds the items of a batch, whatever they weigh; 4096 by default.
@@ -32,11 +43,18 @@ impl<I> WeightedBatch<I> {
         self.max_items = items;
         self
     }
+
+    /// A batch whose first item has waited this long is closed, as soon as it can be started.
+    #[must_use]
+    pub fn max_wait(mut self, wait: Duration) -> Self {
+        self.max_wait = Some(wait);
+        self
+    }
 }
 
 impl<I> Clone for WeightedBatch<I> {
     fn clone(&self) -> Self {
-        Self { max_weight: self.max_weight, max_items: self.max_items, weight: self.weight.clone() }
+        Self { weight: self.weight.clone(), ..*self }
     }
 }
 
@@ -45,51 +63,62 @@ impl<I> fmt::Debug for WeightedBatch<I> {
         f.debug_struct("WeightedBatch")
             .field("max_weight", &self.max_weight)
             .field("max_items", &self.max_items)
+            .field("max_wait", &self.max_wait)
             .finish_non_exhaustive()
     }
 }
 
-/// How items are gathered into batches. Made from a [`FixedBatch`] or a [`WeightedBatch`].
-#[non_exhaustive]
-pub enum Batching<I> {
-    /// By number.
+/// How items are gathered into batches. Made from a [`FixedBatch`], a [`WeightedBatch`] or a [`KeyPartition`].
+pub struct Batching<I> {
+    pub(super) strategy: Strategy<I>,
+    max_wait: Option<Duration>,
+}
+
+pub(super) enum Strategy<I> {
     Fixed(FixedBatch),
-    /// By weight.
     Weighted(WeightedBatch<I>),
+    Keyed(KeyPartition<I>),
 }
 
 impl<I> Batching<I> {
     pub(super) fn validate(&self) -> Result<(), ConfigError> {
-        match self {
-            Self::Fixed(FixedBatch(size)) => at_least_one("batch_size", *size as u64),
-            Self::Weighted(weighted) => {
+        match &self.strategy {
+            Strategy::Fixed(FixedBatch(size)) => at_least_one("batch_size", *size as u64),
+            Strategy::Weighted(weighted) => {
                 at_least_one("max_weight", weighted.max_weight)?;
                 at_least_one("max_items", weighted.max_items as u64)
             }
+            Strategy::Keyed(keyed) => keyed.validate(),
         }
     }
 
     /// The most items that a batch can hold.
     pub(crate) fn max_items(&self) -> usize {
-        match self {
-            Self::Fixed(FixedBatch(size)) => *size,
-            Self::Weighted(weighted) => weighted.max_items,
+        match &self.strategy {
+            Strategy::Fixed(FixedBatch(size)) => *size,
+            Strategy::Weighted(weighted) => weighted.max_items,
+            Strategy::Keyed(keyed) => keyed.batch_size,
         }
+    }
+
+    /// How long the first item of a batch may wait for the batch to fill.
+    pub(super) fn max_wait(&self) -> Option<Duration> {
+        self.max_wait
     }
 
     /// The weight at which a batch is full.
     pub(super) fn max_weight(&self) -> u64 {
-        match self {
-            Self::Fixed(_) => u64::MAX,
-            Self::Weighted(weighted) => weighted.max_weight,
+        match &self.strategy {
+            Strategy::Weighted(weighted) => weighted.max_weight,
+            _ => u64::MAX,
         }
     }
 
-    /// What the item weighs; by number, nothing.
+    /// What the item weighs; nothing, unless it is gathered by weight.
     pub(super) fn weigh(&self, payload: &I) -> u64 {
-        match self {
-            Self::Fixed(_) => 0,
-            Self::Weighted(weighted) => (weighted.weight)(payload),
+        match &self.strategy {
+            Strategy::Weighted(weighted) => (weighted.weight)(payload),
+            _ => 0,
         }
     }
 }
@@ -103,39 +132,56 @@ pub(super) fn at_least_one(what: &str, value: u64) -> Result<(), ConfigError> {
 
 impl<I> From<FixedBatch> for Batching<I> {
     fn from(fixed: FixedBatch) -> Self {
-        Self::Fixed(fixed)
+        Self { strategy: Strategy::Fixed(fixed), max_wait: None }
     }
 }
 
 impl<I> From<WeightedBatch<I>> for Batching<I> {
     fn from(weighted: WeightedBatch<I>) -> Self {
-        Self::Weighted(weighted)
+        Self { max_wait: weighted.max_wait, strategy: Strategy::Weighted(weighted) }
+    }
+}
+
+impl<I> From<KeyPartition<I>> for Batching<I> {
+    fn from(keyed: KeyPartition<I>) -> Self {
+        Self { max_wait: keyed.max_wait, strategy: Strategy::Keyed(keyed) }
     }
 }
 
 impl<I> Clone for Batching<I> {
     fn clone(&self) -> Self {
-        match self {
-            Self::Fixed(fixed) => Self::Fixed(*fixed),
-            Self::Weighted(weighted) => Self::Weighted(weighted.clone()),
-        }
+        let strategy = match &self.strategy {
+            Strategy::Fixed(fixed) => Strategy::Fixed(*fixed),
+            Strategy::Weighted(weighted) => Strategy::Weighted(weighted.clone()),
+            Strategy::Keyed(keyed) => Strategy::Keyed(keyed.clone()),
+        };
+        Self { strategy, max_wait: self.max_wait }
     }
 }
 
 impl<I> fmt::Debug for Batching<I> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self {
-            Self::Fixed(fixed) => fmt::Debug::fmt(fixed, f),
-            Self::Weighted(weighted) => fmt::Debug::fmt(weighted, f),
-        }
+        let strategy: &dyn fmt::Debug = match &self.strategy {
+            Strategy::Fixed(fixed) => fixed,
+            Strategy::Weighted(weighted) => weighted,
+            Strategy::Keyed(keyed) => keyed,
+        };
+        f.debug_struct("Batching").field("strategy", strategy).field("max_wait", &self.max_wait).finish()
     }
 }
 
 impl<I> fmt::Display for Batching<I> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self {
-            Self::Fixed(FixedBatch(size)) => write!(f, "batches of {size}"),
-            Self::Weighted(weighted) => write!(f, "batches of weight {}", weighted.max_weight),
+        match &self.strategy {
+            Strategy::Fixed(FixedBatch(size)) => write!(f, "batches of {size}")?,
+            Strategy::Weighted(weighted) => write!(f, "batches of weight {}", weighted.max_weight)?,
+            Strategy::Keyed(keyed) => {
+                write!(f, "batches of {} by key, {} keys open", keyed.batch_size, keyed.max_open_keys)?;
+            }
+        }
+        match self.max_wait {
+            Some(wait) => write!(f, " or after {wait:?}"),
+            None => Ok(()),
         }
     }
 }

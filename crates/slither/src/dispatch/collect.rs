@@ -9,7 +9,7 @@ use futures_util::{StreamExt, stream};
 use super::driver::Driver;
 use super::executor::Executor;
 use super::limits::Limits;
-use super::outcome::Outcome;
+use super::outcome::Ended;
 use crate::context::Context;
 use crate::error::RunError;
 use crate::item::{Failure, Item, Ledger};
@@ -60,7 +60,7 @@ impl<O: fmt::Debug> Error for DispatchError<O> {
 /// Runs payloads through an executor, in batches, and collects what comes back. Items are numbered from 0.
 ///
 /// # Errors
-/// If a bound is zero, or if a batch failed under [`OnError::Halt`](super::OnError::Halt); the error carries
+/// If a bound or the policy makes no sense, or if a batch failed under [`OnError::Halt`](super::OnError::Halt); the error carries
 /// what was finished.
 ///
 /// # Cancellation
@@ -72,7 +72,7 @@ pub async fn dispatch<I, O: Send + 'static>(
     context: Context,
 ) -> Result<Dispatched<O>, DispatchError<O>> {
     let mut done = Dispatched { results: Vec::new(), failures: Vec::new(), ledger: Ledger::default() };
-    if let Err(error) = limits.validate() {
+    if let Err(error) = limits.validate_alone() {
         return Err(DispatchError { cause: error.into(), finished: Box::new(done) });
     }
     let items = payloads.into_iter().zip(0u64..);
@@ -81,8 +81,9 @@ pub async fn dispatch<I, O: Send + 'static>(
     let mut cause = None;
     while let Some(next) = driver.next().await {
         match next {
-            Ok((Outcome::Done(item), ())) => done.results.push(item),
-            Ok((Outcome::Failed(failure), ())) => done.failures.push(*failure),
+            Ok((Ended::Done(item), ())) => done.results.push(item),
+            Ok((Ended::Failed(failure), ())) => done.failures.push(*failure),
+            Ok((Ended::Routed(routed), ())) => done.failures.push(routed.failure),
             Err(error) => cause = Some(error),
         }
     }

@@ -1,26 +1,43 @@
 //! The decisions of a dispatch, without time, threads or wakers: what to pull, start and emit, and when.
 //!
 //! Driven by calls: `offer` and `end_input` from the input, `start` and `complete` around the executor, `next`
-//! towards the reader. An item passes batcher → permits → reorder → reader, and is counted where it leaves.
+//! towards the reader. An item passes batcher → permits → reorder → reader, and is counted where it leaves. A
+//! batch that failed may pass the executor several times, in parts, before it goes on to the reader.
 
+use std::collections::{BTreeMap, VecDeque};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::{Duration, Instant};
 
-use super::batcher::Batcher;
+use super::batcher::{Batcher, Formed};
 use super::executor::{Batch, BatchId, Reply};
-use super::limits::{Bounds, OnError};
-use super::outcome::{Finished, Outcome};
+use super::limits::{Bounds, DEFAULT_MAX_IN_FLIGHT, MaxInFlight};
+use super::outcome::{self, Ended, Finished};
 use super::permits::{Permit, Permits};
-use super::reorder::Reorder;
+use super::rate::Bucket;
+use super::recovery::{Attempt, Next, Policy, Recovery};
+use super::window::Window;
 use crate::error::ItemError;
 use crate::item::{Failure, Item, Ledger};
 
-struct Running<I, K> {
+/// An admitted batch on its way.
+struct Running<I, O, K> {
     sequence: u64,
     started: Instant,
+    /// What of it is at the executor, or goes there next.
     batch: Batch<I>,
+    attempt: Attempt,
     tags: Vec<K>,
+    /// Since something of it failed that does not stay so.
+    recovery: Option<Box<Recovery<I, O>>>,
+}
+
+/// A batch that goes to the executor now.
+pub(super) struct Started<'a, I> {
+    pub(super) permit: Permit,
+    pub(super) batch: &'a Batch<I>,
+    /// From 1.
+    pub(super) attempt: u32,
 }
 
 /// What telemetry is told of a batch that came back.
@@ -36,15 +53,16 @@ pub(super) struct Completed {
 /// is cancelled.
 pub(super) struct Core<I, O, K> {
     batcher: Batcher<I, K>,
-    permits: Permits<Running<I, K>>,
-    reorder: Reorder<Finished<O, K>>,
-    /// The batch being read.
-    current: Option<Finished<O, K>>,
-    /// Batches started and not yet read to their end.
-    admitted: usize,
-    window: usize,
-    on_error: OnError,
-    sequence: u64,
+    permits: Permits<Running<I, O, K>>,
+    /// Batches that hold a permit and have a part to run.
+    parts: VecDeque<Permit>,
+    /// Batches that wait for their next attempt, by the time it is due; they keep their place in the window.
+    waiting: BTreeMap<(Instant, u64), Running<I, O, K>>,
+    window: Window<I, O, K>,
+    /// None for 4 × `max_in_flight`.
+    max_window: Option<usize>,
+    bucket: Option<Bucket>,
+    policy: Policy,
     ids: Arc<AtomicU64>,
     stage: Option<Arc<str>>,
     input_ended: bool,
@@ -55,15 +73,20 @@ pub(super) struct Core<I, O, K> {
 impl<I, O, K> Core<I, O, K> {
     /// `ids` numbers the batches; the stages of one run share it.
     pub(super) fn new(bounds: Bounds<I>, ids: Arc<AtomicU64>, stage: Option<Arc<str>>) -> Self {
+        let batcher = Batcher::new(bounds.batching);
+        let max_in_flight = match bounds.max_in_flight {
+            MaxInFlight::Batches(batches) => batches,
+            MaxInFlight::Auto => DEFAULT_MAX_IN_FLIGHT,
+        };
         Self {
-            batcher: Batcher::new(bounds.batching),
-            permits: Permits::new(bounds.max_in_flight),
-            reorder: Reorder::new(bounds.order),
-            current: None,
-            admitted: 0,
-            window: bounds.window,
-            on_error: bounds.on_error,
-            sequence: 0,
+            permits: Permits::new(max_in_flight),
+            parts: VecDeque::new(),
+            waiting: BTreeMap::new(),
+            window: Window::new(bounds.order, batcher.is_keyed()),
+            batcher,
+            max_window: bounds.window,
+            bucket: bounds.rate.map(Bucket::new),
+            policy: Policy::new(bounds.on_error),
             ids,
             stage,
             input_ended: false,
@@ -72,122 +95,279 @@ impl<I, O, K> Core<I, O, K> {
         }
     }
 
+    /// Changes the batches that may be in flight. What is in flight beyond fewer of them is a debt: no batch
+    /// starts until as many have come back.
+    pub(super) fn set_max_in_flight(&mut self, batches: usize) {
+        self.permits.set_max(batches);
+    }
+
+    fn max_window(&self) -> usize {
+        self.max_window.unwrap_or(self.permits.max().saturating_mul(4))
+    }
+
+    /// Whether there is space for one item more. The window counts batches; where a batch holds items from here
+    /// and there it counts as many items instead: batches that have to wait for an item of another one must not
+    /// keep that other one from starting.
+    #[inline]
+    fn has_space(&self) -> bool {
+        if self.batcher.is_keyed() {
+            self.inside() < (self.max_window() as u64).saturating_mul(self.batcher.max_items() as u64)
+        } else {
+            self.window.admitted() < self.max_window()
+        }
+    }
+
+    /// Items pulled and not yet read.
+    fn inside(&self) -> u64 {
+        let Ledger { pulled, emitted, failed, cancelled, .. } = self.ledger;
+        pulled - emitted - failed - cancelled
+    }
+
     /// Whether an item may be pulled. A batch may be gathered while all permits are taken, so that it is
     /// ready for the next one, but no second behind it.
     #[inline]
     pub(super) fn wants_input(&self) -> bool {
-        !self.input_ended && self.batcher.has_room() && self.admitted < self.window
+        !self.input_ended && self.batcher.has_room() && self.has_space()
     }
 
     /// Takes an item in.
     #[inline]
-    pub(super) fn offer(&mut self, item: Item<I>, tag: K) {
+    pub(super) fn offer(&mut self, item: Item<I>, tag: K, now: Instant) {
         self.ledger.pulled += 1;
-        self.batcher.push(item, tag);
+        let batch = self.batcher.push(item, tag, now);
+        self.window.expect(batch);
     }
 
-    /// There will be no more input: what is gathered is a batch.
+    /// There will be no more input: what is gathered is started as it is.
     pub(super) fn end_input(&mut self) {
         self.input_ended = true;
-        self.batcher.flush();
     }
 
-    /// Starts the oldest batch that waits, if a permit and a place in the window are free.
-    pub(super) fn start(&mut self, now: Instant) -> Option<(Permit, &Batch<I>)> {
-        while self.batcher.front_refused()? {
-            if self.admitted >= self.window {
-                return None;
+    /// Starts the oldest batch that can be: a part of one that failed, then one whose wait is over, then a
+    /// new one. None of them overtakes another that the rate holds back.
+    pub(super) fn start(&mut self, now: Instant) -> Option<Started<'_, I>> {
+        let permit = match self.parts.front() {
+            Some(&permit) => {
+                let items = self.permits.get(permit).map_or(0, |running| running.batch.items.len());
+                if self.held_until(items, now).is_some() {
+                    return None;
+                }
+                self.parts.pop_front();
+                permit
             }
-            self.refuse();
+            None if self.is_due(now) => self.resume(now)?,
+            None => self.begin(now)?,
+        };
+        let running = self.permits.get_mut(permit)?;
+        running.batch.id = BatchId(self.ids.fetch_add(1, Ordering::Relaxed));
+        running.started = now;
+        if let Some(bucket) = &mut self.bucket {
+            bucket.take(running.batch.items.len(), now);
         }
-        if !self.permits.has_room() || self.admitted >= self.window {
+        Some(Started { permit, batch: &running.batch, attempt: running.attempt.number })
+    }
+
+    /// When the rate allows so many items, if not now.
+    fn held_until(&self, items: usize, now: Instant) -> Option<Instant> {
+        self.bucket.as_ref()?.held_until(items, now)
+    }
+
+    fn is_due(&self, now: Instant) -> bool {
+        self.waiting.first_key_value().is_some_and(|((due, _), _)| *due <= now)
+    }
+
+    /// Gives a permit to the batch whose wait was over first.
+    fn resume(&mut self, now: Instant) -> Option<Permit> {
+        let (_, next) = self.waiting.first_key_value()?;
+        if !self.permits.has_room() || self.held_until(next.batch.items.len(), now).is_some() {
             return None;
         }
-        let formed = self.batcher.pop()?;
-        let (batch, sequence) = self.admit(formed.items);
-        let permit = self.permits.take(Running { sequence, started: now, batch, tags: formed.tags });
-        self.permits.get(permit).map(|running| (permit, &running.batch))
+        let (_, next) = self.waiting.pop_first()?;
+        Some(self.permits.take(next))
     }
 
-    /// An item that could not be weighed keeps its place in the order, and never reaches the executor.
-    fn refuse(&mut self) {
-        let Some(formed) = self.batcher.pop() else { return };
-        let (batch, sequence) = self.admit(formed.items);
-        let reply = Ok(formed.refused.into_iter().map(Err).collect());
-        self.reorder.insert(sequence, Finished::new(batch, formed.tags, reply, self.stage.clone()));
+    /// Admits the oldest batch that is closed, or that is to be closed now, if a permit and a place in the window
+    /// are free.
+    fn begin(&mut self, now: Instant) -> Option<Permit> {
+        while self.has_place() {
+            let Some(front) = self.batcher.front() else {
+                let items = self.batcher.oldest_len();
+                if !self.permits.has_room() || !self.closes(now) || self.held_until(items, now).is_some() {
+                    return None;
+                }
+                self.batcher.close_oldest();
+                continue;
+            };
+            if front.refused.is_some() {
+                self.refuse(now);
+                continue;
+            }
+            if !self.permits.has_room() || self.held_until(front.items.len(), now).is_some() {
+                return None;
+            }
+            let formed = self.batcher.pop()?;
+            let running = self.admit(formed, now);
+            return Some(self.permits.take(running));
+        }
+        None
     }
 
-    fn admit(&mut self, items: Vec<Item<I>>) -> (Batch<I>, u64) {
-        let sequence = self.sequence;
-        self.sequence += 1;
-        self.admitted += 1;
-        (Batch { id: BatchId(self.ids.fetch_add(1, Ordering::Relaxed)), items }, sequence)
+    /// Whether a batch may be admitted.
+    fn has_place(&self) -> bool {
+        self.batcher.is_keyed() || self.window.admitted() < self.max_window()
     }
 
-    /// A batch came back. Its permit is free again; a failure under `halt` halts the dispatch.
+    /// Whether the open batch with the oldest item is to be closed before it is full: there is no more input, it
+    /// has waited for long enough, or no item can come for lack of space and the reader has nothing to read.
+    fn closes(&self, now: Instant) -> bool {
+        self.batcher.oldest_len() > 0
+            && (self.input_ended
+                || self.batcher.overdue_at().is_some_and(|at| at <= now)
+                || (!self.has_space() && !self.window.is_ready()))
+    }
+
+    /// An item without a weight or a key keeps its place in the order, and never reaches the executor.
+    fn refuse(&mut self, now: Instant) {
+        let Some(mut formed) = self.batcher.pop() else { return };
+        let reply = Ok(formed.refused.take().into_iter().map(Err).collect());
+        let Running { sequence, batch, tags, .. } = self.admit(formed, now);
+        self.window.insert(sequence, Finished::new(batch, tags, reply, self.stage.clone()));
+    }
+
+    fn admit(&mut self, formed: Formed<I, K>, now: Instant) -> Running<I, O, K> {
+        let Formed { sequence, items, tags, .. } = formed;
+        self.window.admit();
+        // The batch is numbered, and its clock runs, when it is started.
+        let batch = Batch { id: BatchId(0), items };
+        Running { sequence, started: now, batch, attempt: Attempt::first(), tags, recovery: None }
+    }
+
+    /// A batch, or a part of one, came back: it is settled, or the policy has some of it run again. A failure
+    /// under `halt` halts the dispatch.
     pub(super) fn complete(&mut self, permit: Permit, reply: Reply<O>, now: Instant) -> Option<Completed> {
-        let Running { sequence, started, batch, tags } = self.permits.release(permit)?;
-        let (id, items) = (batch.id, batch.items.len());
-        let finished = Finished::new(batch, tags, reply, self.stage.clone());
-        let failure = finished.error();
+        let running = self.permits.get_mut(permit)?;
+        let reply = outcome::complete(reply, running.batch.items.len());
         let completed = Completed {
-            batch: id,
-            items,
-            failed: finished.failed_alone(),
-            duration: now.saturating_duration_since(started),
-            error: failure.as_ref().map(|failure| failure.error.clone()),
+            batch: running.batch.id,
+            items: running.batch.items.len(),
+            failed: reply.as_ref().map_or(0, |each| each.iter().filter(|result| result.is_err()).count()),
+            duration: now.saturating_duration_since(running.started),
+            error: reply.as_ref().err().cloned(),
         };
-        self.reorder.insert(sequence, finished);
-        if self.on_error == OnError::Halt && self.halted.is_none() {
-            self.halted = failure;
+        if let Err(error) = &reply
+            && self.halted.is_none()
+            && self.policy.halts(running.attempt, &reply)
+        {
+            self.halted = outcome::first_failure(&running.batch, error, &self.stage);
+        }
+        if running.recovery.is_none() && self.policy.accepts(running.attempt, &reply) {
+            let Running { sequence, batch, tags, .. } = self.permits.release(permit)?;
+            self.window.insert(sequence, Finished::new(batch, tags, reply, self.stage.clone()));
+        } else {
+            self.recover(permit, reply, now);
         }
         Some(completed)
     }
 
+    /// Settles what stays as it is, and has the rest run again.
+    #[cold]
+    fn recover(&mut self, permit: Permit, reply: Reply<O>, now: Instant) -> Option<()> {
+        let running = self.permits.get_mut(permit)?;
+        let items = std::mem::take(&mut running.batch.items);
+        let recovery = running.recovery.get_or_insert_with(|| Box::new(Recovery::new(items.len())));
+        let next = recovery.came_back(items, running.attempt, reply, &mut self.policy);
+        if let Some(part) = recovery.next_part() {
+            running.batch.items = part.items;
+            running.attempt = part.attempt;
+        }
+        match next {
+            Next::Run => self.parts.push_back(permit),
+            Next::Wait(wait) => {
+                let running = self.permits.release(permit)?;
+                self.waiting.insert((now + wait, running.sequence), running);
+            }
+            Next::Finish => {
+                let Running { sequence, tags, recovery, .. } = self.permits.release(permit)?;
+                let settled = recovery?.into_settled();
+                self.window.insert(sequence, Finished::mixed(settled, tags, self.stage.clone()));
+            }
+        }
+        Some(())
+    }
+
+    /// When something can be started that could not be at `now`, when `start` last said so, if nothing else
+    /// happens until then.
+    pub(super) fn wake_at(&self, now: Instant) -> Option<Instant> {
+        if let Some(&permit) = self.parts.front() {
+            return self.held_until(self.permits.get(permit)?.batch.items.len(), now);
+        }
+        if !self.permits.has_room() {
+            return None;
+        }
+        let due = match self.waiting.first_key_value() {
+            Some(((due, _), next)) if *due <= now => {
+                return self.held_until(next.batch.items.len(), now);
+            }
+            next => next.map(|((due, _), _)| *due),
+        };
+        let open = match self.batcher.front() {
+            _ if !self.has_place() => None,
+            Some(front) => self.held_until(front.items.len(), now),
+            None if self.closes(now) => self.held_until(self.batcher.oldest_len(), now),
+            None => self.batcher.overdue_at(),
+        };
+        due.into_iter().chain(open).min()
+    }
+
     /// The next outcome of the batch being read; none when it has been read to its end.
     #[inline]
-    pub(super) fn next_in_batch(&mut self) -> Option<(Outcome<O>, K)> {
-        let current = self.current.as_mut()?;
-        let Some((outcome, tag)) = current.next() else {
-            self.current = None;
-            self.admitted -= 1;
-            return None;
-        };
-        match &outcome {
-            Outcome::Done(_) => self.ledger.emitted += 1,
-            Outcome::Failed(_) => self.ledger.failed += 1,
-        }
-        Some((outcome, tag))
+    pub(super) fn next_in_batch(&mut self) -> Option<(Ended<I, O>, K)> {
+        let next = self.window.next_in_batch();
+        self.count(next)
     }
 
     /// The next outcome, if one is ready.
-    pub(super) fn next(&mut self) -> Option<(Outcome<O>, K)> {
-        loop {
-            if let Some(next) = self.next_in_batch() {
-                return Some(next);
-            }
-            self.current = Some(self.reorder.pop()?);
-        }
+    pub(super) fn next(&mut self) -> Option<(Ended<I, O>, K)> {
+        let next = self.window.next();
+        self.count(next)
     }
 
-    /// Withdraws what has not finished, counting it where it is; what has finished can still be read.
+    #[inline]
+    fn count(&mut self, next: Option<(Ended<I, O>, K)>) -> Option<(Ended<I, O>, K)> {
+        match next {
+            None => {}
+            Some((Ended::Done(_) | Ended::Routed(_), _)) => self.ledger.emitted += 1,
+            Some((Ended::Failed(_), _)) => self.ledger.failed += 1,
+        }
+        next
+    }
+
+    /// Withdraws what has not finished, counting it where it is; what has finished can still be read, also
+    /// of a batch of which only some has.
     pub(super) fn cancel_unfinished(&mut self) {
         self.input_ended = true;
         self.ledger.cancelled += self.batcher.clear();
-        for running in self.permits.drain() {
-            self.ledger.cancelled += running.batch.items.len() as u64;
-            self.admitted -= 1;
+        self.parts.clear();
+        let waiting = std::mem::take(&mut self.waiting).into_values();
+        let running: Vec<_> = self.permits.drain().chain(waiting).collect();
+        for Running { sequence, batch, tags, recovery, .. } in running {
+            let open = recovery.as_ref().map_or(batch.items.len(), |recovery| recovery.open());
+            self.ledger.cancelled += open as u64;
+            match recovery {
+                Some(recovery) if open < tags.len() => {
+                    let settled = recovery.into_settled();
+                    self.window.insert(sequence, Finished::mixed(settled, tags, self.stage.clone()));
+                }
+                _ => self.window.withdraw(),
+            }
         }
-        self.reorder.skip_gaps();
+        self.window.skip_gaps();
     }
 
     /// Withdraws everything, also what has finished and was not read.
     pub(super) fn cancel(&mut self) {
         self.cancel_unfinished();
-        for finished in self.current.take().into_iter().chain(self.reorder.drain()) {
-            self.ledger.cancelled += finished.len() as u64;
-            self.admitted -= 1;
-        }
+        self.ledger.cancelled += self.window.clear();
     }
 
     /// The failure that halted the dispatch.
@@ -197,7 +377,7 @@ impl<I, O, K> Core<I, O, K> {
 
     /// Whether all input has been read, executed and emitted.
     pub(super) fn is_done(&self) -> bool {
-        self.input_ended && self.admitted == 0 && self.batcher.is_empty()
+        self.input_ended && self.window.admitted() == 0 && self.batcher.is_empty()
     }
 
     pub(super) fn ledger(&self) -> Ledger {
@@ -211,6 +391,6 @@ impl<I, O, K> Core<I, O, K> {
 
     #[cfg(test)]
     pub(super) fn admitted(&self) -> usize {
-        self.admitted
+        self.window.admitted()
     }
 }

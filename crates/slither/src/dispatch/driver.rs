@@ -2,22 +2,23 @@
 //!
 //! Nothing is spawned: everything happens while the driver is polled, and dropping it cancels everything.
 
+use std::borrow::Cow;
 use std::future::Future;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::pin::Pin;
 use std::sync::Arc;
 use std::sync::atomic::AtomicU64;
 use std::task::{Context as Task, Poll};
-use std::time::Instant;
 
 use futures_core::Stream;
 use futures_core::future::BoxFuture;
 use futures_util::stream::FuturesUnordered;
+use tokio::time::{Instant, Sleep};
 
-use super::core::Core;
+use super::core::{Core, Started};
 use super::executor::{Executor, Reply};
-use super::limits::Bounds;
-use super::outcome::Outcome;
+use super::limits::{Bounds, MaxInFlight};
+use super::outcome::Ended;
 use super::permits::Permit;
 use super::probes::Probes;
 use crate::context::Context;
@@ -31,6 +32,12 @@ pub(crate) struct Driver<S, I, O, K> {
     context: Context,
     probes: Probes,
     running: FuturesUnordered<InFlight<O>>,
+    /// Wakes the task when the core waits for a time; made when it first does.
+    timer: Option<Pin<Box<Sleep>>>,
+    /// When the core was last asked what to start.
+    clock: std::time::Instant,
+    /// Whether the batches in flight follow the executor's slots.
+    follows_slots: bool,
     /// None once it has ended or is not wanted any more.
     source: Option<Pin<Box<S>>>,
     source_error: Option<String>,
@@ -50,12 +57,16 @@ where
         context: Context,
         ids: Arc<AtomicU64>,
     ) -> Self {
+        let follows_slots = bounds.max_in_flight == MaxInFlight::Auto;
         Self {
             core: Core::new(bounds, ids, context.stage.clone()),
             probes: Probes::new(&context, executor.name()),
             executor,
             context,
             running: FuturesUnordered::new(),
+            timer: None,
+            clock: std::time::Instant::now(),
+            follows_slots,
             source: Some(Box::pin(source)),
             source_error: None,
             over: false,
@@ -82,6 +93,9 @@ where
 
     /// Moves all that can move: replies in, batches out, input in, until nothing changes.
     fn drive(&mut self, task: &mut Task<'_>) {
+        if self.follows_slots {
+            self.core.set_max_in_flight(self.executor.slots().max(1).saturating_mul(2));
+        }
         let mut moved = true;
         while moved {
             moved = self.collect(task);
@@ -98,7 +112,7 @@ where
         let mut moved = false;
         while let Poll::Ready(Some((permit, reply))) = Pin::new(&mut self.running).poll_next(task) {
             moved = true;
-            if let Some(completed) = self.core.complete(permit, reply, Instant::now()) {
+            if let Some(completed) = self.core.complete(permit, reply, Instant::now().into_std()) {
                 self.probes.completed(&self.context, self.executor.name(), &completed);
             }
         }
@@ -107,10 +121,16 @@ where
 
     fn start(&mut self) -> bool {
         let mut moved = false;
-        while let Some((permit, batch)) = self.core.start(Instant::now()) {
+        loop {
+            self.clock = Instant::now().into_std();
+            let Some(Started { permit, batch, attempt }) = self.core.start(self.clock) else { break };
             moved = true;
             self.probes.start(&self.context, self.executor.name(), batch.id, batch.items.len());
-            let execute = || self.executor.execute(batch, &self.context);
+            let context = match attempt {
+                1 => Cow::Borrowed(&self.context),
+                _ => Cow::Owned(Context { attempt, ..self.context.clone() }),
+            };
+            let execute = || self.executor.execute(batch, &context);
             let reply = match catch_unwind(AssertUnwindSafe(execute)) {
                 Ok(future) => future,
                 Err(panic) => Box::pin(std::future::ready(Err(ItemError::panicked(&*panic)))),
@@ -121,14 +141,13 @@ where
     }
 
     /// Pulls until a batch can be started, the source has nothing, or there is no room.
-    // A bound on the age of a partial batch (`max_wait`) belongs here: a timer that flushes it.
     fn pull(&mut self, task: &mut Task<'_>) -> bool {
         let mut moved = false;
         while self.core.wants_input() {
             let Some(source) = &mut self.source else { break };
             match source.as_mut().poll_next(task) {
                 Poll::Pending => break,
-                Poll::Ready(Some(Ok((item, tag)))) => self.core.offer(item, tag),
+                Poll::Ready(Some(Ok((item, tag)))) => self.core.offer(item, tag, self.clock),
                 Poll::Ready(end) => {
                     self.source = None;
                     self.source_error = end.and_then(Result::err);
@@ -146,15 +165,30 @@ where
         if self.over {
             return Poll::Ready(None);
         }
-        self.drive(task);
-        if let Some(next) = self.core.next() {
-            return Poll::Ready(Some(Ok(next)));
+        loop {
+            self.drive(task);
+            if let Some(next) = self.core.next() {
+                return Poll::Ready(Some(Ok(next)));
+            }
+            if self.core.is_done() {
+                self.over = true;
+                return Poll::Ready(self.verdict().map(Err));
+            }
+            if self.poll_timer(task).is_pending() {
+                return Poll::Pending;
+            }
         }
-        if !self.core.is_done() {
-            return Poll::Pending;
+    }
+
+    /// Ready when the time has come that the core waits for.
+    fn poll_timer(&mut self, task: &mut Task<'_>) -> Poll<()> {
+        let Some(at) = self.core.wake_at(self.clock) else { return Poll::Pending };
+        let at = Instant::from_std(at);
+        let timer = self.timer.get_or_insert_with(|| Box::pin(tokio::time::sleep_until(at)));
+        if timer.deadline() != at {
+            timer.as_mut().reset(at);
         }
-        self.over = true;
-        Poll::Ready(self.verdict().map(Err))
+        timer.as_mut().poll(task)
     }
 
     fn verdict(&self) -> Option<RunError> {
@@ -177,7 +211,7 @@ where
     S: Stream<Item = Result<(Item<I>, K), String>>,
     O: Send + 'static,
 {
-    type Item = Result<(Outcome<O>, K), RunError>;
+    type Item = Result<(Ended<I, O>, K), RunError>;
 
     #[inline]
     fn poll_next(mut self: Pin<&mut Self>, task: &mut Task<'_>) -> Poll<Option<Self::Item>> {

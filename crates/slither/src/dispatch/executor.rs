@@ -9,7 +9,7 @@ use crate::error::ItemError;
 use crate::item::Item;
 
 /// Identifies a batch within its run; given in the order in which batches are started, from 0. The stages
-/// of one pipe share the count.
+/// of one pipe share the count. A batch or a part of one that is run again has a number of its own each time.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct BatchId(pub u64);
 
@@ -57,4 +57,10 @@ pub trait Executor<I, O>: Send + Sync {
 
     /// The name that telemetry shows as the pool.
     fn name(&self) -> &str;
+
+    /// How many batches it can run at the same time, as it stands; 4 unless it knows better. With
+    /// [`MaxInFlight::Auto`](super::MaxInFlight::Auto) twice as many are in flight.
+    fn slots(&self) -> usize {
+        4
+    }
 }

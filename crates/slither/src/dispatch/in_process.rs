@@ -57,6 +57,10 @@ where
     fn name(&self) -> &str {
         &self.name
     }
+
+    fn slots(&self) -> usize {
+        std::thread::available_parallelism().map_or(1, usize::from)
+    }
 }
 
 impl<I, O> fmt::Debug for InProcess<I, O> {

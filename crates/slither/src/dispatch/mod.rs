@@ -2,8 +2,9 @@
 //!
 //! ```text
 //! source ──▶ batcher ──▶ permits ──▶ executor ──▶ reorder ──▶ reader
-//!  (pulled    (at most     (max_in_                (window)
-//!  on demand)  two closed)  flight)
+//!  (pulled    (at most     (max_in_    │           (window)
+//!  on demand)  two closed)  flight,     └──▶ again, in parts or later
+//!                           rate)
 //! ```
 //!
 //! ```
@@ -24,26 +25,30 @@
 //! # Guarantees
 //! - Every item pulled ends in exactly one place, and is counted there: `in = emitted + failed + cancelled`.
 //! - At most [`max_in_flight`](Limits::max_in_flight) batches are at the executor; at most
-//!   [`window`](Limits::window) × batch size items are pulled and not yet read.
+//!   [`window`](Limits::window) × batch size items are pulled and not yet read, however many keys they have.
+//! - A batch holds no more items or weight than its [`Batching`] says, and no two keys; nor does a part of it that
+//!   is run again.
 //! - Under [`Order::Preserve`] outcomes, failures too, come in the order of the input.
 //! - Nothing is spawned: dropping the stream or the future withdraws everything.
 //!
 //! # Limits and defaults
-//! Batches of 64, 8 in flight, a window of 4 × that, order preserved, halt; see [`Limits`].
+//! Batches of 64, 8 in flight, a window of 4 × that, order preserved, halt, no rate; see [`Limits`].
 //!
 //! # Failure
-//! A batch that fails as a whole meets the policy [`OnError`]; an item that fails alone ends in `failures`
-//! under each of them. A source that fails ends the run after everything up to there was delivered.
+//! A batch that fails as a whole meets the policy [`OnError`]: it halts the dispatch, is skipped, is split until
+//! only the culprits fail, or is run again later. An item that fails alone halts nothing. A source that fails ends the run after everything up to there was delivered.
 //!
 //! # Events
-//! `slither.dispatch.batch.start`, `.stop` and `.exception`.
+//! `slither.dispatch.batch.start`, `.stop` and `.exception`, for each time that a batch or a part of one is run.
 //!
 //! # Pitfalls
 //! It works while it is polled: a reader that stops reading stops it. A partial batch waits for more input,
-//! or for its end.
+//! or for its end, unless its batching has a `max_wait`. That, retries and [`Limits::rate_limit`] need a tokio
+//! runtime with its timer on.
 //!
 //! # Inside
-//! `core` holds the decisions and knows neither time nor wakers; `driver` polls source and executor for it.
+//! `core` holds the decisions and knows neither clocks nor wakers; `driver` polls source, executor and timer for
+//! it. `recovery` is the way of a batch of which something failed.
 
 mod batcher;
 mod batching;
@@ -52,22 +57,35 @@ mod core;
 mod driver;
 mod executor;
 mod in_process;
+mod keys;
 mod limits;
+mod on_error;
 mod outcome;
 mod permits;
 mod probes;
+mod rate;
+mod recovery;
 mod reorder;
+mod retry;
 #[cfg(test)]
 mod schedules;
 mod stream;
+#[cfg(test)]
+mod trials;
+mod turns;
+mod window;
 
 pub use batching::{Batching, FixedBatch, WeightedBatch};
 pub use collect::{DispatchError, Dispatched, dispatch};
 pub(crate) use driver::Driver;
 pub use executor::{Batch, BatchId, Executor, Reply};
 pub use in_process::InProcess;
-pub(crate) use limits::{Bounds, DEFAULT_BATCH_SIZE, DEFAULT_MAX_IN_FLIGHT};
-pub use limits::{Limits, OnError, Order};
+pub use keys::KeyPartition;
+pub(crate) use limits::{Bounds, DEFAULT_BATCH_SIZE};
+pub use limits::{Limits, MaxInFlight, Order};
+pub use on_error::OnError;
 pub use outcome::Outcome;
+pub(crate) use outcome::{Ended, Routed};
 pub(crate) use probes::ids;
+pub use retry::Retry;
 pub use stream::{DispatchStream, dispatch_stream, try_dispatch_stream};

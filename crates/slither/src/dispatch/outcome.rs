@@ -16,89 +16,154 @@ pub enum Outcome<O> {
     Failed(Box<Failure>),
 }
 
-/// A batch that came back and waits to be read, with its items' tags. It holds no input payload any more.
-pub(super) struct Finished<O, K> {
-    items: vec::IntoIter<Item<()>>,
+/// How an item ended, where its policy may be `route`.
+pub(crate) enum Ended<I, O> {
+    /// With its result.
+    Done(Item<O>),
+    /// In `failures`.
+    Failed(Box<Failure>),
+    /// At the output for failed items.
+    Routed(Box<Routed<I>>),
+}
+
+/// An item that failed and leaves by an output of the pipe.
+pub(crate) struct Routed<I> {
+    /// As it entered the stage.
+    pub(crate) payload: I,
+    pub(crate) failure: Failure,
+}
+
+/// What became of an item of a batch that was run in parts.
+pub(super) enum Fate<I, O> {
+    Done(O),
+    Failed { error: ItemError, batch: Arc<[ItemId]> },
+    Routed { payload: I, error: ItemError, batch: Arc<[ItemId]> },
+}
+
+/// What became of the item at a place of such a batch; none if it is not settled, or was withdrawn.
+pub(super) type Settled<I, O> = Option<(Item<()>, Fate<I, O>)>;
+
+/// A batch that came back and waits to be read, with its items' tags. Of the input it holds only what is
+/// routed.
+pub(super) struct Finished<I, O, K> {
     tags: vec::IntoIter<K>,
-    results: Results<O>,
+    results: Results<I, O>,
     stage: Option<Arc<str>>,
 }
 
-enum Results<O> {
-    Each(vec::IntoIter<Result<O, ItemError>>),
-    None { error: ItemError, batch: Arc<[ItemId]> },
+enum Results<I, O> {
+    /// Of a batch that came back the first time.
+    Each { items: vec::IntoIter<Item<()>>, results: vec::IntoIter<Result<O, ItemError>> },
+    /// Of a batch that failed as a whole.
+    None { items: vec::IntoIter<Item<()>>, error: ItemError, batch: Arc<[ItemId]> },
+    /// Of a batch that was run in parts; what is none was withdrawn.
+    Mixed(vec::IntoIter<Settled<I, O>>),
 }
 
-impl<O, K> Finished<O, K> {
-    /// Pairs a batch with its reply; a reply of another length is an error of the batch.
-    pub(super) fn new<I>(batch: Batch<I>, tags: Vec<K>, reply: Reply<O>, stage: Option<Arc<str>>) -> Self {
-        let reply = reply.and_then(|results| {
-            if results.len() == batch.items.len() {
-                return Ok(results);
-            }
-            let (expected, got) = (batch.items.len(), results.len());
-            Err(ItemError::new(ErrorKind::Contract, format!("expected {expected} results, got {got}")))
-        });
-        let results = match reply {
-            Ok(results) => Results::Each(results.into_iter()),
-            Err(error) => Results::None { error, batch: batch.items.iter().map(|item| item.id).collect() },
-        };
+/// Checks that a reply has a result for each item; another length is an error of the batch.
+pub(super) fn complete<O>(reply: Reply<O>, items: usize) -> Reply<O> {
+    reply.and_then(|results| match results.len() {
+        got if got == items => Ok(results),
+        got => Err(ItemError::new(ErrorKind::Contract, format!("expected {items} results, got {got}"))),
+    })
+}
+
+/// Why a batch failed as a whole, and its first item's failure.
+pub(super) fn first_failure<I>(
+    batch: &Batch<I>,
+    error: &ItemError,
+    stage: &Option<Arc<str>>,
+) -> Option<Failure> {
+    let first = batch.items.first()?;
+    Some(Failure {
+        item: first.id,
+        batch: batch.items.iter().map(|item| item.id).collect(),
+        stage: stage.clone(),
+        error: error.clone(),
+        metadata: first.metadata.clone(),
+    })
+}
+
+impl<I, O, K> Finished<I, O, K> {
+    /// Pairs a batch with its reply, which has as many results as the batch has items.
+    pub(super) fn new(batch: Batch<I>, tags: Vec<K>, reply: Reply<O>, stage: Option<Arc<str>>) -> Self {
+        let ids = || batch.items.iter().map(|item| item.id).collect();
+        let failed = reply.as_ref().err().map(|_| ids());
         let items: Vec<Item<()>> = batch.items.into_iter().map(|item| item.with_payload(())).collect();
-        Self { items: items.into_iter(), tags: tags.into_iter(), results, stage }
+        let items = items.into_iter();
+        let results = match reply {
+            Ok(results) => Results::Each { items, results: results.into_iter() },
+            Err(error) => Results::None { items, error, batch: failed.unwrap_or_else(|| Arc::from([])) },
+        };
+        Self { tags: tags.into_iter(), results, stage }
     }
 
-    /// The items not read yet.
+    /// What became of each item of a batch that was run in parts.
+    pub(super) fn mixed(fates: Vec<Settled<I, O>>, tags: Vec<K>, stage: Option<Arc<str>>) -> Self {
+        Self { tags: tags.into_iter(), results: Results::Mixed(fates.into_iter()), stage }
+    }
+
+    /// The items not read yet, without those that were withdrawn.
     pub(super) fn len(&self) -> usize {
-        self.items.len()
-    }
-
-    /// How many of its items failed alone.
-    pub(super) fn failed_alone(&self) -> usize {
         match &self.results {
-            Results::Each(results) => results.as_slice().iter().filter(|result| result.is_err()).count(),
-            Results::None { .. } => 0,
+            Results::Each { items, .. } | Results::None { items, .. } => items.len(),
+            Results::Mixed(fates) => fates.as_slice().iter().flatten().count(),
         }
     }
 
-    /// Why the batch failed as a whole, and its first item's failure.
-    pub(super) fn error(&self) -> Option<Failure> {
-        let item = self.items.as_slice().first()?;
-        match &self.results {
-            Results::Each(_) => None,
-            Results::None { error, batch } => Some(Failure {
-                item: item.id,
-                batch: batch.clone(),
-                stage: self.stage.clone(),
-                error: error.clone(),
-                metadata: item.metadata.clone(),
-            }),
-        }
+    /// Whether every place has been looked at.
+    pub(super) fn is_over(&self) -> bool {
+        self.tags.len() == 0
+    }
+
+    /// What became of the item at the next place: none if it was withdrawn. None at all at the end.
+    #[inline]
+    #[allow(clippy::option_option, reason = "the end and a withdrawn item are different things")]
+    pub(super) fn next_place(&mut self) -> Option<Option<(Ended<I, O>, K)>> {
+        let tag = self.tags.next()?;
+        let (item, error, batch) = match &mut self.results {
+            Results::Each { items, results } => {
+                let item = items.next()?;
+                match results.next()? {
+                    Ok(payload) => return Some(Some((Ended::Done(item.with_payload(payload)), tag))),
+                    Err(error) => {
+                        let batch = Arc::from([item.id]);
+                        (item, error, batch)
+                    }
+                }
+            }
+            Results::None { items, error, batch } => (items.next()?, error.clone(), batch.clone()),
+            Results::Mixed(fates) => match fates.next()? {
+                None => return Some(None),
+                Some((item, Fate::Done(payload))) => {
+                    return Some(Some((Ended::Done(item.with_payload(payload)), tag)));
+                }
+                Some((item, Fate::Failed { error, batch })) => (item, error, batch),
+                Some((item, Fate::Routed { payload, error, batch })) => {
+                    let failure = self.failure(item, error, batch);
+                    return Some(Some((Ended::Routed(Box::new(Routed { payload, failure })), tag)));
+                }
+            },
+        };
+        Some(Some((Ended::Failed(Box::new(self.failure(item, error, batch))), tag)))
+    }
+
+    /// Out of the way of the items that have results.
+    #[cold]
+    fn failure(&self, item: Item<()>, error: ItemError, batch: Arc<[ItemId]>) -> Failure {
+        Failure { item: item.id, batch, stage: self.stage.clone(), error, metadata: item.metadata }
     }
 }
 
-impl<O, K> Iterator for Finished<O, K> {
-    type Item = (Outcome<O>, K);
+impl<I, O, K> Iterator for Finished<I, O, K> {
+    type Item = (Ended<I, O>, K);
 
     #[inline]
     fn next(&mut self) -> Option<Self::Item> {
-        let item = self.items.next()?;
-        let tag = self.tags.next()?;
-        let failed = match &mut self.results {
-            Results::Each(results) => match results.next()? {
-                Ok(payload) => return Some((Outcome::Done(item.with_payload(payload)), tag)),
-                Err(error) => (error, Arc::from([item.id])),
-            },
-            Results::None { error, batch } => (error.clone(), batch.clone()),
-        };
-        Some((self.failure(item, failed), tag))
-    }
-}
-
-impl<O, K> Finished<O, K> {
-    /// Out of the way of the items that have results.
-    #[cold]
-    fn failure(&self, item: Item<()>, (error, batch): (ItemError, Arc<[ItemId]>)) -> Outcome<O> {
-        let stage = self.stage.clone();
-        Outcome::Failed(Box::new(Failure { item: item.id, batch, stage, error, metadata: item.metadata }))
+        loop {
+            if let Some(ended) = self.next_place()? {
+                return Some(ended);
+            }
+        }
     }
 }

@@ -21,6 +21,15 @@ impl<T> Permits<T> {
         self.places.len() - self.free.len()
     }
 
+    pub(super) fn max(&self) -> usize {
+        self.max
+    }
+
+    /// Fewer than are taken is a debt, paid as they are given back.
+    pub(super) fn set_max(&mut self, max: usize) {
+        self.max = max;
+    }
+
     pub(super) fn has_room(&self) -> bool {
         self.taken() < self.max
     }
@@ -42,6 +51,10 @@ impl<T> Permits<T> {
 
     pub(super) fn get(&self, permit: Permit) -> Option<&T> {
         self.places.get(permit.0)?.as_ref()
+    }
+
+    pub(super) fn get_mut(&mut self, permit: Permit) -> Option<&mut T> {
+        self.places.get_mut(permit.0)?.as_mut()
     }
 
     /// Gives a permit back, and what held it; nothing if it was given back before.

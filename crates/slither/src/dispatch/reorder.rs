@@ -32,6 +32,11 @@ impl<T> Reorder<T> {
         self.places[place] = Some(thing);
     }
 
+    /// Whether the next in order is there.
+    pub(super) fn is_ready(&self) -> bool {
+        matches!(self.places.front(), Some(Some(_)))
+    }
+
     /// The next in order, if it is there.
     pub(super) fn pop(&mut self) -> Option<T> {
         while self.skip_gaps && matches!(self.places.front(), Some(None)) {

@@ -9,8 +9,9 @@ use std::time::Instant;
 use proptest::prelude::*;
 
 use super::core::Core;
+use super::core::Started;
 use super::limits::Bounds;
-use super::outcome::Outcome;
+use super::outcome::Ended;
 use super::permits::Permit;
 use super::{Batching, Limits, OnError, Order, Reply, WeightedBatch};
 use crate::error::{ErrorKind, ItemError};
@@ -175,14 +176,14 @@ fn play(case: &Case) -> (Vec<(u64, bool)>, crate::item::Ledger) {
                     match input.next() {
                         Some((id, weight)) => {
                             tags.set(tags.get() + 1);
-                            core.offer(Item::new(id, weight), Tag(id, tags.clone()));
+                            core.offer(Item::new(id, weight), Tag(id, tags.clone()), now);
                         }
                         None => core.end_input(),
                     }
                     true
                 }
                 1 => match core.start(now) {
-                    Some((permit, batch)) => {
+                    Some(Started { permit, batch, .. }) => {
                         let ids: Vec<u64> = batch.items.iter().map(|item| item.id.0).collect();
                         started.push(ids.clone());
                         running.push((permit, ids));
@@ -197,11 +198,12 @@ fn play(case: &Case) -> (Vec<(u64, bool)>, crate::item::Ledger) {
                 3 => match core.next() {
                     Some((outcome, tag)) => {
                         let (id, succeeded) = match outcome {
-                            Outcome::Done(item) => {
+                            Ended::Done(item) => {
                                 assert_eq!(item.payload, item.id.0 * 10);
                                 (item.id.0, true)
                             }
-                            Outcome::Failed(failure) => (failure.item.0, false),
+                            Ended::Failed(failure) => (failure.item.0, false),
+                            Ended::Routed(_) => unreachable!("nothing is routed"),
                         };
                         assert_eq!(tag.0, id, "a tag comes back with its item");
                         delivered.push((id, succeeded));
@@ -266,18 +268,19 @@ fn an_item_that_cannot_be_weighed_fails_alone_and_in_its_place() {
     while !core.is_done() {
         if core.wants_input() {
             match input.next() {
-                Some(id) => core.offer(Item::new(id, id), ()),
+                Some(id) => core.offer(Item::new(id, id), (), now),
                 None => core.end_input(),
             }
         }
-        while let Some((permit, batch)) = core.start(now) {
+        while let Some(Started { permit, batch, .. }) = core.start(now) {
             let results = batch.payloads().map(|id| Ok(*id)).collect();
             core.complete(permit, Ok(results), now);
         }
         while let Some((outcome, ())) = core.next() {
             seen.push(match outcome {
-                Outcome::Done(item) => item.id.0.to_string(),
-                Outcome::Failed(failure) => failure.to_string(),
+                Ended::Done(item) => item.id.0.to_string(),
+                Ended::Failed(failure) => failure.to_string(),
+                Ended::Routed(_) => unreachable!("nothing is routed"),
             });
         }
     }

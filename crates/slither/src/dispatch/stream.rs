@@ -11,7 +11,7 @@ use futures_util::StreamExt;
 use super::driver::Driver;
 use super::executor::Executor;
 use super::limits::Limits;
-use super::outcome::Outcome;
+use super::outcome::{Ended, Outcome};
 use crate::context::Context;
 use crate::error::{ConfigError, RunError};
 use crate::item::{Item, Ledger};
@@ -46,7 +46,12 @@ impl<I, O: Send + 'static> Stream for DispatchStream<I, O> {
     #[inline]
     fn poll_next(mut self: Pin<&mut Self>, task: &mut Task<'_>) -> Poll<Option<Self::Item>> {
         let next = Pin::new(&mut self.driver).poll_next(task);
-        next.map(|next| next.map(|next| next.map(|(outcome, ())| outcome)))
+        let outcome = |(ended, ())| match ended {
+            Ended::Done(item) => Outcome::Done(item),
+            Ended::Failed(failure) => Outcome::Failed(failure),
+            Ended::Routed(routed) => Outcome::Failed(Box::new(routed.failure)),
+        };
+        next.map(|next| next.map(|next| next.map(outcome)))
     }
 }
 
@@ -62,7 +67,7 @@ impl<I, O: Send + 'static> fmt::Debug for DispatchStream<I, O> {
 /// by the [`Limits`], whatever the length of the input.
 ///
 /// # Errors
-/// If a bound is zero. What goes wrong later comes through the stream.
+/// If a bound is zero, or the policy makes no sense. What goes wrong later comes through the stream.
 pub fn dispatch_stream<I, O: Send + 'static>(
     executor: Arc<dyn Executor<I, O>>,
     source: impl Stream<Item = Item<I>> + Send + 'static,
@@ -76,7 +81,7 @@ pub fn dispatch_stream<I, O: Send + 'static>(
 /// there is executed and delivered, and the stream ends with [`RunError::Source`].
 ///
 /// # Errors
-/// If a bound is zero.
+/// If a bound is zero, or the policy makes no sense.
 pub fn try_dispatch_stream<I, O: Send + 'static, E: fmt::Display>(
     executor: Arc<dyn Executor<I, O>>,
     source: impl Stream<Item = Result<Item<I>, E>> + Send + 'static,
@@ -93,7 +98,7 @@ fn start<I, O: Send + 'static>(
     limits: &Limits<I>,
     context: Context,
 ) -> Result<DispatchStream<I, O>, ConfigError> {
-    limits.validate()?;
+    limits.validate_alone()?;
     let source: Source<I> = Box::pin(source);
     Ok(DispatchStream { driver: Driver::new(executor, source, limits.resolve(), context, Arc::default()) })
 }

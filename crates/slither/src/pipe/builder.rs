@@ -9,7 +9,7 @@ use tokio::sync::mpsc;
 use super::defaults::Defaults;
 use super::definition::{Inner, Pipe};
 use super::discard::Kept;
-use super::draft::{Draft, DraftKind};
+use super::draft::{Draft, DraftKind, Type};
 use super::launch::{Binder, Bindings, Launch};
 use super::outlet::Routes;
 use super::router::Router;
@@ -135,10 +135,10 @@ impl<In: Send + 'static, Cur: Send + 'static> PipeBuilder<In, Cur> {
         let index = self.draft.stage(name.into(), DraftKind::dispatch(&limits));
         self.binders.push(Binder::new(index, bind));
         self.then(move |launch, inlet| {
-            let (executor, stage) = (launch.executor(index), launch.stage(index));
+            let (executor, stage, exit) = (launch.executor(index), launch.stage(index), launch.exit(index));
             let bounds = launch.plan.bounds(index, &limits);
             let (outlet, next) = mpsc::channel(launch.plan.capacity);
-            launch.spawn(executor::run(stage, executor, bounds, inlet, outlet));
+            launch.spawn(executor::run(stage, executor, bounds, inlet, outlet, exit));
             next
         })
     }
@@ -150,8 +150,8 @@ impl<In: Send + 'static, Cur: Send + 'static> PipeBuilder<In, Cur> {
         self
     }
 
-    /// Declares an output. Declaring is optional; once one is declared, a router may name no others, except
-    /// `default`.
+    /// Declares an output. Declaring is optional; once one is declared, routers and policies may name no others,
+    /// except `default`.
     pub fn output(mut self, name: impl Into<Arc<str>>) -> Self {
         self.draft.outputs.push(name.into());
         self
@@ -159,6 +159,9 @@ impl<In: Send + 'static, Cur: Send + 'static> PipeBuilder<In, Cur> {
 
     /// Sets the policy of a stage, or with `*` of every stage that has none. What the stage's own limits say
     /// goes first, then the stage's name, then `*`, then the defaults.
+    ///
+    /// A Rust stage or a router can only halt or skip. Where `*` or the defaults say anything else, it skips; a
+    /// retry that halts in the end, halts.
     pub fn on_error(mut self, stage: impl Into<Arc<str>>, policy: OnError) -> Self {
         self.draft.policies.push((stage.into(), policy));
         self
@@ -173,11 +176,11 @@ impl<In: Send + 'static, Cur: Send + 'static> PipeBuilder<In, Cur> {
     /// Checks the whole and makes the pipe.
     ///
     /// # Errors
-    /// If a name is empty, taken or unknown, a bound is zero, a stage follows the router, or the router
-    /// names an output that is not declared.
+    /// If a name is empty, taken or unknown, a bound is zero, a stage follows the router, a router or a policy
+    /// names an output that is not declared, or a policy does not fit its stage.
     pub fn build(self) -> Result<Pipe<In, Cur>, ConfigError> {
         let rules = self.router.iter().flat_map(Router::outputs).cloned().collect();
-        let plan = self.draft.plan(rules)?;
+        let plan = self.draft.plan(rules, Type::of::<Cur>())?;
         let place = |name: &str| plan.outputs.iter().position(|output| **output == *name).unwrap_or_default();
         let default = place(super::router::DEFAULT_OUTPUT);
         let routes = self.router.map(|router| {

@@ -1,16 +1,16 @@
 //! What holds for every stage of a pipe that does not say otherwise.
 
-use crate::dispatch::{DEFAULT_BATCH_SIZE, DEFAULT_MAX_IN_FLIGHT, OnError, Order};
+use crate::dispatch::{DEFAULT_BATCH_SIZE, MaxInFlight, OnError, Order};
 use crate::store::Scope;
 
 /// What holds for every stage of a pipe that does not say otherwise.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq)]
 #[non_exhaustive]
 pub struct Defaults {
     /// Items of a batch, 64; also what each channel between stages holds, at most 1024 items.
     pub batch_size: usize,
     /// Batches of a stage at its executor at a time, 8.
-    pub max_in_flight: usize,
+    pub max_in_flight: MaxInFlight,
     /// Order of a stage's results, that of its input.
     pub order: Order,
     /// What a failure does, halt.
@@ -25,7 +25,7 @@ impl Defaults {
     pub fn new() -> Self {
         Self {
             batch_size: DEFAULT_BATCH_SIZE,
-            max_in_flight: DEFAULT_MAX_IN_FLIGHT,
+            max_in_flight: MaxInFlight::default(),
             order: Order::default(),
             on_error: OnError::default(),
             view_scope: Scope::default(),
@@ -41,8 +41,8 @@ impl Defaults {
 
     /// Sets the batches in flight of each stage.
     #[must_use]
-    pub fn max_in_flight(mut self, batches: usize) -> Self {
-        self.max_in_flight = batches;
+    pub fn max_in_flight(mut self, batches: impl Into<MaxInFlight>) -> Self {
+        self.max_in_flight = batches.into();
         self
     }
 

@@ -1,12 +1,13 @@
 //! What a builder has been told, and the checks that make a [`Plan`] of it.
 
+use std::any::{TypeId, type_name};
 use std::collections::HashSet;
 use std::sync::Arc;
 
 use super::defaults::Defaults;
 use super::plan::{Plan, StageKind, StagePlan};
 use super::router::DEFAULT_OUTPUT;
-use crate::dispatch::{Batching, FixedBatch, Limits, OnError, Order};
+use crate::dispatch::{Batching, FixedBatch, Limits, MaxInFlight, OnError, Order};
 use crate::error::ConfigError;
 
 /// A channel holds a batch; a huge batch size does not make a huge channel.
@@ -31,20 +32,36 @@ struct DraftStage {
 
 /// A stage as it was described; what is none takes its default.
 #[derive(Debug)]
+#[allow(clippy::large_enum_variant, reason = "a pipe has a handful of them, while it is built")]
 pub(super) enum DraftKind {
     Rust {
         adapter: &'static str,
         concurrency: usize,
     },
     Dispatch {
+        input: Type,
         valid: Result<(), ConfigError>,
         batching: Option<String>,
-        max_in_flight: Option<usize>,
+        max_in_flight: Option<MaxInFlight>,
         window: Option<usize>,
         order: Option<Order>,
-        on_error: Option<OnError>,
+        /// Boxed, so that the other kinds are small.
+        on_error: Option<Box<OnError>>,
     },
     Router,
+}
+
+/// A type, and its name for messages.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Type {
+    id: TypeId,
+    name: &'static str,
+}
+
+impl Type {
+    pub(super) fn of<T: 'static>() -> Self {
+        Self { id: TypeId::of::<T>(), name: type_name::<T>() }
+    }
 }
 
 impl DraftKind {
@@ -52,14 +69,15 @@ impl DraftKind {
         Self::Rust { adapter, concurrency: 1 }
     }
 
-    pub(super) fn dispatch<I>(limits: &Limits<I>) -> Self {
+    pub(super) fn dispatch<I: 'static>(limits: &Limits<I>) -> Self {
         Self::Dispatch {
+            input: Type::of::<I>(),
             valid: limits.validate(),
             batching: limits.batching.as_ref().map(ToString::to_string),
             max_in_flight: limits.max_in_flight,
             window: limits.window,
             order: limits.order,
-            on_error: limits.on_error.clone(),
+            on_error: limits.on_error.clone().map(Box::new),
         }
     }
 }
@@ -114,8 +132,8 @@ impl Draft {
         self.mistaken(error);
     }
 
-    /// Checks everything; `rules` are the outputs that the router names.
-    pub(super) fn plan(&self, rules: Vec<Arc<str>>) -> Result<Plan, ConfigError> {
+    /// Checks everything; `named` are the outputs that the router names, `payload` is what all outputs carry.
+    pub(super) fn plan(&self, mut named: Vec<Arc<str>>, payload: Type) -> Result<Plan, ConfigError> {
         if let Some(mistake) = &self.mistake {
             return Err(mistake.clone());
         }
@@ -124,10 +142,14 @@ impl Draft {
         }
         self.check_stages()?;
         self.check_policies()?;
+        let stages: Vec<StagePlan> = self.stages.iter().map(|stage| self.stage_plan(stage)).collect();
+        for (stage, plan) in self.stages.iter().zip(&stages) {
+            named.extend(check_route(stage, &plan.on_error, payload)?.cloned());
+        }
         Ok(Plan {
             name: self.name.clone(),
-            stages: self.stages.iter().map(|stage| self.stage_plan(stage)).collect(),
-            outputs: self.all_outputs(rules)?,
+            stages,
+            outputs: self.all_outputs(named)?,
             capacity: self.defaults.batch_size.min(LARGEST_CHANNEL),
             batch_size: self.defaults.batch_size,
             view_scope: self.defaults.view_scope,
@@ -161,7 +183,19 @@ impl Draft {
 
     fn check_policies(&self) -> Result<(), ConfigError> {
         let mut named = HashSet::new();
-        for (name, _) in &self.policies {
+        let refuse = |error| ConfigError::new(format!("defaults: {error}"));
+        self.defaults.on_error.validate().map_err(refuse)?;
+        for (name, policy) in &self.policies {
+            policy
+                .validate()
+                .map_err(|error| ConfigError::new(format!("`on_error` of `{name}`: {error}")))?;
+            let stage = self.stages.iter().find(|stage| stage.name == *name);
+            if let Some(DraftStage { kind: DraftKind::Rust { .. } | DraftKind::Router, .. }) = stage
+                && !matches!(policy, OnError::Halt | OnError::Skip)
+            {
+                return Err(ConfigError::new(format!("stage `{name}` cannot {policy}: it is a Rust stage"))
+                    .hint("expected halt or skip; the others are for stages with an executor"));
+            }
             if **name != *"*" && !self.stages.iter().any(|stage| stage.name == *name) {
                 let known = self.stages.iter().map(|stage| &*stage.name);
                 return Err(ConfigError::unknown("stage", name, known));
@@ -180,24 +214,35 @@ impl Draft {
 
     fn stage_plan(&self, stage: &DraftStage) -> StagePlan {
         let explicit = match &stage.kind {
-            DraftKind::Dispatch { on_error, .. } => on_error.clone(),
+            DraftKind::Dispatch { on_error, .. } => on_error.as_deref().cloned(),
             _ => None,
         };
         let on_error = explicit
             .or_else(|| self.policy(&stage.name))
             .or_else(|| self.policy("*"))
             .unwrap_or_else(|| self.defaults.on_error.clone());
+        // What holds for all stages means, for a Rust stage, the nearest that it can do: its items fail one by
+        // one as it is, and it keeps no payload to run again or to route.
+        let on_error = match (&stage.kind, on_error.last()) {
+            (DraftKind::Dispatch { .. }, _) => on_error,
+            (_, OnError::Halt) => OnError::Halt,
+            _ => OnError::Skip,
+        };
         let kind = match &stage.kind {
             DraftKind::Rust { adapter, concurrency } => {
                 StageKind::Rust { adapter, concurrency: *concurrency }
             }
             DraftKind::Dispatch { batching, max_in_flight, window, order, .. } => {
-                let by_default = || Batching::<()>::Fixed(FixedBatch(self.defaults.batch_size)).to_string();
+                let by_default = || Batching::<()>::from(FixedBatch(self.defaults.batch_size)).to_string();
                 let max_in_flight = max_in_flight.unwrap_or(self.defaults.max_in_flight);
+                let by_number = match max_in_flight {
+                    MaxInFlight::Batches(batches) => Some(batches.saturating_mul(4)),
+                    MaxInFlight::Auto => None,
+                };
                 StageKind::Dispatch {
                     batching: batching.clone().unwrap_or_else(by_default),
                     max_in_flight,
-                    window: window.unwrap_or(max_in_flight.saturating_mul(4)),
+                    window: window.or(by_number),
                     order: order.unwrap_or(self.defaults.order),
                 }
             }
@@ -206,8 +251,8 @@ impl Draft {
         StagePlan { name: stage.name.clone(), kind, on_error }
     }
 
-    /// The declared outputs, or those that the router names; and `default`.
-    fn all_outputs(&self, rules: Vec<Arc<str>>) -> Result<Vec<Arc<str>>, ConfigError> {
+    /// The declared outputs, or those that the router and the policies name; and `default`.
+    fn all_outputs(&self, named: Vec<Arc<str>>) -> Result<Vec<Arc<str>>, ConfigError> {
         let mut outputs: Vec<Arc<str>> = Vec::new();
         for output in &self.outputs {
             if output.is_empty() {
@@ -218,9 +263,9 @@ impl Draft {
             }
             outputs.push(output.clone());
         }
-        for output in rules {
+        for output in named {
             if output.is_empty() {
-                return Err(ConfigError::new("a router's rule names no output"));
+                return Err(ConfigError::new("a route names no output"));
             }
             if outputs.contains(&output) {
                 continue;
@@ -235,5 +280,22 @@ impl Draft {
             outputs.push(DEFAULT_OUTPUT.into());
         }
         Ok(outputs)
+    }
+}
+
+/// The output that a stage's policy names, if it can go there.
+fn check_route<'a>(
+    stage: &DraftStage,
+    policy: &'a OnError,
+    payload: Type,
+) -> Result<Option<&'a Arc<str>>, ConfigError> {
+    match (policy.output(), &stage.kind) {
+        (Some(output), DraftKind::Dispatch { input, .. }) if input.id != payload.id => {
+            let (name, input, payload) = (&stage.name, input.name, payload.name);
+            let message = format!("stage `{name}` cannot route to `{output}`: it takes `{input}`");
+            Err(ConfigError::new(message)
+                .hint(format!("what is routed leaves as it came, and the outputs carry `{payload}`")))
+        }
+        (output, _) => Ok(output),
     }
 }

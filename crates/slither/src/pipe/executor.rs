@@ -7,8 +7,13 @@ use std::task::Poll;
 use futures_util::StreamExt;
 use futures_util::stream::poll_fn;
 
+use super::outlet::{Delivery, Exit};
 use super::stage::{Entry, Flow, Inlet, Outlet, Stage};
-use crate::dispatch::{Bounds, Driver, Executor, Outcome};
+use super::ticket::Ticket;
+use crate::dispatch::{Bounds, Driver, Ended, Executor, Routed};
+use crate::error::ItemError;
+use crate::item::Item;
+use crate::value::Value;
 
 pub(super) async fn run<I, O>(
     mut stage: Stage,
@@ -16,6 +21,7 @@ pub(super) async fn run<I, O>(
     bounds: Bounds<I>,
     mut inlet: Inlet<I>,
     outlet: Outlet<O>,
+    exit: Option<Exit<I>>,
 ) where
     O: Send + 'static,
 {
@@ -44,12 +50,40 @@ pub(super) async fn run<I, O>(
         };
         let flow = match next {
             None => return,
-            Some(Ok((Outcome::Done(item), ticket))) => stage.send(&outlet, item, ticket).await,
-            Some(Ok((Outcome::Failed(failure), ticket))) => stage.report(*failure, ticket).await,
+            Some(Ok((Ended::Done(item), ticket))) => stage.send(&outlet, item, ticket).await,
+            Some(Ok((Ended::Failed(failure), ticket))) => stage.report(*failure, ticket).await,
+            Some(Ok((Ended::Routed(routed), ticket))) => match &exit {
+                Some(exit) => route(&stage, exit, *routed, ticket).await,
+                None => stage.report(routed.failure, ticket).await,
+            },
             Some(Err(cause)) => stage.halt(cause),
         };
         if let Flow::Break(()) = flow {
             return;
         }
     }
+}
+
+/// Hands a failed item to the reader as it entered the stage, with its error in its metadata.
+async fn route<I>(stage: &Stage, exit: &Exit<I>, routed: Routed<I>, ticket: Ticket) -> Flow {
+    let Routed { payload, failure } = routed;
+    stage.failed();
+    let mut item = Item { id: failure.item, payload, metadata: failure.metadata };
+    item.metadata.insert("error".to_owned(), describe(&failure.error, failure.stage.as_deref()));
+    match exit.reader.send(Delivery { output: exit.output, item, ticket }).await {
+        Ok(()) => Flow::Continue(()),
+        Err(_) => Flow::Break(()),
+    }
+}
+
+fn describe(error: &ItemError, stage: Option<&str>) -> Value {
+    let text = |text: Option<&str>| text.map_or(Value::Null, Value::from);
+    Value::from([
+        ("kind", Value::from(error.kind().as_str())),
+        ("message", Value::from(error.message())),
+        ("stage", text(stage)),
+        ("traceback", text(error.traceback())),
+        ("exception", Value::List(error.exception().iter().map(|class| class.as_str().into()).collect())),
+        ("worker", text(error.worker().map(|report| report.worker.as_str()))),
+    ])
 }

@@ -12,7 +12,7 @@ use tokio::sync::mpsc;
 use tokio::task::JoinSet;
 
 use super::definition::Pipe;
-use super::outlet;
+use super::outlet::{self, Delivery, Exit};
 use super::plan::Plan;
 use super::run::RunOptions;
 use super::source;
@@ -59,6 +59,8 @@ pub(super) struct Launch {
     pub(super) plan: Arc<Plan>,
     run: Arc<Run>,
     executors: HashMap<usize, Erased>,
+    /// An `mpsc::Sender<Delivery<Out>>`, for stages that route what failed.
+    reader: Erased,
     failures: mpsc::Sender<(Failure, Ticket)>,
     tasks: JoinSet<()>,
 }
@@ -69,6 +71,16 @@ impl Launch {
         let bound = self.executors.get(&stage);
         let executor = bound.and_then(|executor| executor.downcast_ref::<Arc<dyn Executor<I, O>>>());
         executor.expect("a stage and its binder were made together, with the same types").clone()
+    }
+
+    /// Where the stage's failed items leave the pipe, if its policy is to route them.
+    pub(super) fn exit<I: 'static>(&self, stage: usize) -> Option<Exit<I>> {
+        let name = self.plan.stages[stage].on_error.output()?;
+        let output = self.plan.outputs.iter().position(|output| output == name);
+        let output = output.expect("a plan holds every output that a policy names");
+        let reader = self.reader.downcast_ref::<mpsc::Sender<Delivery<I>>>();
+        let reader = reader.expect("a plan routes only what has the type of the outputs").clone();
+        Some(Exit { output, reader })
     }
 
     pub(super) fn stage(&self, index: usize) -> Stage {
@@ -112,8 +124,14 @@ where
     let run = Run::start(context, plan.stages.len());
     let (failures, failed) = mpsc::channel(plan.capacity);
     let (reader, outputs) = mpsc::channel(plan.capacity);
-    let mut launch =
-        Launch { plan: plan.clone(), run: run.clone(), executors, failures, tasks: JoinSet::new() };
+    let mut launch = Launch {
+        plan: plan.clone(),
+        run: run.clone(),
+        executors,
+        reader: Box::new(reader.clone()),
+        failures,
+        tasks: JoinSet::new(),
+    };
     let (outlet, inlet) = mpsc::channel(plan.capacity);
     launch.spawn(source::pump(run.clone(), source, outlet));
     let inlet = (inner.connect)(&mut launch, inlet);

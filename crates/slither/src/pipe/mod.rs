@@ -37,7 +37,7 @@
 //! # Failure
 //! In a Rust stage and in the router an item fails alone, by an error or a panic; in a dispatch stage a batch
 //! fails. Either meets the policy of its stage: under `Halt` the run ends, with everything finished so far.
-//! An item that an executor fails alone ends in the failures, and the run goes on.
+//! An item that an executor fails alone ends in the failures, or where the policy routes, and the run goes on.
 //!
 //! # Events
 //! `slither.pipe.run.*` and `slither.pipe.stage.*`: start, stop, exception.

@@ -16,6 +16,12 @@ pub(super) struct Delivery<T> {
     pub(super) ticket: Ticket,
 }
 
+/// Where a stage's failed items leave the pipe.
+pub(super) struct Exit<T> {
+    pub(super) output: usize,
+    pub(super) reader: mpsc::Sender<Delivery<T>>,
+}
+
 /// Where the outputs of a router's rules, and `default`, stand in the plan's list.
 pub(super) struct Routes<T> {
     pub(super) router: Router<T>,

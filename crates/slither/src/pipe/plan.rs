@@ -3,7 +3,7 @@
 use std::fmt;
 use std::sync::Arc;
 
-use crate::dispatch::{Bounds, Limits, OnError, Order};
+use crate::dispatch::{Bounds, Limits, MaxInFlight, OnError, Order};
 use crate::store::Scope;
 
 /// What a pipe consists of, with every default filled in. `Display` prints it, a stage a line.
@@ -50,9 +50,9 @@ pub enum StageKind {
         /// How items are gathered, in words.
         batching: String,
         /// Batches at the executor at a time.
-        max_in_flight: usize,
-        /// Batches started and not yet handed on.
-        window: usize,
+        max_in_flight: MaxInFlight,
+        /// Batches started and not yet handed on; none for 4 × what is in flight.
+        window: Option<usize>,
         /// Order of the results.
         order: Order,
     },
@@ -77,7 +77,7 @@ impl Plan {
             limits = limits.batch_size(self.batch_size);
         }
         if let StageKind::Dispatch { max_in_flight, window, order, .. } = stage.kind {
-            limits = limits.max_in_flight(max_in_flight).window(window).order(order);
+            limits = Limits { window, ..limits.max_in_flight(max_in_flight).order(order) };
         }
         limits.resolve()
     }
@@ -106,7 +106,11 @@ impl fmt::Display for StageKind {
         match self {
             Self::Rust { adapter, concurrency } => write!(f, "{adapter}, {concurrency} at a time"),
             Self::Dispatch { batching, max_in_flight, window, order } => {
-                write!(f, "dispatch, {batching}, {max_in_flight} in flight, window {window}, {order}")
+                write!(f, "dispatch, {batching}, {max_in_flight} in flight, ")?;
+                match window {
+                    Some(window) => write!(f, "window {window}, {order}"),
+                    None => write!(f, "window 4 times that, {order}"),
+                }
             }
             Self::Router => f.write_str("router"),
         }

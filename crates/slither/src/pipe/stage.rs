@@ -88,9 +88,13 @@ impl Stage {
         }
     }
 
+    pub(super) fn failed(&self) {
+        self.counts().failed.fetch_add(1, Relaxed);
+    }
+
     /// Sends a failure to the reader; breaks if it is gone.
     pub(super) async fn report(&self, failure: Failure, ticket: Ticket) -> Flow {
-        self.counts().failed.fetch_add(1, Relaxed);
+        self.failed();
         match self.failures.send((failure, ticket)).await {
             Ok(()) => Flow::Continue(()),
             Err(_) => Flow::Break(()),

@@ -55,6 +55,10 @@ impl<I: Serialize, O: DeserializeOwned> Executor<I, O> for PoolExecutor {
     fn name(&self) -> &str {
         &self.pool.name
     }
+
+    fn slots(&self) -> usize {
+        self.pool.live()
+    }
 }
 
 impl PoolExecutor {

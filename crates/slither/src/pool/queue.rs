@@ -149,6 +149,11 @@ impl Queue {
         lock(&self.state).stations.clone()
     }
 
+    /// How many workers take work now.
+    pub(super) fn live(&self) -> usize {
+        lock(&self.state).stations.len()
+    }
+
     /// Why no more work is taken, if so.
     pub(super) fn closed(&self) -> Option<ItemError> {
         lock(&self.state).closed.as_ref().map(|closed| closed.cause.clone())

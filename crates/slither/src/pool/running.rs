@@ -274,6 +274,11 @@ impl RunningPool {
         Ok(Each { replies, lost: lock(&self.graveyard).lost() })
     }
 
+    /// Workers that take work now.
+    pub(crate) fn live(&self) -> usize {
+        self.queue.live()
+    }
+
     /// The pool as it stands.
     pub(crate) fn stats(&self) -> PoolStats {
         let stations = self.queue.stations();

@@ -3,7 +3,7 @@
 use std::fmt;
 use std::time::Duration;
 
-use crate::dispatch::{Batching, Limits, OnError, Order};
+use crate::dispatch::{Batching, Limits, MaxInFlight, OnError, Order};
 use crate::error::ConfigError;
 
 /// A Python function to be dispatched to, with its pool and its bounds. `I` is the type of the payloads.
@@ -65,7 +65,7 @@ impl<I> Call<I> {
 
     /// See [`Limits::max_in_flight`].
     #[must_use]
-    pub fn max_in_flight(mut self, batches: usize) -> Self {
+    pub fn max_in_flight(mut self, batches: impl Into<MaxInFlight>) -> Self {
         self.limits = self.limits.max_in_flight(batches);
         self
     }
@@ -88,6 +88,13 @@ impl<I> Call<I> {
     #[must_use]
     pub fn on_error(mut self, policy: OnError) -> Self {
         self.limits = self.limits.on_error(policy);
+        self
+    }
+
+    /// See [`Limits::rate_limit`].
+    #[must_use]
+    pub fn rate_limit(mut self, items: u64, per: Duration) -> Self {
+        self.limits = self.limits.rate_limit(items, per);
         self
     }
 

@@ -1,5 +1,7 @@
 //! Bodies of the frames that workers send, decoded and checked.
 
+use std::time::Duration;
+
 use serde::Deserialize;
 use serde::de::DeserializeOwned;
 
@@ -62,19 +64,29 @@ impl ViewCall {
     }
 }
 
+impl ViewCall {
+    /// How many calls a `VIEW` with `MANY` makes at once, as it claims.
+    pub(crate) fn count(&self) -> u32 {
+        rmp::decode::read_array_len(&mut self.args.as_slice()).unwrap_or(0)
+    }
+}
+
 /// `ERROR`, or one entry of a `RESULT`'s failures.
-#[derive(Debug, Clone, Deserialize, PartialEq, Eq)]
+#[derive(Debug, Clone, Deserialize, PartialEq)]
 pub(crate) struct RemoteError {
     kind: String,
     message: String,
     traceback: Option<String>,
     exception: Vec<String>,
+    #[serde(default)]
+    retry_after: Option<f64>,
 }
 
 impl From<RemoteError> for ItemError {
     fn from(remote: RemoteError) -> Self {
         let kind = match remote.kind.as_str() {
             "failed" => ErrorKind::Failed,
+            "retry" => ErrorKind::Retry,
             "contract" => ErrorKind::Contract,
             "value" => ErrorKind::Value,
             "too_large" => ErrorKind::TooLarge,
@@ -82,7 +94,10 @@ impl From<RemoteError> for ItemError {
             "decode" => ErrorKind::Decode,
             _ => ErrorKind::Exception,
         };
-        ItemError::new(kind, remote.message).with_traceback(remote.traceback, remote.exception)
+        let retry_after = remote.retry_after.and_then(|seconds| Duration::try_from_secs_f64(seconds).ok());
+        ItemError::new(kind, remote.message)
+            .with_traceback(remote.traceback, remote.exception)
+            .with_retry_after(retry_after)
     }
 }
 

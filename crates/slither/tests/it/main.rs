@@ -1,6 +1,8 @@
 //! The promises of Slither, a file each; one binary.
+#![allow(clippy::unwrap_used, reason = "a test that cannot go on says so")]
 
 mod dispatch;
+mod dispatch_batching;
 mod environments;
 mod faults;
 mod flow_events;
@@ -9,8 +11,11 @@ mod pages;
 mod pipe;
 mod pipe_build;
 mod pipe_ledger;
+mod pipe_policies;
+mod poison;
 mod pool;
 mod python_suite;
+mod retry;
 mod scratch_crate;
 mod snapshot_is_one_version;
 mod support;

@@ -1,0 +1,400 @@
+//! Random failures under every policy, with a clock that jumps. No runtime: only decisions.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use proptest::prelude::*;
+
+use super::core::{Core, Started};
+use super::outcome::Ended;
+use super::permits::Permit;
+use super::{Batching, FixedBatch, KeyPartition, Limits, OnError, Order, Reply, Retry, WeightedBatch};
+use crate::error::{ErrorKind, ItemError};
+use crate::item::{Item, Ledger};
+
+/// What an item does to its batch, counted in how often the item has been run.
+#[derive(Debug, Clone, Copy, PartialEq)]
+enum Fault {
+    None,
+    /// Fails the batch each time.
+    Raises,
+    /// Kills the worker each time.
+    Kills,
+    /// Kills the worker so many times.
+    KillsTimes(u32),
+    /// Asks to be run again so many times, alone.
+    Again(u32),
+    /// Fails alone.
+    Alone,
+}
+
+#[derive(Debug, Clone)]
+struct Case {
+    faults: Vec<Fault>,
+    shape: Shape,
+    batch: usize,
+    max_wait: Option<Duration>,
+    /// Items a second.
+    rate: Option<u64>,
+    max_in_flight: usize,
+    window: usize,
+    order: Order,
+    policy: OnError,
+    choices: Vec<u8>,
+    cancel_after: Option<usize>,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq)]
+enum Shape {
+    Fixed,
+    Weighted,
+    /// By the remainder of the id, with so many keys open.
+    Keyed(u64, usize),
+}
+
+/// What a play of a case came to.
+struct Played {
+    /// In the order of delivery, with how each ended.
+    delivered: Vec<(u64, End)>,
+    ledger: Ledger,
+    dispatches: usize,
+    halted: bool,
+    attempts: BTreeMap<u64, u32>,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq)]
+enum End {
+    Done,
+    Failed,
+    Routed,
+}
+
+const MAX_WEIGHT: u64 = 10;
+
+fn weight(id: u64) -> u64 {
+    id * 7 % 13
+}
+
+impl Case {
+    fn limits(&self) -> Limits<u64> {
+        let batching: Batching<u64> = match (self.shape, self.max_wait) {
+            (Shape::Fixed, None) => FixedBatch(self.batch).into(),
+            (Shape::Fixed, Some(wait)) => FixedBatch(self.batch).max_wait(wait),
+            (Shape::Weighted, wait) => {
+                let by_weight = WeightedBatch::new(MAX_WEIGHT, |id| weight(*id)).max_items(self.batch);
+                wait.map_or(by_weight.clone(), |wait| by_weight.max_wait(wait)).into()
+            }
+            (Shape::Keyed(keys, open), wait) => {
+                let by_key =
+                    KeyPartition::new(move |id| id % keys).batch_size(self.batch).max_open_keys(open);
+                wait.map_or(by_key.clone(), |wait| by_key.max_wait(wait)).into()
+            }
+        };
+        let limits = match self.rate {
+            Some(items) => Limits::new().rate_limit(items, Duration::from_secs(1)),
+            None => Limits::new(),
+        };
+        limits
+            .batching(batching)
+            .max_in_flight(self.max_in_flight)
+            .window(self.window)
+            .order(self.order)
+            .on_error(self.policy.clone())
+    }
+
+    /// How a batch comes back whose items have been run so often before.
+    fn reply(&self, batch: &[u64], runs: &BTreeMap<u64, u32>) -> Reply<u64> {
+        let fault = |id: &u64| self.faults[*id as usize];
+        let before = |id: &u64| runs[id] - 1;
+        let kills = |id: &u64| match fault(id) {
+            Fault::Kills => true,
+            Fault::KillsTimes(times) => before(id) < times,
+            _ => false,
+        };
+        if batch.iter().any(kills) {
+            return Err(ItemError::new(ErrorKind::Crash, "was killed"));
+        }
+        if batch.iter().any(|id| fault(id) == Fault::Raises) {
+            return Err(ItemError::new(ErrorKind::Exception, "raised"));
+        }
+        let result = |id: &u64| match fault(id) {
+            Fault::Alone => Err(ItemError::new(ErrorKind::Failed, "alone")),
+            Fault::Again(times) if before(id) < times => Err(ItemError::new(ErrorKind::Retry, "again")
+                .with_retry_after(Some(Duration::from_secs(*id % 3)))),
+            _ => Ok(id * 10),
+        };
+        Ok(batch.iter().map(result).collect())
+    }
+
+    fn check_batch(&self, batch: &[u64]) {
+        assert!(!batch.is_empty() && batch.len() <= self.batch);
+        assert!(batch.is_sorted());
+        let total: u64 = batch.iter().map(|id| weight(*id)).sum();
+        assert!(
+            self.shape != Shape::Weighted || total <= MAX_WEIGHT || batch.len() == 1,
+            "it weighs {total}"
+        );
+        if let Shape::Keyed(keys, _) = self.shape {
+            assert!(batch.iter().all(|id| id % keys == batch[0] % keys), "a batch holds two keys");
+        }
+    }
+
+    /// Plays the case to its end. Time passes only when nothing else can happen.
+    fn play(&self) -> Played {
+        let limits = self.limits();
+        limits.validate().expect("the limits make sense");
+        let began = Instant::now();
+        let mut now = began;
+        let mut started = 0;
+        let mut source = 0;
+        let mut core: Core<u64, u64, u64> = Core::new(limits.resolve(), Arc::default(), None);
+        let mut running: Vec<(Permit, Vec<u64>, Reply<u64>)> = Vec::new();
+        let mut runs: BTreeMap<u64, u32> = BTreeMap::new();
+        let mut input = 0..self.faults.len() as u64;
+        let mut delivered = Vec::new();
+        let mut dispatches = 0;
+        let mut halted = false;
+        for step in 0usize.. {
+            assert!(step < 200_000, "it does not end");
+            if self.cancel_after == Some(step) {
+                running.clear();
+                core.cancel();
+            }
+            if core.halted().is_some() && !halted {
+                halted = true;
+                running.clear();
+                core.cancel_unfinished();
+            }
+            if core.is_done() {
+                break;
+            }
+            let choice = self.choices[step % self.choices.len()].wrapping_add(step as u8);
+            let admitted = core.admitted();
+            let moved = (0..4u8).any(|action| match (choice % 4 + action) % 4 {
+                0 if core.wants_input() => {
+                    // With a bound on waiting, the source sometimes has nothing for a while.
+                    source += 1;
+                    if self.max_wait.is_some() && source % 11 == 0 {
+                        return false;
+                    }
+                    match input.next() {
+                        Some(id) => core.offer(Item::new(id, id), id, now),
+                        None => core.end_input(),
+                    }
+                    true
+                }
+                1 => match core.start(now) {
+                    Some(Started { permit, batch, attempt }) => {
+                        dispatches += 1;
+                        let ids: Vec<u64> = batch.items.iter().map(|item| item.id.0).collect();
+                        self.check_batch(&ids);
+                        started += ids.len() as u64;
+                        if let Some(rate) = self.rate {
+                            // The last batch may be larger than what is left.
+                            let earned = (now - began).as_secs_f64() * rate as f64 + rate as f64;
+                            let paid = started - ids.len() as u64 + (ids.len() as u64).min(rate);
+                            assert!(paid as f64 <= earned + 0.001, "{started} items, {earned} earned");
+                        }
+                        for id in &ids {
+                            let run = runs.entry(*id).or_default();
+                            *run += 1;
+                            assert_eq!(*run, attempt, "the attempt is how often the items have been run");
+                        }
+                        let reply = self.reply(&ids, &runs);
+                        running.push((permit, ids, reply));
+                        true
+                    }
+                    None => false,
+                },
+                2 if !running.is_empty() => {
+                    let (permit, _, reply) = running.swap_remove(usize::from(choice) % running.len());
+                    core.complete(permit, reply, now).is_some()
+                }
+                3 => match core.next() {
+                    Some((ended, tag)) => {
+                        let (id, end) = match ended {
+                            Ended::Done(item) => {
+                                assert_eq!(item.payload, item.id.0 * 10);
+                                (item.id.0, End::Done)
+                            }
+                            Ended::Failed(failure) => (failure.item.0, End::Failed),
+                            Ended::Routed(routed) => {
+                                assert_eq!(routed.payload, routed.failure.item.0);
+                                (routed.payload, End::Routed)
+                            }
+                        };
+                        assert_eq!(tag, id, "a tag comes back with its item");
+                        delivered.push((id, end));
+                        true
+                    }
+                    None => false,
+                },
+                _ => false,
+            });
+            assert!(running.len() <= core.in_flight() && core.in_flight() <= self.max_in_flight);
+            let ledger = core.ledger();
+            let inside = ledger.pulled - ledger.emitted - ledger.failed - ledger.cancelled;
+            assert!(inside <= (self.window * self.batch) as u64, "{inside} items are inside");
+            let keyed = matches!(self.shape, Shape::Keyed(..));
+            assert!(keyed || core.admitted() <= self.window);
+            // Reading a batch to its end frees its place, even if there is nothing more to read.
+            if !moved && core.admitted() == admitted {
+                match core.wake_at(now) {
+                    Some(at) => now = at,
+                    None => assert!(core.wants_input(), "it stalls at step {step}"),
+                }
+            }
+        }
+        Played { delivered, ledger: core.ledger(), dispatches, halted, attempts: runs }
+    }
+}
+
+fn policies() -> impl Strategy<Value = OnError> {
+    let last = || {
+        prop_oneof![
+            2 => Just(OnError::Halt),
+            2 => Just(OnError::Skip),
+            3 => Just(OnError::Isolate),
+            2 => Just(OnError::Route("rejects".into())),
+        ]
+    };
+    let retry = (1u32..5, last(), any::<u64>())
+        .prop_map(|(attempts, then, seed)| OnError::Retry(Retry::new(attempts).then(then).seed(seed)));
+    prop_oneof![last(), retry]
+}
+
+fn cases() -> impl Strategy<Value = Case> {
+    let fault = prop_oneof![
+        16 => Just(Fault::None),
+        1 => Just(Fault::Raises),
+        1 => Just(Fault::Kills),
+        1 => (1u32..4).prop_map(Fault::KillsTimes),
+        1 => (1u32..4).prop_map(Fault::Again),
+        1 => Just(Fault::Alone),
+    ];
+    let order = prop_oneof![Just(Order::Preserve), Just(Order::AsCompleted)];
+    let shape = prop_oneof![
+        Just(Shape::Fixed),
+        Just(Shape::Weighted),
+        (1u64..20, 1usize..8).prop_map(|(keys, open)| Shape::Keyed(keys, open)),
+    ];
+    let bounds = (1usize..9, 1usize..6, 1usize..10, order);
+    let times = (
+        prop::option::weighted(0.3, (0u64..3000).prop_map(Duration::from_millis)),
+        prop::option::weighted(0.3, 1u64..50),
+    );
+    let rest = (policies(), any::<[u8; 32]>(), prop::option::weighted(0.2, 0usize..400));
+    (prop::collection::vec(fault, 0..120), shape, bounds, times, rest).prop_map(
+        |(faults, shape, bounds, (max_wait, rate), rest)| {
+            let (batch, max_in_flight, window, order) = bounds;
+            let (policy, choices, cancel_after) = rest;
+            let choices = choices.to_vec();
+            Case {
+                faults,
+                shape,
+                batch,
+                max_wait,
+                rate,
+                max_in_flight,
+                window,
+                order,
+                policy,
+                choices,
+                cancel_after,
+            }
+        },
+    )
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig { cases: 2000, failure_persistence: None, ..ProptestConfig::default() })]
+
+    #[test]
+    fn every_policy_keeps_the_promises(case in cases()) {
+        let played = case.play();
+        let Played { delivered, ledger, halted, attempts, .. } = &played;
+        prop_assert!(ledger.balanced(), "{}", ledger);
+        let ids: BTreeSet<u64> = delivered.iter().map(|(id, _)| *id).collect();
+        prop_assert_eq!(ids.len(), delivered.len(), "an item was delivered twice");
+        if case.order == Order::Preserve {
+            prop_assert!(delivered.is_sorted_by_key(|(id, _)| *id));
+        }
+        if !halted && case.cancel_after.is_none() {
+            prop_assert_eq!(ids.len(), case.faults.len(), "an item was lost");
+            prop_assert_eq!(ledger.cancelled, 0);
+        }
+        prop_assert!(!halted || *case.policy.last() == OnError::Halt);
+        let (routes, isolates) = (case.policy.output().is_some(), *case.policy.last() == OnError::Isolate);
+        for (id, end) in delivered {
+            let fault = case.faults[*id as usize];
+            match end {
+                End::Done => prop_assert!(!matches!(fault, Fault::Raises | Fault::Kills | Fault::Alone)),
+                End::Failed => prop_assert!(!routes, "a failed item is routed"),
+                End::Routed => prop_assert!(routes),
+            }
+            if isolates && fault == Fault::None {
+                prop_assert_eq!(*end, End::Done, "an innocent item failed");
+            }
+            if isolates && fault == Fault::KillsTimes(1) {
+                prop_assert_eq!(*end, End::Done, "an item was blamed for one death");
+            }
+        }
+        if let OnError::Retry(retry) = &case.policy && !isolates {
+            // Its own attempts are the most that any item has seen.
+            prop_assert!(attempts.values().all(|runs| retry.attempts() >= *runs));
+        }
+        if matches!(case.policy, OnError::Halt | OnError::Skip | OnError::Route(_)) {
+            prop_assert!(attempts.values().all(|runs| *runs == 1), "nothing is run again");
+        }
+    }
+
+    #[test]
+    fn isolate_costs_at_most_its_bound(
+        n in 1usize..=128,
+        culprits in prop::collection::btree_set(0usize..128, 0..20),
+        kills in any::<bool>(),
+    ) {
+        let culprits: BTreeSet<u64> = culprits.into_iter().filter(|at| *at < n).map(|at| at as u64).collect();
+        let played = isolate(n, &culprits, kills);
+        let failed: BTreeSet<u64> =
+            played.delivered.iter().filter(|(_, end)| *end == End::Failed).map(|(id, _)| *id).collect();
+        prop_assert_eq!(&failed, &culprits, "only the culprits fail");
+        let bound = bound(n, culprits.len());
+        prop_assert!(played.dispatches <= bound, "{} dispatches, the bound is {}", played.dispatches, bound);
+    }
+}
+
+fn isolate(n: usize, culprits: &BTreeSet<u64>, kills: bool) -> Played {
+    let culprit = if kills { Fault::Kills } else { Fault::Raises };
+    let case = Case {
+        faults: (0..n as u64).map(|id| if culprits.contains(&id) { culprit } else { Fault::None }).collect(),
+        shape: Shape::Fixed,
+        max_wait: None,
+        rate: None,
+        batch: n,
+        max_in_flight: 1,
+        window: 2,
+        order: Order::Preserve,
+        policy: OnError::Isolate,
+        choices: vec![1],
+        cancel_after: None,
+    };
+    case.play()
+}
+
+fn bound(n: usize, k: usize) -> usize {
+    2 * k * (1 + n.next_power_of_two().ilog2() as usize) + 1
+}
+
+#[test]
+fn isolate_keeps_its_bound_when_all_are_culprits() {
+    for n in 1..=128 {
+        let all = (0..n as u64).collect();
+        for kills in [false, true] {
+            let played = isolate(n, &all, kills);
+            assert!(played.delivered.iter().all(|(_, end)| *end == End::Failed));
+            assert!(played.dispatches <= bound(n, n), "{} for {n}", played.dispatches);
+        }
+    }
+}
