@@ -3,6 +3,7 @@
 //! An example never prints. It tells an [`Observer`] how far it is and returns a [`Report`], which the command
 //! shows to a person or writes as JSON.
 
+pub mod data_etl;
 pub mod documents;
 pub mod observe;
 pub mod report;
@@ -28,11 +29,18 @@ pub struct Listed {
 }
 
 /// Every example, in the order of the guide.
-pub const EXAMPLES: &[Listed] = &[Listed {
-    name: text_analysis::NAME,
-    summary: "documents through a pipe; every worker counts for itself, and Rust merges the counts",
-    requirements: &[],
-}];
+pub const EXAMPLES: &[Listed] = &[
+    Listed {
+        name: text_analysis::NAME,
+        summary: "documents through a pipe; every worker counts for itself, and Rust merges the counts",
+        requirements: &[],
+    },
+    Listed {
+        name: data_etl::NAME,
+        summary: "CSV rows checked by a schema that is reloaded while they flow; no row meets half a change",
+        requirements: &[],
+    },
+];
 
 /// What an example is given.
 #[derive(Debug, Clone, Default)]
@@ -65,6 +73,7 @@ pub async fn run(
 ) -> Result<Report, ConfigError> {
     match example.name {
         text_analysis::NAME => text_analysis::run(settings, observer, stop).await,
+        data_etl::NAME => data_etl::run(settings, observer, stop).await,
         other => Err(ConfigError::new(format!("example `{other}` is listed but cannot be run"))),
     }
 }

@@ -227,7 +227,9 @@ fn interpreters(text: &mut String, paint: &Paint, diagnosis: &Diagnosis) {
     if rows.is_empty() {
         let _ = writeln!(text, "  none");
     } else {
-        table(text, paint, &["path", "version", "build", "msgspec", "remark"], &rows);
+        let heads = ["path", "version", "build", "msgspec", "remark"];
+        let remarks = rows.iter().any(|row| row.last().is_some_and(|remark| !remark.is_empty()));
+        table(text, paint, if remarks { &heads } else { &heads[..4] }, &rows);
     }
     let _ = match silent.as_slice() {
         [] => Ok(()),
@@ -287,7 +289,9 @@ pub(crate) struct Paint(bool);
 
 impl Paint {
     pub(crate) fn of(stream: &impl IsTerminal) -> Self {
-        Self(stream.is_terminal() && std::env::var_os("NO_COLOR").is_none())
+        let says = |name, value: fn(&str) -> bool| std::env::var(name).is_ok_and(|found| value(&found));
+        let refused = says("NO_COLOR", |set| !set.is_empty()) || says("TERM", |term| term == "dumb");
+        Self(stream.is_terminal() && !refused)
     }
 
     #[cfg(test)]

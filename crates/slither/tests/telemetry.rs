@@ -1,6 +1,7 @@
 //! Every event of the catalogue is emitted where it says, as a `tracing` event and as metrics together.
 //!
 //! A binary of its own: what pools emit comes from their own threads, so the subscriber has to be global.
+#![allow(clippy::unwrap_used, reason = "a test that cannot go on says so")]
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::atomic::{AtomicBool, Ordering};

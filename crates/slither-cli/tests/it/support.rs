@@ -5,6 +5,7 @@ use std::fs;
 use std::io::{BufRead, BufReader, Read};
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, ExitStatus, Stdio};
+use std::sync::Once;
 use std::sync::mpsc::{Receiver, sync_channel};
 use std::thread;
 use std::time::{Duration, Instant};
@@ -18,8 +19,18 @@ pub(crate) const LIMIT: Duration = Duration::from_secs(120);
 /// Lines of a long input: enough to be in the middle of it, and for debug builds not more.
 pub(crate) const MANY: usize = if cfg!(debug_assertions) { 20_000 } else { 100_000 };
 
-/// The command, with the cache that all tests share, so that packages are provided once.
+/// The command, with the cache that all tests share. What it needs is provided before the first use, so that no
+/// test meets the lines that tell of it.
 pub(crate) fn slither(args: &[&str]) -> Command {
+    static PROVIDED: Once = Once::new();
+    PROVIDED.call_once(|| {
+        // If it fails, so will the tests that run Python, and say why.
+        let _ = prepared(&["setup"]).output();
+    });
+    prepared(args)
+}
+
+fn prepared(args: &[&str]) -> Command {
     let mut command = Command::new(env!("CARGO_BIN_EXE_slither"));
     command
         .args(args)

@@ -32,6 +32,7 @@ struct DraftStage {
 
 /// A stage as it was described; what is none takes its default.
 #[derive(Debug)]
+#[allow(clippy::large_enum_variant, reason = "a pipe has a handful of them, while it is built")]
 pub(super) enum DraftKind {
     Rust {
         adapter: &'static str,

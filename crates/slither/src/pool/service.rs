@@ -57,11 +57,13 @@ impl Service {
     ) {
         let (station, views, pool) = (station.clone(), self.views.clone(), self.pool.clone());
         self.runtime.spawn_blocking(move || {
-            let labels = Labels { pool: Some(&pool), view: Some(&call.name), ..Labels::default() };
+            // A name that no store declares is Python's invention, and would make a series of its own.
+            let view = views.timeout(&call.name).map(|_| call.name.as_str());
+            let labels = Labels { pool: Some(&pool), view, ..Labels::default() };
             let run = context.run.as_ref().map_or("", |run| run.as_str());
             let session = context.session.as_ref().map_or("", |session| session.as_str());
             let worker = &station.worker.name;
-            let calls = 1.0;
+            let calls = if many { call.count() as f64 } else { 1.0 };
             telemetry::emit(labels, &ViewStart::new(calls, &call.name, &run, &session, worker));
             let begun = Instant::now();
             let answer = views.call(&call.name, &call.args, many, &context);

@@ -64,6 +64,13 @@ impl ViewCall {
     }
 }
 
+impl ViewCall {
+    /// How many calls a `VIEW` with `MANY` makes at once, as it claims.
+    pub(crate) fn count(&self) -> u32 {
+        rmp::decode::read_array_len(&mut self.args.as_slice()).unwrap_or(0)
+    }
+}
+
 /// `ERROR`, or one entry of a `RESULT`'s failures.
 #[derive(Debug, Clone, Deserialize, PartialEq)]
 pub(crate) struct RemoteError {

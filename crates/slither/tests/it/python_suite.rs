@@ -37,4 +37,5 @@ fn the_sdk_passes_its_tests() {
 #[test]
 fn the_examples_pass_theirs() {
     pytest("examples/text_analysis/tests", &["python", "examples/text_analysis/python"]);
+    pytest("examples/data_etl/tests", &["python", "examples/data_etl/python"]);
 }

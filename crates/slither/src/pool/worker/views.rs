@@ -2,21 +2,29 @@
 
 use std::collections::HashMap;
 use std::sync::Arc;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use super::connection::Connection;
 use crate::pool::clock::later;
 use crate::pool::service::Service;
 use crate::pool::station::{Station, lock};
+use crate::store::ViewError;
 use crate::wire::{self, ViewCall};
 
 /// Views that a worker may wait for at once.
 const MAX_VIEWS: usize = 64;
 
-/// Views asked and not yet answered, with their deadlines.
+/// Views asked and not yet answered.
 #[derive(Debug, Default)]
 pub(super) struct Views {
-    asked: HashMap<u64, Instant>,
+    asked: HashMap<u64, Asked>,
+}
+
+#[derive(Debug)]
+struct Asked {
+    name: String,
+    timeout: Duration,
+    deadline: Instant,
 }
 
 impl Views {
@@ -39,7 +47,8 @@ impl Views {
             Some(_) if self.asked.len() >= MAX_VIEWS => "too many views are being waited for",
             Some(context) => {
                 let timeout = service.view_timeout(&call.name);
-                self.asked.insert(id, later(Instant::now(), timeout));
+                let deadline = later(Instant::now(), timeout);
+                self.asked.insert(id, Asked { name: call.name.clone(), timeout, deadline });
                 service.call_view(station, id, call, many, context);
                 return;
             }
@@ -65,10 +74,11 @@ impl Views {
 
     /// Gives up those whose time has come.
     pub(super) fn give_up(&mut self, now: Instant, connection: &mut Connection) {
-        self.asked.retain(|id, at| {
-            let waits = *at > now;
+        self.asked.retain(|id, asked| {
+            let waits = asked.deadline > now;
             if !waits {
-                connection.write(&wire::view_error(*id, "timeout", "the view did not answer in time"));
+                let error = ViewError::timeout(&asked.name, asked.timeout);
+                connection.write(&wire::view_error(*id, error.kind().as_str(), error.message()));
             }
             waits
         });
@@ -76,6 +86,6 @@ impl Views {
 
     /// When the first of them is given up.
     pub(super) fn due(&self) -> Option<Instant> {
-        self.asked.values().min().copied()
+        self.asked.values().map(|asked| asked.deadline).min()
     }
 }

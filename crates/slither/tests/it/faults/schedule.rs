@@ -104,3 +104,18 @@ async fn a_call_on_each_worker_never_hangs_or_moves_when_workers_die() {
     })
     .await;
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_long_run_of_short_batches_never_stalls() {
+    within(async {
+        // A keeper once slept after every 64th read in a row without having looked for work.
+        let slither = runtime(pool(2)).await;
+        for in_flight in [2, 4, 16] {
+            let call = behave("echo").batch_size(1).max_in_flight(in_flight);
+            let done = slither.dispatch::<u64, u64>(0..15_000, call).await.unwrap();
+            assert_eq!(done.ledger.emitted, 15_000);
+            assert_eq!(slither.stats("default").unwrap().deaths, 0, "nobody had to be killed for it");
+        }
+    })
+    .await;
+}
