@@ -227,14 +227,8 @@ pub struct ItemError(Arc<Inner>);
 impl ItemError {
     /// An error of `kind`; the message is lower-case and has no full stop.
     pub fn new(kind: ErrorKind, message: impl Into<String>) -> Self {
-        Self(Arc::new(Inner {
-            kind,
-            message: message.into(),
-            traceback: None,
-            exception: Vec::new(),
-            retry_after: None,
-            worker: None,
-        }))
+        let (message, exception) = (message.into(), Vec::new());
+        Self(Arc::new(Inner { kind, message, traceback: None, exception, retry_after: None, worker: None }))
     }
 
     /// The error of user code in Rust that panicked with this payload.

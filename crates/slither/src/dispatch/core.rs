@@ -11,13 +11,12 @@ use std::time::{Duration, Instant};
 
 use super::batcher::{Batcher, Formed};
 use super::executor::{Batch, BatchId, Reply};
-use super::limits::{Bounds, DEFAULT_MAX_IN_FLIGHT, MaxInFlight, Order};
+use super::limits::{Bounds, DEFAULT_MAX_IN_FLIGHT, MaxInFlight};
 use super::outcome::{self, Ended, Finished};
 use super::permits::{Permit, Permits};
 use super::rate::Bucket;
 use super::recovery::{Attempt, Next, Policy, Recovery};
-use super::reorder::Reorder;
-use super::turns::{Turn, Turns};
+use super::window::Window;
 use crate::error::ItemError;
 use crate::item::{Failure, Item, Ledger};
 
@@ -59,15 +58,9 @@ pub(super) struct Core<I, O, K> {
     parts: VecDeque<Permit>,
     /// Batches that wait for their next attempt, by the time it is due; they keep their place in the window.
     waiting: BTreeMap<(Instant, u64), Running<I, O, K>>,
-    reorder: Reorder<Finished<I, O, K>>,
-    /// In the place of `reorder`, where batches are not in the order of the input but items must be.
-    turns: Option<Turns<I, O, K>>,
-    /// The batch being read.
-    current: Option<Finished<I, O, K>>,
-    /// Batches started and not yet read to their end.
-    admitted: usize,
+    window: Window<I, O, K>,
     /// None for 4 × `max_in_flight`.
-    window: Option<usize>,
+    max_window: Option<usize>,
     bucket: Option<Bucket>,
     policy: Policy,
     ids: Arc<AtomicU64>,
@@ -85,17 +78,13 @@ impl<I, O, K> Core<I, O, K> {
             MaxInFlight::Batches(batches) => batches,
             MaxInFlight::Auto => DEFAULT_MAX_IN_FLIGHT,
         };
-        let turns = (batcher.is_keyed() && bounds.order == Order::Preserve).then(Turns::new);
         Self {
-            batcher,
             permits: Permits::new(max_in_flight),
             parts: VecDeque::new(),
             waiting: BTreeMap::new(),
-            reorder: Reorder::new(bounds.order),
-            turns,
-            current: None,
-            admitted: 0,
-            window: bounds.window,
+            window: Window::new(bounds.order, batcher.is_keyed()),
+            batcher,
+            max_window: bounds.window,
             bucket: bounds.rate.map(Bucket::new),
             policy: Policy::new(bounds.on_error),
             ids,
@@ -112,8 +101,8 @@ impl<I, O, K> Core<I, O, K> {
         self.permits.set_max(batches);
     }
 
-    fn window(&self) -> usize {
-        self.window.unwrap_or(self.permits.max().saturating_mul(4))
+    fn max_window(&self) -> usize {
+        self.max_window.unwrap_or(self.permits.max().saturating_mul(4))
     }
 
     /// Whether there is space for one item more. The window counts batches; where a batch holds items from here
@@ -122,9 +111,9 @@ impl<I, O, K> Core<I, O, K> {
     #[inline]
     fn has_space(&self) -> bool {
         if self.batcher.is_keyed() {
-            self.inside() < (self.window() as u64).saturating_mul(self.batcher.max_items() as u64)
+            self.inside() < (self.max_window() as u64).saturating_mul(self.batcher.max_items() as u64)
         } else {
-            self.admitted < self.window()
+            self.window.admitted() < self.max_window()
         }
     }
 
@@ -146,9 +135,7 @@ impl<I, O, K> Core<I, O, K> {
     pub(super) fn offer(&mut self, item: Item<I>, tag: K, now: Instant) {
         self.ledger.pulled += 1;
         let batch = self.batcher.push(item, tag, now);
-        if let Some(turns) = &mut self.turns {
-            turns.expect(batch);
-        }
+        self.window.expect(batch);
     }
 
     /// There will be no more input: what is gathered is started as it is.
@@ -227,7 +214,7 @@ impl<I, O, K> Core<I, O, K> {
 
     /// Whether a batch may be admitted.
     fn has_place(&self) -> bool {
-        self.batcher.is_keyed() || self.admitted < self.window()
+        self.batcher.is_keyed() || self.window.admitted() < self.max_window()
     }
 
     /// Whether the open batch with the oldest item is to be closed before it is full: there is no more input, it
@@ -236,14 +223,7 @@ impl<I, O, K> Core<I, O, K> {
         self.batcher.oldest_len() > 0
             && (self.input_ended
                 || self.batcher.overdue_at().is_some_and(|at| at <= now)
-                || (!self.has_space() && !self.is_readable()))
-    }
-
-    fn is_readable(&self) -> bool {
-        match &self.turns {
-            Some(turns) => turns.is_ready(),
-            None => self.current.is_some() || self.reorder.is_ready(),
-        }
+                || (!self.has_space() && !self.window.is_ready()))
     }
 
     /// An item without a weight or a key keeps its place in the order, and never reaches the executor.
@@ -251,12 +231,12 @@ impl<I, O, K> Core<I, O, K> {
         let Some(mut formed) = self.batcher.pop() else { return };
         let reply = Ok(formed.refused.take().into_iter().map(Err).collect());
         let Running { sequence, batch, tags, .. } = self.admit(formed, now);
-        self.finish(sequence, Finished::new(batch, tags, reply, self.stage.clone()));
+        self.window.insert(sequence, Finished::new(batch, tags, reply, self.stage.clone()));
     }
 
     fn admit(&mut self, formed: Formed<I, K>, now: Instant) -> Running<I, O, K> {
         let Formed { sequence, items, tags, .. } = formed;
-        self.admitted += 1;
+        self.window.admit();
         // The batch is numbered, and its clock runs, when it is started.
         let batch = Batch { id: BatchId(0), items };
         Running { sequence, started: now, batch, attempt: Attempt::first(), tags, recovery: None }
@@ -282,7 +262,7 @@ impl<I, O, K> Core<I, O, K> {
         }
         if running.recovery.is_none() && self.policy.accepts(running.attempt, &reply) {
             let Running { sequence, batch, tags, .. } = self.permits.release(permit)?;
-            self.finish(sequence, Finished::new(batch, tags, reply, self.stage.clone()));
+            self.window.insert(sequence, Finished::new(batch, tags, reply, self.stage.clone()));
         } else {
             self.recover(permit, reply, now);
         }
@@ -309,17 +289,10 @@ impl<I, O, K> Core<I, O, K> {
             Next::Finish => {
                 let Running { sequence, tags, recovery, .. } = self.permits.release(permit)?;
                 let settled = recovery?.into_settled();
-                self.finish(sequence, Finished::mixed(settled, tags, self.stage.clone()));
+                self.window.insert(sequence, Finished::mixed(settled, tags, self.stage.clone()));
             }
         }
         Some(())
-    }
-
-    fn finish(&mut self, sequence: u64, finished: Finished<I, O, K>) {
-        match &mut self.turns {
-            Some(turns) => turns.insert(sequence, finished),
-            None => self.reorder.insert(sequence, finished),
-        }
     }
 
     /// When something can be started that could not be at `now`, when `start` last said so, if nothing else
@@ -349,46 +322,24 @@ impl<I, O, K> Core<I, O, K> {
     /// The next outcome of the batch being read; none when it has been read to its end.
     #[inline]
     pub(super) fn next_in_batch(&mut self) -> Option<(Ended<I, O>, K)> {
-        let current = self.current.as_mut()?;
-        let Some(next) = current.next() else {
-            self.current = None;
-            self.admitted -= 1;
-            return None;
-        };
-        self.count(&next.0);
-        Some(next)
-    }
-
-    #[inline]
-    fn count(&mut self, ended: &Ended<I, O>) {
-        match ended {
-            Ended::Done(_) | Ended::Routed(_) => self.ledger.emitted += 1,
-            Ended::Failed(_) => self.ledger.failed += 1,
-        }
+        let next = self.window.next_in_batch();
+        self.count(next)
     }
 
     /// The next outcome, if one is ready.
     pub(super) fn next(&mut self) -> Option<(Ended<I, O>, K)> {
-        if self.turns.is_some() {
-            return self.next_turn();
-        }
-        loop {
-            if let Some(next) = self.next_in_batch() {
-                return Some(next);
-            }
-            self.current = Some(self.reorder.pop()?);
-        }
+        let next = self.window.next();
+        self.count(next)
     }
 
-    fn next_turn(&mut self) -> Option<(Ended<I, O>, K)> {
-        loop {
-            let Turn { ended, last } = self.turns.as_mut()?.next()?;
-            self.admitted -= usize::from(last);
-            if let Some(next) = ended {
-                self.count(&next.0);
-                return Some(next);
-            }
+    #[inline]
+    fn count(&mut self, next: Option<(Ended<I, O>, K)>) -> Option<(Ended<I, O>, K)> {
+        match next {
+            None => {}
+            Some((Ended::Done(_) | Ended::Routed(_), _)) => self.ledger.emitted += 1,
+            Some((Ended::Failed(_), _)) => self.ledger.failed += 1,
         }
+        next
     }
 
     /// Withdraws what has not finished, counting it where it is; what has finished can still be read, also
@@ -405,23 +356,18 @@ impl<I, O, K> Core<I, O, K> {
             match recovery {
                 Some(recovery) if open < tags.len() => {
                     let settled = recovery.into_settled();
-                    self.finish(sequence, Finished::mixed(settled, tags, self.stage.clone()));
+                    self.window.insert(sequence, Finished::mixed(settled, tags, self.stage.clone()));
                 }
-                _ => self.admitted -= 1,
+                _ => self.window.withdraw(),
             }
         }
-        self.reorder.skip_gaps();
-        self.turns.iter_mut().for_each(Turns::skip_gaps);
+        self.window.skip_gaps();
     }
 
     /// Withdraws everything, also what has finished and was not read.
     pub(super) fn cancel(&mut self) {
         self.cancel_unfinished();
-        let turns = self.turns.iter_mut().flat_map(Turns::drain);
-        for finished in self.current.take().into_iter().chain(self.reorder.drain()).chain(turns) {
-            self.ledger.cancelled += finished.len() as u64;
-            self.admitted -= 1;
-        }
+        self.ledger.cancelled += self.window.clear();
     }
 
     /// The failure that halted the dispatch.
@@ -431,7 +377,7 @@ impl<I, O, K> Core<I, O, K> {
 
     /// Whether all input has been read, executed and emitted.
     pub(super) fn is_done(&self) -> bool {
-        self.input_ended && self.admitted == 0 && self.batcher.is_empty()
+        self.input_ended && self.window.admitted() == 0 && self.batcher.is_empty()
     }
 
     pub(super) fn ledger(&self) -> Ledger {
@@ -445,6 +391,6 @@ impl<I, O, K> Core<I, O, K> {
 
     #[cfg(test)]
     pub(super) fn admitted(&self) -> usize {
-        self.admitted
+        self.window.admitted()
     }
 }

@@ -73,6 +73,7 @@ mod stream;
 #[cfg(test)]
 mod trials;
 mod turns;
+mod window;
 
 pub use batching::{Batching, FixedBatch, WeightedBatch};
 pub use collect::{DispatchError, Dispatched, dispatch};

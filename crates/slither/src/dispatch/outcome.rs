@@ -40,6 +40,9 @@ pub(super) enum Fate<I, O> {
     Routed { payload: I, error: ItemError, batch: Arc<[ItemId]> },
 }
 
+/// What became of the item at a place of such a batch; none if it is not settled, or was withdrawn.
+pub(super) type Settled<I, O> = Option<(Item<()>, Fate<I, O>)>;
+
 /// A batch that came back and waits to be read, with its items' tags. Of the input it holds only what is
 /// routed.
 pub(super) struct Finished<I, O, K> {
@@ -48,15 +51,12 @@ pub(super) struct Finished<I, O, K> {
     stage: Option<Arc<str>>,
 }
 
-/// An item of a batch that was run in parts, with its fate; none if it was withdrawn.
-pub(super) type Settled<I, O> = Option<(Item<()>, Fate<I, O>)>;
-
 enum Results<I, O> {
     /// Of a batch that came back the first time.
     Each { items: vec::IntoIter<Item<()>>, results: vec::IntoIter<Result<O, ItemError>> },
     /// Of a batch that failed as a whole.
     None { items: vec::IntoIter<Item<()>>, error: ItemError, batch: Arc<[ItemId]> },
-    /// Of a batch that was run in parts.
+    /// Of a batch that was run in parts; what is none was withdrawn.
     Mixed(vec::IntoIter<Settled<I, O>>),
 }
 

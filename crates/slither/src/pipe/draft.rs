@@ -45,7 +45,8 @@ pub(super) enum DraftKind {
         max_in_flight: Option<MaxInFlight>,
         window: Option<usize>,
         order: Option<Order>,
-        on_error: Option<OnError>,
+        /// Boxed, so that the other kinds are small.
+        on_error: Option<Box<OnError>>,
     },
     Router,
 }
@@ -76,7 +77,7 @@ impl DraftKind {
             max_in_flight: limits.max_in_flight,
             window: limits.window,
             order: limits.order,
-            on_error: limits.on_error.clone(),
+            on_error: limits.on_error.clone().map(Box::new),
         }
     }
 }
@@ -213,7 +214,7 @@ impl Draft {
 
     fn stage_plan(&self, stage: &DraftStage) -> StagePlan {
         let explicit = match &stage.kind {
-            DraftKind::Dispatch { on_error, .. } => on_error.clone(),
+            DraftKind::Dispatch { on_error, .. } => on_error.as_deref().cloned(),
             _ => None,
         };
         let on_error = explicit

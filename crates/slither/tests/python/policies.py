@@ -41,7 +41,7 @@ def attempts(items: list[Any]) -> list[Any]:
                 case "die":
                     os.kill(os.getpid(), 9)
                 case "hang":
-                    time.sleep(60)
+                    time.sleep(60)  # sleep: hangs, for the deadline to end  # sleep: stands for a call that hangs
     return [slither.Retry("this one") if item == "alone" and attempt < 3 else attempt for item in items]
 
 

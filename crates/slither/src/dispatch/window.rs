@@ -1,0 +1,120 @@
+//! The batches that were admitted and not read to their end, and the order in which they are read.
+
+use super::limits::Order;
+use super::outcome::{Ended, Finished};
+use super::reorder::Reorder;
+use super::turns::{Turn, Turns};
+
+/// Places for batches, from when they are admitted until their last item is read.
+pub(super) struct Window<I, O, K> {
+    /// Places taken.
+    admitted: usize,
+    finished: Arranged<I, O, K>,
+    /// The batch being read.
+    current: Option<Finished<I, O, K>>,
+}
+
+enum Arranged<I, O, K> {
+    /// Batch by batch.
+    Batches(Reorder<Finished<I, O, K>>),
+    /// Item by item: batches are not in the order of the input, but items must be.
+    Items(Turns<I, O, K>),
+}
+
+impl<I, O, K> Window<I, O, K> {
+    /// `keyed` batches hold items from here and there of the input.
+    pub(super) fn new(order: Order, keyed: bool) -> Self {
+        let finished = match keyed && order == Order::Preserve {
+            true => Arranged::Items(Turns::new()),
+            false => Arranged::Batches(Reorder::new(order)),
+        };
+        Self { admitted: 0, finished, current: None }
+    }
+
+    pub(super) fn admitted(&self) -> usize {
+        self.admitted
+    }
+
+    /// The next item of the input went into this batch.
+    #[inline]
+    pub(super) fn expect(&mut self, batch: u64) {
+        if let Arranged::Items(turns) = &mut self.finished {
+            turns.expect(batch);
+        }
+    }
+
+    /// A batch takes a place.
+    pub(super) fn admit(&mut self) {
+        self.admitted += 1;
+    }
+
+    /// A batch gives its place up without being read.
+    pub(super) fn withdraw(&mut self) {
+        self.admitted -= 1;
+    }
+
+    /// A batch waits to be read.
+    pub(super) fn insert(&mut self, sequence: u64, finished: Finished<I, O, K>) {
+        match &mut self.finished {
+            Arranged::Batches(reorder) => reorder.insert(sequence, finished),
+            Arranged::Items(turns) => turns.insert(sequence, finished),
+        }
+    }
+
+    /// Whether there is something to read.
+    pub(super) fn is_ready(&self) -> bool {
+        match &self.finished {
+            Arranged::Batches(reorder) => self.current.is_some() || reorder.is_ready(),
+            Arranged::Items(turns) => turns.is_ready(),
+        }
+    }
+
+    /// The next outcome of the batch being read; none when it has been read to its end.
+    #[inline]
+    pub(super) fn next_in_batch(&mut self) -> Option<(Ended<I, O>, K)> {
+        let next = self.current.as_mut()?.next();
+        if next.is_none() {
+            self.current = None;
+            self.admitted -= 1;
+        }
+        next
+    }
+
+    /// The next outcome, if one is ready.
+    pub(super) fn next(&mut self) -> Option<(Ended<I, O>, K)> {
+        loop {
+            if let Some(next) = self.next_in_batch() {
+                return Some(next);
+            }
+            match &mut self.finished {
+                Arranged::Batches(reorder) => self.current = Some(reorder.pop()?),
+                Arranged::Items(turns) => {
+                    let Turn { ended, last } = turns.next()?;
+                    self.admitted -= usize::from(last);
+                    if ended.is_some() {
+                        return ended;
+                    }
+                }
+            }
+        }
+    }
+
+    /// What is missing will never come.
+    pub(super) fn skip_gaps(&mut self) {
+        match &mut self.finished {
+            Arranged::Batches(reorder) => reorder.skip_gaps(),
+            Arranged::Items(turns) => turns.skip_gaps(),
+        }
+    }
+
+    /// Gives up everything that waits to be read; returns how many items that were.
+    pub(super) fn clear(&mut self) -> u64 {
+        let mut batches: Vec<_> = self.current.take().into_iter().collect();
+        match &mut self.finished {
+            Arranged::Batches(reorder) => batches.extend(reorder.drain()),
+            Arranged::Items(turns) => batches.extend(turns.drain()),
+        }
+        self.admitted -= batches.len();
+        batches.iter().map(|finished| finished.len() as u64).sum()
+    }
+}
