@@ -5,6 +5,7 @@
 
 pub mod data_etl;
 pub mod documents;
+pub mod image_pipeline;
 pub mod observe;
 pub mod report;
 pub mod text_analysis;
@@ -40,6 +41,11 @@ pub const EXAMPLES: &[Listed] = &[
         summary: "CSV rows checked by a schema that is reloaded while they flow; no row meets half a change",
         requirements: &[],
     },
+    Listed {
+        name: image_pipeline::NAME,
+        summary: "thumbnails of small and large pictures, in memory that is bounded by pixels and measured",
+        requirements: image_pipeline::REQUIREMENTS,
+    },
 ];
 
 /// What an example is given.
@@ -47,6 +53,8 @@ pub const EXAMPLES: &[Listed] = &[
 pub struct Settings {
     /// The user's own data, instead of what ships with the example.
     pub input: Option<PathBuf>,
+    /// Where files are written that are to be kept; for examples that write any.
+    pub output: Option<PathBuf>,
     /// Workers; by default one a core.
     pub workers: Option<usize>,
 }
@@ -71,9 +79,14 @@ pub async fn run(
     observer: Arc<dyn Observer>,
     stop: Stop,
 ) -> Result<Report, ConfigError> {
+    if settings.output.is_some() && example.name != image_pipeline::NAME {
+        return Err(ConfigError::new(format!("the example `{}` writes no files", example.name))
+            .hint(format!("leave --output out, or run {}", image_pipeline::NAME)));
+    }
     match example.name {
         text_analysis::NAME => text_analysis::run(settings, observer, stop).await,
         data_etl::NAME => data_etl::run(settings, observer, stop).await,
+        image_pipeline::NAME => image_pipeline::run(settings, observer, stop).await,
         other => Err(ConfigError::new(format!("example `{other}` is listed but cannot be run"))),
     }
 }

@@ -29,7 +29,7 @@ impl Observer for Until {
 async fn example(input: Option<PathBuf>, rows: u64) -> Result<Report, String> {
     let (sender, stop) = Stop::new();
     let until = Until { rows, seen: Mutex::new(0), stop: sender };
-    let settings = Settings { input, workers: Some(2) };
+    let settings = Settings { input, output: None, workers: Some(2) };
     let example = find("data_etl").map_err(|error| error.to_string())?;
     run(example, settings, Arc::new(until), stop).await.map_err(|error| error.to_string())
 }

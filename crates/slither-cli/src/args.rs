@@ -71,6 +71,9 @@ pub(crate) struct Example {
     /// Your own file or folder, instead of the data that ships with the example
     #[arg(long, value_name = "FILE|DIR", value_hint = ValueHint::AnyPath, requires = "name")]
     pub(crate) input: Option<PathBuf>,
+    /// A folder for the files that the example makes: new, empty, or from an earlier run
+    #[arg(long, value_name = "DIR", value_hint = ValueHint::DirPath, requires = "name")]
+    pub(crate) output: Option<PathBuf>,
     /// Python workers [default: one a core]
     #[arg(long, value_name = "N", value_parser = workers, requires = "name")]
     pub(crate) workers: Option<usize>,

@@ -11,13 +11,13 @@ use crate::{End, print, signals};
 
 /// Lists or runs.
 pub(crate) fn run(args: Example) -> Result<End, ConfigError> {
-    let Example { name, input, workers, json } = args;
+    let Example { name, input, output, workers, json } = args;
     let Some(name) = name else {
         print::examples(EXAMPLES, json)?;
         return Ok(End::Done);
     };
     let listed = slither_examples::find(&name)?;
-    let settings = Settings { input, workers };
+    let settings = Settings { input, output, workers };
     // The work owns the bars, so that they are gone before anything is printed.
     let ended =
         signals::guarded(|stop| slither_examples::run(listed, settings, Arc::new(Bars::new()), stop))?;

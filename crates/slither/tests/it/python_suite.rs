@@ -11,7 +11,7 @@ fn root() -> PathBuf {
 
 /// Runs pytest over a folder, in an environment that Slither itself provides.
 fn pytest(folder: &str, path: &[&str]) {
-    let requirements = ["pytest>=8,<9", "numpy>=1.26"].map(str::to_owned).to_vec();
+    let requirements = ["pytest>=8,<9", "numpy>=1.26", "Pillow>=10"].map(str::to_owned).to_vec();
     let spec = EnvironmentSpec { python: None, requirements };
     let environment = Environment::prepare(&spec, &|_: &str| {}).unwrap_or_else(|error| panic!("{error}"));
     let own = path.iter().map(|folder| root().join(folder));
@@ -38,4 +38,5 @@ fn the_sdk_passes_its_tests() {
 fn the_examples_pass_theirs() {
     pytest("examples/text_analysis/tests", &["python", "examples/text_analysis/python"]);
     pytest("examples/data_etl/tests", &["python", "examples/data_etl/python"]);
+    pytest("examples/image_pipeline/tests", &["python", "examples/image_pipeline/python"]);
 }
