@@ -38,12 +38,12 @@ pub const EXAMPLES: &[Listed] = &[
     },
     Listed {
         name: data_etl::NAME,
-        summary: "CSV rows checked by a schema that is reloaded while they flow; no row meets half a change",
+        summary: "rows checked by a schema that is reloaded while they flow; none meets half a change",
         requirements: &[],
     },
     Listed {
         name: image_pipeline::NAME,
-        summary: "thumbnails of small and large pictures, in memory that is bounded by pixels and measured",
+        summary: "thumbnails of small and large pictures, in memory bounded by their pixels and measured",
         requirements: image_pipeline::REQUIREMENTS,
     },
 ];

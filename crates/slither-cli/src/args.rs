@@ -62,9 +62,11 @@ Examples:
   slither example text_analysis                       run one on the documents that ship with it
   slither example text_analysis --input ~/notes       on your own: .txt and .jsonl files
   slither example text_analysis --json | jq .checks   for programs
+  slither example image_pipeline --output thumbnails  keep the files that it makes
 
-A .txt file is one document; a .jsonl file is one document a line, an object with a `text` field or a bare \
-string; a folder is all of them.")]
+For text_analysis a .txt file is one document; a .jsonl file is one document a line, an object with a `text` \
+field or a bare string; a folder is all of them. data_etl takes a .csv file with a header, image_pipeline a \
+picture or a folder of them.")]
 pub(crate) struct Example {
     /// Which example
     pub(crate) name: Option<String>,

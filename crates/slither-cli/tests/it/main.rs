@@ -2,9 +2,11 @@
 #![allow(clippy::unwrap_used, reason = "the helpers of tests may fail as the tests do")]
 
 mod crash;
+mod data_etl;
 mod documents;
 mod environment;
 mod examples;
+mod image_pipeline;
 mod output;
 mod refusals;
 mod signals;

@@ -56,6 +56,9 @@ fn help_says_what_there_is() {
           --input <FILE|DIR>
               Your own file or folder, instead of the data that ships with the example
 
+          --output <DIR>
+              A folder for the files that the example makes: new, empty, or from an earlier run
+
           --workers <N>
               Python workers [default: one a core]
 
@@ -73,9 +76,11 @@ fn help_says_what_there_is() {
       slither example text_analysis                       run one on the documents that ship with it
       slither example text_analysis --input ~/notes       on your own: .txt and .jsonl files
       slither example text_analysis --json | jq .checks   for programs
+      slither example image_pipeline --output thumbnails  keep the files that it makes
 
-    A .txt file is one document; a .jsonl file is one document a line, an object with a `text` field or
-    a bare string; a folder is all of them.
+    For text_analysis a .txt file is one document; a .jsonl file is one document a line, an object with
+    a `text` field or a bare string; a folder is all of them. data_etl takes a .csv file with a header,
+    image_pipeline a picture or a folder of them.
     ----- stderr -----
     ");
     assert_snapshot!(answer(&["setup", "--help"]), @r"
@@ -141,7 +146,7 @@ fn an_unknown_example() {
     ----- stdout -----
     ----- stderr -----
     error: unknown example `poetry`
-      hint: known: text_analysis
+      hint: known: text_analysis, data_etl, image_pipeline
     ");
 }
 
