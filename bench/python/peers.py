@@ -25,7 +25,8 @@ def main() -> None:
             done = sum(len(result) for result in results)
             took = time.perf_counter() - begun
             assert done == items * len(batches)
-            print(took, flush=True)
+            sys.stdout.write(f"{took}\n")
+            sys.stdout.flush()
 
 
 if __name__ == "__main__":

@@ -121,12 +121,12 @@ fn against_at_once(evidence: &Evidence) -> Vec<Check> {
     }];
     let largest = evidence.thumbnails().map(|thumbnail| thumbnail.picture.pixels()).max().unwrap_or_default();
     if at_once.pixels >= WORTH_COMPARING * largest.max(MAX_WEIGHT) {
-        let (bounded, unbounded) = (evidence.peak_of_all(), at_once.stats.growth());
+        let (bounded, unlimited) = (evidence.peak_of_all(), at_once.stats.growth());
         checks.push(Check {
             name: "backpressure_saves",
-            expected: format!("less than the {} of all at once", megabytes(unbounded)).into(),
+            expected: format!("less than the {} of all at once", megabytes(unlimited)).into(),
             actual: format!("{} in all workers", megabytes(bounded)).into(),
-            ok: bounded < unbounded,
+            ok: bounded < unlimited,
         });
     }
     checks

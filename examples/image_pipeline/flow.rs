@@ -13,7 +13,7 @@ pub(super) const STUDIO: &str = "studio";
 /// The pool that makes thumbnails, behind the bounds.
 pub(super) const BOUNDED: &str = "thumbnails";
 /// The pool that makes them all at once.
-pub(super) const UNBOUNDED: &str = "unbounded";
+pub(super) const UNBOUNDED: &str = "unlimited";
 
 /// Pictures that are prepared together.
 const PREPARED: usize = 10;

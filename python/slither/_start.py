@@ -20,7 +20,9 @@ __all__ = ["Start", "close_all", "main", "parse"]
 _FDS: Final = 5
 # Where a spawned interpreter finds its descriptors: the work socket, the black box, the token and the setup.
 _WORK, _BOX, _TOKEN, _SETUP = 3, 4, 5, 6
-_BOOTSTRAP: Final = "import sys; sys.path[: sys.path[:1] == ['']] = sys.argv[1:]; from slither._spawned import main; main()"
+_BOOTSTRAP: Final = (
+    "import sys; sys.path[: sys.path[:1] == ['']] = sys.argv[1:]; from slither._spawned import main; main()"
+)
 
 
 class Start:

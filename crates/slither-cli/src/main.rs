@@ -1,5 +1,5 @@
 //! The `slither` command: what was typed ([`args`]) becomes a command ([`commands`]); all printing is in
-//! [`print`]; the exit code is decided here, once.
+//! [`mod@print`]; the exit code is decided here, once.
 
 mod args;
 mod commands;

@@ -1,6 +1,6 @@
 //! Promise: a worker that is killed costs its own batch and nothing else; a killed host leaves nobody behind.
 
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use rustix::process::Signal;
 use serde_json::Value;
@@ -27,33 +27,27 @@ fn workers(host: u32) -> Vec<Process> {
         .unwrap_or_default()
 }
 
-/// The worker that alone is busy for a while: the others wait, because no more may be under way before the
-/// slow document is done.
+/// The worker that has worked for half a second of processor time while the other did nothing: the other waits,
+/// because no more may be under way before the slow document is done.
 fn busy_with_the_slow_one(host: u32) -> u32 {
     let mut victim = None;
-    let mut before: Vec<Process> = Vec::new();
-    let mut since = Instant::now();
+    let mut since: Vec<Process> = Vec::new();
     eventually(
         LIMIT,
         || {
-            if since.elapsed() < Duration::from_millis(300) && !before.is_empty() {
-                return false;
-            }
             let now = workers(host);
-            let used = |pid: u32| {
-                let find = |all: &[Process]| all.iter().find(|process| process.pid == pid).map(|it| it.used);
-                Some(find(&now)? - find(&before)?)
+            let used = |process: &Process| {
+                let before = since.iter().find(|before| before.pid == process.pid)?;
+                Some(process.used - before.used)
             };
-            let (mut busy, mut idle) = (None, 0);
-            for process in &now {
-                match used(process.pid) {
-                    Some(0..=1) => idle += 1,
-                    Some(5..) => busy = Some(process.pid),
-                    _ => {}
-                }
+            let mut used: Vec<_> = now.iter().map(|process| (used(process), process.pid)).collect();
+            used.sort_unstable();
+            match used.as_slice() {
+                [(Some(0 | 1), _), (Some(50..), busy)] => victim = Some(*busy),
+                [(Some(0 | 1), _), (Some(_), _)] => {}
+                // Both work, or are not the same as before: begin anew.
+                _ => since = now,
             }
-            victim = busy.filter(|_| idle == 1);
-            (before, since) = (now, Instant::now());
             victim.is_some()
         },
         || "no worker was seen to work alone".to_owned(),

@@ -141,7 +141,8 @@ async fn the_same_seed_waits_the_same() {
 
 #[tokio::test(start_paused = true)]
 async fn dropping_withdraws_what_waits_for_its_next_attempt() {
-    let limits: Limits<u64> = Limits::new().on_error(Retry::new(9).backoff(Duration::from_secs(9)).into());
+    let limits: Limits<u64> =
+        Limits::new().on_error(Retry::new(9).backoff(Duration::from_secs(9)).jitter(0.0).into());
     let failing = Failing::new(99);
     let run = dispatch(failing.clone(), 0..3, &limits, Context::run());
     assert!(tokio::time::timeout(Duration::from_secs(5), run).await.is_err());
