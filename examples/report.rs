@@ -34,6 +34,12 @@ pub struct Report {
     pub sections: Vec<Section>,
 }
 
+/// The exit code that a run calls for: 0 if every check is ok, no item failed and nothing ended it early, else 1.
+pub(crate) fn exit_code(checks: &[Check], failures: &Failures, end: Option<&str>) -> u8 {
+    let sound = checks.iter().all(|check| check.ok) && failures.count == 0 && end.is_none();
+    u8::from(!sound)
+}
+
 /// The ledger with its verdict.
 #[derive(Debug, Clone, Copy, Serialize)]
 pub struct LedgerReport {

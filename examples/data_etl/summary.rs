@@ -9,15 +9,14 @@ use super::checks::checks;
 use super::contention::Way;
 use super::evidence::{Account, Evidence, Run};
 use super::flow::Record;
-use crate::report::{Report, Section};
+use crate::report::{Report, Section, exit_code};
 
 /// Turns the evidence into the report.
 pub(super) fn report(workers: usize, users: bool, mut evidence: Evidence) -> Report {
     let checks = checks(workers, &evidence);
-    let sound = checks.iter().all(|check| check.ok) && evidence.failures.count == 0 && evidence.end.is_none();
     Report {
         example: NAME,
-        exit: u8::from(!sound),
+        exit: exit_code(&checks, &evidence.failures, evidence.end.as_deref()),
         ledger: evidence.ledger.into(),
         outputs: evidence.outputs.clone(),
         workers: worker_rows(&evidence),

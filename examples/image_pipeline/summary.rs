@@ -9,7 +9,7 @@ use super::checks::checks;
 use super::evidence::{Evidence, Later};
 use super::flow::{IN_FLIGHT, MAX_WEIGHT, Thumbnail};
 use super::output::SHEET;
-use crate::report::{Report, Section};
+use crate::report::{Report, Section, exit_code};
 
 /// Bytes for people.
 pub(super) fn megabytes(bytes: u64) -> String {
@@ -23,10 +23,9 @@ fn megapixels(pixels: u64) -> String {
 /// Turns the evidence into the report.
 pub(super) fn report(workers: usize, evidence: Evidence) -> Report {
     let checks = checks(workers, &evidence);
-    let sound = checks.iter().all(|check| check.ok) && evidence.failures.count == 0 && evidence.end.is_none();
     Report {
         example: NAME,
-        exit: u8::from(!sound),
+        exit: exit_code(&checks, &evidence.failures, evidence.end.as_deref()),
         ledger: evidence.ledger.into(),
         outputs: evidence.outputs.clone(),
         workers: worker_rows(&evidence),

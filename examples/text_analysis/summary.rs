@@ -7,7 +7,7 @@ use serde_json::Value;
 use super::NAME;
 use super::checks::checks;
 use super::merge::{Evidence, Spread, top};
-use crate::report::{Report, Section};
+use crate::report::{Report, Section, exit_code};
 
 /// Words of the merged list that are shown and named in the check.
 pub(super) const TOP: usize = 12;
@@ -15,10 +15,9 @@ pub(super) const TOP: usize = 12;
 /// Turns the evidence into the report.
 pub(super) fn report(workers: usize, evidence: Evidence) -> Report {
     let checks = checks(workers, &evidence);
-    let sound = checks.iter().all(|check| check.ok) && evidence.failures.count == 0 && evidence.end.is_none();
     Report {
         example: NAME,
-        exit: u8::from(!sound),
+        exit: exit_code(&checks, &evidence.failures, evidence.end.as_deref()),
         ledger: evidence.ledger.into(),
         outputs: evidence.outputs.clone(),
         workers: worker_rows(&evidence),

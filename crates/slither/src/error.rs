@@ -87,6 +87,12 @@ fn edit_distance(a: &str, b: &str) -> usize {
     row[b.len()]
 }
 
+/// The message that a panic was raised with, if it is text.
+pub(crate) fn panic_text(payload: &(dyn Any + Send)) -> Option<&str> {
+    let literal = payload.downcast_ref::<&str>().copied();
+    literal.or_else(|| payload.downcast_ref::<String>().map(String::as_str))
+}
+
 /// What kind of thing went wrong with an item, a batch or a call.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize)]
 #[serde(rename_all = "snake_case")]
@@ -233,9 +239,7 @@ impl ItemError {
 
     /// The error of user code in Rust that panicked with this payload.
     pub(crate) fn panicked(payload: &(dyn Any + Send)) -> Self {
-        let said = (payload.downcast_ref::<&str>().copied())
-            .or_else(|| payload.downcast_ref::<String>().map(String::as_str));
-        Self::new(ErrorKind::Handler, format!("panicked: {}", said.unwrap_or("no message")))
+        Self::new(ErrorKind::Handler, format!("panicked: {}", panic_text(payload).unwrap_or("no message")))
     }
 
     /// Adds the Python traceback and the exception's classes, itself first.

@@ -50,9 +50,5 @@ impl From<StoreError> for ConfigError {
 
 /// The message a panic was raised with.
 pub(super) fn panic_message(panic: &(dyn std::any::Any + Send)) -> String {
-    match (panic.downcast_ref::<&str>(), panic.downcast_ref::<String>()) {
-        (Some(text), _) => (*text).to_owned(),
-        (_, Some(text)) => text.clone(),
-        _ => "without a message".to_owned(),
-    }
+    crate::error::panic_text(panic).unwrap_or("without a message").to_owned()
 }
