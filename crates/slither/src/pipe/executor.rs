@@ -69,7 +69,7 @@ async fn route<I>(stage: &Stage, exit: &Exit<I>, routed: Routed<I>, ticket: Tick
     let Routed { payload, failure } = routed;
     stage.failed();
     let mut item = Item { id: failure.item, payload, metadata: failure.metadata };
-    item.metadata.insert("error".to_owned(), describe(&failure.error, failure.stage.as_deref()));
+    item.metadata.insert("error", describe(&failure.error, failure.stage.as_deref()));
     match exit.reader.send(Delivery { output: exit.output, item, ticket }).await {
         Ok(()) => Flow::Continue(()),
         Err(_) => Flow::Break(()),
