@@ -19,6 +19,7 @@ use crate::value::Value;
 /// assert!(Metadata::new().is_empty());
 /// ```
 #[derive(Debug, Clone, Default)]
+#[allow(clippy::box_collection, reason = "an empty map is three words to move and a call to drop")]
 pub struct Metadata(Option<Box<BTreeMap<String, Value>>>);
 
 impl Metadata {
