@@ -1,52 +1,51 @@
 //! How a pipe is written: [`PipeBuilder`].
 
 use std::fmt;
+use std::marker::PhantomData;
 use std::sync::Arc;
 
 use futures_core::future::BoxFuture;
-use tokio::sync::mpsc;
 
-use super::defaults::Defaults;
-use super::definition::{Inner, Pipe};
 use super::discard::Kept;
 use super::draft::{Draft, DraftKind, Type};
 use super::launch::{Binder, Bindings, Launch};
-use super::outlet::Routes;
+use super::outlet::Outlet;
 use super::router::Router;
-use super::stage::Inlet;
 use super::step::{Function, Step};
-use super::{executor, inline, parallel};
+use super::{executor, fork, inline, parallel};
 use crate::context::Context;
-use crate::dispatch::{Executor, Limits, OnError};
+use crate::dispatch::{Executor, Limits};
 use crate::error::{ConfigError, ErrorKind, ItemError};
 
-pub(super) type Connect<In, Cur> = Box<dyn Fn(&mut Launch, Inlet<In>) -> Inlet<Cur> + Send + Sync>;
+/// Starts stages, given where the last of them sends to; returns the way to the first.
+pub(super) type Connect<In, Cur> = Box<dyn Fn(&mut Launch, Outlet<Cur>) -> Outlet<In> + Send + Sync>;
+
+/// The stages of a [`PipeBuilder`] are those of a pipe.
+#[derive(Debug)]
+pub enum Whole {}
 
 /// A pipe being written: takes `In`, and hands on `Cur` after the stages so far.
 ///
-/// Mistakes are kept and reported by [`build`](Self::build), so that a chain reads without interruption.
+/// Mistakes are kept and reported by [`build`](Self::build), so that a chain reads without interruption. With
+/// another `Part` than [`Whole`] it is a branch: see [`BranchBuilder`](super::BranchBuilder).
 #[must_use = "a builder does nothing until `build`"]
-pub struct PipeBuilder<In, Cur> {
-    draft: Draft,
-    connect: Connect<In, Cur>,
-    binders: Vec<Binder>,
-    router: Option<Router<Cur>>,
+pub struct PipeBuilder<In, Cur, Part = Whole> {
+    pub(super) draft: Draft,
+    pub(super) connect: Connect<In, Cur>,
+    pub(super) binders: Vec<Binder>,
+    part: PhantomData<fn() -> Part>,
 }
 
-impl<In: Send + 'static> PipeBuilder<In, In> {
-    pub(super) fn new(name: Arc<str>) -> Self {
-        Self {
-            draft: Draft::new(name),
-            connect: Box::new(|_, inlet| inlet),
-            binders: Vec::new(),
-            router: None,
-        }
+impl<In: Send + 'static, Part> PipeBuilder<In, In, Part> {
+    /// No stage yet, behind what the draft and the binders hold.
+    pub(super) fn begin(draft: Draft, binders: Vec<Binder>) -> Self {
+        Self { draft, connect: Box::new(|_, outlet| outlet), binders, part: PhantomData }
     }
 }
 
-impl<In: Send + 'static, Cur: Send + 'static> PipeBuilder<In, Cur> {
+impl<In: Send + 'static, Cur: Send + 'static, Part> PipeBuilder<In, Cur, Part> {
     /// Replaces each payload.
-    pub fn map<Next, F>(self, name: impl Into<Arc<str>>, function: F) -> PipeBuilder<In, Next>
+    pub fn map<Next, F>(self, name: impl Into<Arc<str>>, function: F) -> PipeBuilder<In, Next, Part>
     where
         Next: Send + 'static,
         F: Fn(Cur, &Context) -> Next + Send + Sync + 'static,
@@ -55,7 +54,7 @@ impl<In: Send + 'static, Cur: Send + 'static> PipeBuilder<In, Cur> {
     }
 
     /// Replaces each payload, or fails the item with an [`ErrorKind::Handler`].
-    pub fn try_map<Next, E, F>(self, name: impl Into<Arc<str>>, function: F) -> PipeBuilder<In, Next>
+    pub fn try_map<Next, E, F>(self, name: impl Into<Arc<str>>, function: F) -> PipeBuilder<In, Next, Part>
     where
         Next: Send + 'static,
         E: fmt::Display,
@@ -70,7 +69,7 @@ impl<In: Send + 'static, Cur: Send + 'static> PipeBuilder<In, Cur> {
 
     /// Replaces each payload or leaves the item out, which is counted: `None` as `filtered`, a
     /// [`Discard`](super::Discard) by its reason.
-    pub fn filter_map<Next, K, F>(self, name: impl Into<Arc<str>>, function: F) -> PipeBuilder<In, Next>
+    pub fn filter_map<Next, K, F>(self, name: impl Into<Arc<str>>, function: F) -> PipeBuilder<In, Next, Part>
     where
         Next: Send + 'static,
         K: Kept<Next>,
@@ -91,7 +90,7 @@ impl<In: Send + 'static, Cur: Send + 'static> PipeBuilder<In, Cur> {
         self,
         name: impl Into<Arc<str>>,
         function: F,
-    ) -> PipeBuilder<In, Children::Item>
+    ) -> PipeBuilder<In, Children::Item, Part>
     where
         Children: IntoIterator<IntoIter: Send + 'static, Item: Send + 'static>,
         F: Fn(Cur, &Context) -> Children + Send + Sync + 'static,
@@ -118,7 +117,7 @@ impl<In: Send + 'static, Cur: Send + 'static> PipeBuilder<In, Cur> {
         name: impl Into<Arc<str>>,
         executor: Arc<dyn Executor<Cur, Next>>,
         limits: Limits<Cur>,
-    ) -> PipeBuilder<In, Next> {
+    ) -> PipeBuilder<In, Next, Part> {
         self.bound_stage(name, limits, move |_| Box::pin(std::future::ready(Ok(executor.clone()))))
     }
 
@@ -131,64 +130,16 @@ impl<In: Send + 'static, Cur: Send + 'static> PipeBuilder<In, Cur> {
         + Send
         + Sync
         + 'static,
-    ) -> PipeBuilder<In, Next> {
+    ) -> PipeBuilder<In, Next, Part> {
         let index = self.draft.stage(name.into(), DraftKind::dispatch(&limits));
         self.binders.push(Binder::new(index, bind));
-        self.then(move |launch, inlet| {
+        self.then(move |launch, outlet| {
             let (executor, stage, exit) = (launch.executor(index), launch.stage(index), launch.exit(index));
             let bounds = launch.plan.bounds(index, &limits);
-            let (outlet, next) = mpsc::channel(launch.plan.capacity);
-            launch.spawn(executor::run(stage, executor, bounds, inlet, outlet, exit));
-            next
+            let (way, inlet) = launch.channel();
+            launch.spawn(index, executor::run(stage, executor, bounds, inlet, outlet, exit));
+            way
         })
-    }
-
-    /// Ends the pipe: each item leaves by the output that the router chooses.
-    pub fn route(mut self, name: impl Into<Arc<str>>, router: Router<Cur>) -> Self {
-        self.draft.stage(name.into(), DraftKind::Router);
-        self.router = Some(router);
-        self
-    }
-
-    /// Declares an output. Declaring is optional; once one is declared, routers and policies may name no others,
-    /// except `default`.
-    pub fn output(mut self, name: impl Into<Arc<str>>) -> Self {
-        self.draft.outputs.push(name.into());
-        self
-    }
-
-    /// Sets the policy of a stage, or with `*` of every stage that has none. What the stage's own limits say
-    /// goes first, then the stage's name, then `*`, then the defaults.
-    ///
-    /// A Rust stage or a router can only halt or skip. Where `*` or the defaults say anything else, it skips; a
-    /// retry that halts in the end, halts.
-    pub fn on_error(mut self, stage: impl Into<Arc<str>>, policy: OnError) -> Self {
-        self.draft.policies.push((stage.into(), policy));
-        self
-    }
-
-    /// Sets what holds for stages that do not say otherwise.
-    pub fn defaults(mut self, defaults: Defaults) -> Self {
-        self.draft.defaults = defaults;
-        self
-    }
-
-    /// Checks the whole and makes the pipe.
-    ///
-    /// # Errors
-    /// If a name is empty, taken or unknown, a bound is zero, a stage follows the router, a router or a policy
-    /// names an output that is not declared, or a policy does not fit its stage.
-    pub fn build(self) -> Result<Pipe<In, Cur>, ConfigError> {
-        let rules = self.router.iter().flat_map(Router::outputs).cloned().collect();
-        let plan = self.draft.plan(rules, Type::of::<Cur>())?;
-        let place = |name: &str| plan.outputs.iter().position(|output| **output == *name).unwrap_or_default();
-        let default = place(super::router::DEFAULT_OUTPUT);
-        let routes = self.router.map(|router| {
-            let outputs = router.outputs().map(|output| place(output)).collect();
-            Arc::new(Routes { router, outputs, default })
-        });
-        let Self { connect, binders, .. } = self;
-        Ok(Pipe::new(Inner { plan: Arc::new(plan), connect, binders, routes, default }))
     }
 
     fn rust<Next: Send + 'static>(
@@ -196,38 +147,57 @@ impl<In: Send + 'static, Cur: Send + 'static> PipeBuilder<In, Cur> {
         name: impl Into<Arc<str>>,
         adapter: &'static str,
         function: Function<Cur, Next>,
-    ) -> PipeBuilder<In, Next> {
+    ) -> PipeBuilder<In, Next, Part> {
         let index = self.draft.stage(name.into(), DraftKind::rust(adapter));
-        self.then(move |launch, inlet| {
+        self.then(move |launch, outlet| {
             let (stage, function) = (launch.stage(index), function.clone());
-            let (outlet, next) = mpsc::channel(launch.plan.capacity);
+            let (way, inlet) = launch.channel();
             match launch.plan.concurrency(index) {
-                1 => launch.spawn(inline::run(stage, function, inlet, outlet)),
-                items => launch.spawn(parallel::run(stage, function, items, inlet, outlet)),
+                1 => launch.spawn(index, inline::run(stage, function, inlet, outlet)),
+                items => launch.spawn(index, parallel::run(stage, function, items, inlet, outlet)),
             }
-            next
+            way
+        })
+    }
+
+    /// Appends a router to outputs: the last stage, whatever comes behind it.
+    pub(super) fn end_in_outputs(mut self, name: Arc<str>, router: Router<Cur>) -> Self {
+        let index = self.draft.stage(name.clone(), DraftKind::Router { ways: Vec::new() });
+        let (outputs, rules) = router.into_parts();
+        for output in &outputs {
+            let first = self.draft.len();
+            self.draft.end_way(index, output.clone(), first, Some(output.clone()));
+            self.draft.exit(format!("router `{name}`"), output.clone(), Type::of::<Cur>());
+        }
+        self.draft.join(index, Vec::new());
+        let rules = Arc::new(rules);
+        self.then(move |launch, _: Outlet<Cur>| {
+            let ways = outputs.iter().map(|output| launch.output(output)).collect();
+            let (way, inlet) = launch.channel();
+            launch.spawn(index, fork::run(launch.stage(index), rules.clone(), inlet, ways));
+            way
         })
     }
 
     /// Appends what starts one more stage.
-    fn then<Next>(
+    pub(super) fn then<Next>(
         self,
-        start: impl Fn(&mut Launch, Inlet<Cur>) -> Inlet<Next> + Send + Sync + 'static,
-    ) -> PipeBuilder<In, Next> {
+        start: impl Fn(&mut Launch, Outlet<Next>) -> Outlet<Cur> + Send + Sync + 'static,
+    ) -> PipeBuilder<In, Next, Part> {
         let before = self.connect;
         PipeBuilder {
             draft: self.draft,
-            connect: Box::new(move |launch, inlet| {
-                let inlet = before(launch, inlet);
-                start(launch, inlet)
+            connect: Box::new(move |launch, outlet| {
+                let outlet = start(launch, outlet);
+                before(launch, outlet)
             }),
             binders: self.binders,
-            router: None,
+            part: PhantomData,
         }
     }
 }
 
-impl<In, Cur> fmt::Debug for PipeBuilder<In, Cur> {
+impl<In, Cur, Part> fmt::Debug for PipeBuilder<In, Cur, Part> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("PipeBuilder").field("draft", &self.draft).finish_non_exhaustive()
     }

@@ -2,7 +2,8 @@
 
 use std::time::{Duration, Instant};
 
-use super::stage::{Entry, Flow, Inlet, Outlet, Stage};
+use super::outlet::{Entry, Inlet, Outlet};
+use super::stage::{Flow, Stage};
 use super::step::{Function, apply, deliver};
 use crate::item::Item;
 
@@ -16,7 +17,7 @@ pub(super) async fn run<I, O>(
     outlet: Outlet<O>,
 ) {
     let mut busy = Duration::ZERO;
-    while let Some(Entry { item, ticket }) = inlet.recv().await {
+    while let Some(Entry { item, ticket, .. }) = inlet.recv().await {
         stage.took(1);
         let began = Instant::now();
         let Item { id, payload, metadata } = item;

@@ -1,8 +1,9 @@
-//! Pipes: typed stages, executors and a router composed into one streaming, accounted flow.
+//! Pipes: typed stages, executors and routers composed into one streaming, accounted flow.
 //!
 //! ```text
 //! source ══▶ [Rust stage] ══▶ [dispatch] ══▶ [router] ══▶ reader: outputs and failures
-//!        bounded channels, a task each           (every stage ──▶ failures)
+//!        bounded channels, a task each          ╚═▶ [stages of a branch] ══▶ (there, or joining)
+//!                                             (every stage ──▶ failures)
 //! ```
 //!
 //! ```
@@ -29,6 +30,8 @@
 //! - An item is pulled only when there is a place for it. A reader that stops stops the pulling.
 //! - All stages are bound before the first item is pulled.
 //! - Dropping the stream cancels the run.
+//! - Stages keep the order of their items, where they are not told otherwise; between branches that join there
+//!   is none.
 //!
 //! # Limits and defaults
 //! Channels hold a batch of the pipe's default, 64 items, and at most 1024; see [`Defaults`]. The channels for
@@ -46,12 +49,15 @@
 //! A Rust function runs in its stage's task unless [`concurrency`](PipeBuilder::concurrency) is set: one that
 //! blocks, blocks a thread of the runtime. Failures are not ordered among the outputs.
 
+mod branch;
 mod builder;
+mod check;
 mod defaults;
 mod definition;
 mod discard;
 mod draft;
 mod executor;
+mod fork;
 mod inline;
 mod launch;
 mod outlet;
@@ -67,13 +73,15 @@ mod step;
 mod stream;
 mod telemetry;
 mod ticket;
+mod whole;
 
-pub use builder::PipeBuilder;
+pub use branch::{BranchBuilder, BranchEnd, Branches, InBranch, Leaving};
+pub use builder::{PipeBuilder, Whole};
 pub use defaults::Defaults;
 pub use definition::Pipe;
 pub use discard::{Discard, Kept};
 pub use outputs::{Outputs, PipeError};
-pub use plan::{Plan, StageKind, StagePlan};
+pub use plan::{Plan, StageKind, StagePlan, Way, WayEnd};
 pub use report::{Report, StageReport};
 pub use router::{DEFAULT_OUTPUT, Router};
 pub use run::{RunOptions, run_pipe, stream_pipe, try_stream_pipe};

@@ -6,7 +6,8 @@ use std::time::{Duration, Instant};
 use futures_util::StreamExt;
 use futures_util::stream::FuturesOrdered;
 
-use super::stage::{Entry, Flow, Inlet, Outlet, Stage};
+use super::outlet::{Entry, Inlet, Outlet};
+use super::stage::{Flow, Stage};
 use super::step::{Function, Step, apply, deliver};
 use super::ticket::Ticket;
 use crate::item::Item;
@@ -65,7 +66,7 @@ where
     O: Send + 'static,
 {
     let (items, tickets): (Vec<Item<I>>, Vec<Ticket>) =
-        chunk.map(|Entry { item, ticket }| (item, ticket)).unzip();
+        chunk.map(|Entry { item, ticket, .. }| (item, ticket)).unzip();
     let (function, context) = (function.clone(), stage.context.clone());
     // Held by the stage; when the run is cancelled it is gone, and the thread leaves the rest of its chunk.
     let wanted = Arc::new(());

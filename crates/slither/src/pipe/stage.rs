@@ -7,21 +7,13 @@ use std::time::Instant;
 
 use tokio::sync::mpsc;
 
+use super::outlet::Outlet;
 use super::telemetry;
 use super::ticket::{Run, StageCounts, Ticket};
 use crate::context::Context;
 use crate::dispatch::OnError;
 use crate::error::{ItemError, RunError};
 use crate::item::{Failure, Item};
-
-/// An item on its way between stages.
-pub(super) struct Entry<T> {
-    pub(super) item: Item<T>,
-    pub(super) ticket: Ticket,
-}
-
-pub(super) type Inlet<T> = mpsc::Receiver<Entry<T>>;
-pub(super) type Outlet<T> = mpsc::Sender<Entry<T>>;
 
 /// Whether a stage goes on with its input.
 pub(super) type Flow = ControlFlow<()>;
@@ -59,15 +51,9 @@ impl Stage {
 
     /// Hands an item on; breaks if nobody takes it any more.
     pub(super) async fn send<T>(&self, outlet: &Outlet<T>, item: Item<T>, ticket: Ticket) -> Flow {
-        if outlet.send(Entry { item, ticket }).await.is_err() {
-            return Flow::Break(());
-        }
-        self.gave();
-        Flow::Continue(())
-    }
-
-    pub(super) fn gave(&self) {
+        outlet.send(item, ticket).await?;
         self.counts().items_out.fetch_add(1, Relaxed);
+        Flow::Continue(())
     }
 
     /// An item failed here, alone: its failure goes to the reader, and the stage's policy applies.

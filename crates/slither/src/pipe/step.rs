@@ -4,7 +4,8 @@ use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
 
 use super::discard::Discard;
-use super::stage::{Flow, Outlet, Stage};
+use super::outlet::Outlet;
+use super::stage::{Flow, Stage};
 use super::ticket::Ticket;
 use crate::context::Context;
 use crate::error::ItemError;

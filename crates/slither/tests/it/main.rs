@@ -9,6 +9,7 @@ mod flow_events;
 mod guides_python;
 mod pages;
 mod pipe;
+mod pipe_branches;
 mod pipe_build;
 mod pipe_ledger;
 mod pipe_policies;
