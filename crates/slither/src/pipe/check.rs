@@ -69,6 +69,12 @@ impl Draft {
             if let DraftKind::Dispatch { valid: Err(error), .. } = &stage.kind {
                 return Err(ConfigError::new(format!("stage `{}`: {error}", stage.name)));
             }
+            if let DraftKind::RustBatch { size: 0, .. } = stage.kind {
+                let name = &stage.name;
+                return Err(ConfigError::new(format!(
+                    "stage `{name}`: the size of its batches must be at least 1, got 0"
+                )));
+            }
         }
         Ok(())
     }
@@ -82,9 +88,8 @@ impl Draft {
                 .validate()
                 .map_err(|error| ConfigError::new(format!("`on_error` of `{name}`: {error}")))?;
             let stage = self.stages.iter().find(|stage| stage.name == *name);
-            if let Some(DraftStage { kind: DraftKind::Rust { .. } | DraftKind::Router { .. }, .. }) = stage
-                && !matches!(policy, OnError::Halt | OnError::Skip)
-            {
+            let rust = stage.is_some_and(|stage| !matches!(stage.kind, DraftKind::Dispatch { .. }));
+            if rust && !matches!(policy, OnError::Halt | OnError::Skip) {
                 return Err(ConfigError::new(format!("stage `{name}` cannot {policy}: it is a Rust stage"))
                     .hint("expected halt or skip; the others are for stages with an executor"));
             }
@@ -121,8 +126,11 @@ impl Draft {
             _ => OnError::Skip,
         };
         let kind = match &stage.kind {
-            DraftKind::Rust { adapter, concurrency } => {
-                StageKind::Rust { adapter, concurrency: *concurrency }
+            DraftKind::Rust { adapter, concurrency, aside } => {
+                StageKind::Rust { adapter, concurrency: *concurrency, aside: aside.clone() }
+            }
+            &DraftKind::RustBatch { adapter, size: batch_size, max_wait, concurrency } => {
+                StageKind::RustBatch { adapter, batch_size, max_wait, concurrency }
             }
             DraftKind::Dispatch { batching, max_in_flight, window, order, .. } => {
                 let by_default = || Batching::<()>::from(FixedBatch(self.defaults.batch_size)).to_string();

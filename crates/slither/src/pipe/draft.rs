@@ -2,6 +2,7 @@
 
 use std::any::{TypeId, type_name};
 use std::sync::Arc;
+use std::time::Duration;
 
 use super::defaults::Defaults;
 use super::plan::{Way, WayEnd};
@@ -49,6 +50,14 @@ pub(super) enum DraftKind {
     Rust {
         adapter: &'static str,
         concurrency: usize,
+        /// The output that it may send items to.
+        aside: Option<Arc<str>>,
+    },
+    RustBatch {
+        adapter: &'static str,
+        size: usize,
+        max_wait: Option<Duration>,
+        concurrency: usize,
     },
     Dispatch {
         input: Type,
@@ -79,8 +88,12 @@ impl Type {
 }
 
 impl DraftKind {
-    pub(super) fn rust(adapter: &'static str) -> Self {
-        Self::Rust { adapter, concurrency: 1 }
+    pub(super) fn rust(adapter: &'static str, aside: Option<Arc<str>>) -> Self {
+        Self::Rust { adapter, concurrency: 1, aside }
+    }
+
+    pub(super) fn rust_batch(adapter: &'static str, size: usize) -> Self {
+        Self::RustBatch { adapter, size, max_wait: None, concurrency: 1 }
     }
 
     pub(super) fn dispatch<I: 'static>(limits: &Limits<I>) -> Self {
@@ -179,7 +192,10 @@ impl Draft {
             Some(DraftStage { name, .. }) if items == 0 => {
                 ConfigError::new(format!("stage `{name}`: `concurrency` must be at least 1, got 0"))
             }
-            Some(DraftStage { kind: DraftKind::Rust { concurrency, .. }, .. }) => {
+            Some(DraftStage {
+                kind: DraftKind::Rust { concurrency, .. } | DraftKind::RustBatch { concurrency, .. },
+                ..
+            }) => {
                 *concurrency = items;
                 return;
             }
@@ -191,6 +207,21 @@ impl Draft {
                 ConfigError::new(format!("router `{name}` has no `concurrency`"))
             }
             None => ConfigError::new("`concurrency` comes before any stage")
+                .hint("it follows the stage that it is for"),
+        };
+        self.mistaken(error);
+    }
+
+    /// Sets how long the batches of the stage added last wait.
+    pub(super) fn max_wait(&mut self, wait: Duration) {
+        let error = match self.last.map(|last| &mut self.stages[last]) {
+            Some(DraftStage { kind: DraftKind::RustBatch { max_wait, .. }, .. }) => {
+                *max_wait = Some(wait);
+                return;
+            }
+            Some(DraftStage { name, .. }) => ConfigError::new(format!("stage `{name}` has no `max_wait`"))
+                .hint("it follows a `map_batch`; a stage with an executor takes it with its batching"),
+            None => ConfigError::new("`max_wait` comes before any stage")
                 .hint("it follows the stage that it is for"),
         };
         self.mistaken(error);

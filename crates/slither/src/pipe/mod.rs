@@ -38,31 +38,33 @@
 //! outputs and failures are as large.
 //!
 //! # Failure
-//! In a Rust stage and in the router an item fails alone, by an error or a panic; in a dispatch stage a batch
-//! fails. Either meets the policy of its stage: under `Halt` the run ends, with everything finished so far.
+//! In a Rust stage and in a router an item fails alone, by an error or a panic; in a dispatch stage, and by a panic
+//! in a Rust stage that takes batches, a batch fails. Either meets the policy of its stage: under `Halt` the run ends, with everything finished so far.
 //! An item that an executor fails alone ends in the failures, or where the policy routes, and the run goes on.
 //!
 //! # Events
 //! `slither.pipe.run.*` and `slither.pipe.stage.*`: start, stop, exception.
 //!
 //! # Pitfalls
-//! A Rust function runs in its stage's task unless [`concurrency`](PipeBuilder::concurrency) is set: one that
-//! blocks, blocks a thread of the runtime. Failures are not ordered among the outputs.
+//! Inputs and predicates run on the runtime's own threads: those that block, block one of them. Failures are not
+//! ordered among the outputs.
 
+mod batches;
 mod branch;
 mod builder;
 mod check;
+mod children;
 mod defaults;
 mod definition;
 mod discard;
 mod draft;
 mod executor;
 mod fork;
-mod inline;
+mod function;
 mod launch;
 mod outlet;
 mod outputs;
-mod parallel;
+mod pace;
 mod plan;
 mod report;
 mod router;

@@ -4,6 +4,7 @@ use std::collections::BTreeSet;
 use std::fmt;
 use std::ops::Range;
 use std::sync::Arc;
+use std::time::Duration;
 
 use crate::dispatch::{Bounds, Limits, MaxInFlight, OnError, Order};
 use crate::store::Scope;
@@ -45,9 +46,22 @@ pub struct StagePlan {
 pub enum StageKind {
     /// A Rust function.
     Rust {
-        /// Which: `map`, `try_map`, `filter_map` or `flat_map`.
+        /// Which: `map`, `try_map`, `filter_map`, `flat_map` or `divert`.
         adapter: &'static str,
         /// How many of it run at a time.
+        concurrency: usize,
+        /// The output that it may send items to.
+        aside: Option<Arc<str>>,
+    },
+    /// A Rust function that takes batches.
+    RustBatch {
+        /// Which: `map_batch` or `try_map_batch`.
+        adapter: &'static str,
+        /// How many items it takes at most.
+        batch_size: usize,
+        /// How long the first of them waits for others; none for until the input ends.
+        max_wait: Option<Duration>,
+        /// How many batches run at a time.
         concurrency: usize,
     },
     /// Batches at an executor.
@@ -93,11 +107,19 @@ pub enum WayEnd {
 }
 
 impl Plan {
-    /// How many items a Rust stage runs at a time.
+    /// How many items, or batches, a Rust stage runs at a time.
     pub(super) fn concurrency(&self, stage: usize) -> usize {
         match self.stages[stage].kind {
-            StageKind::Rust { concurrency, .. } => concurrency,
+            StageKind::Rust { concurrency, .. } | StageKind::RustBatch { concurrency, .. } => concurrency,
             _ => 1,
+        }
+    }
+
+    /// How long the first item of a batch of a Rust stage waits for others.
+    pub(super) fn max_wait(&self, stage: usize) -> Option<Duration> {
+        match self.stages[stage].kind {
+            StageKind::RustBatch { max_wait, .. } => max_wait,
+            _ => None,
         }
     }
 
@@ -179,7 +201,20 @@ impl fmt::Display for WayEnd {
 impl fmt::Display for StageKind {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            Self::Rust { adapter, concurrency } => write!(f, "{adapter}, {concurrency} at a time"),
+            Self::Rust { adapter, concurrency, aside } => {
+                f.write_str(adapter)?;
+                if let Some(output) = aside {
+                    write!(f, " to `{output}`")?;
+                }
+                write!(f, ", {concurrency} at a time")
+            }
+            Self::RustBatch { adapter, batch_size, max_wait, concurrency } => {
+                write!(f, "{adapter}, batches of {batch_size}")?;
+                if let Some(wait) = max_wait {
+                    write!(f, " or after {wait:?}")?;
+                }
+                write!(f, ", {concurrency} at a time")
+            }
             Self::Dispatch { batching, max_in_flight, window, order } => {
                 write!(f, "dispatch, {batching}, {max_in_flight} in flight, ")?;
                 match window {

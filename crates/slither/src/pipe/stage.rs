@@ -13,7 +13,7 @@ use super::ticket::{Run, StageCounts, Ticket};
 use crate::context::Context;
 use crate::dispatch::OnError;
 use crate::error::{ItemError, RunError};
-use crate::item::{Failure, Item};
+use crate::item::{Failure, Item, ItemId};
 
 /// Whether a stage goes on with its input.
 pub(super) type Flow = ControlFlow<()>;
@@ -58,13 +58,8 @@ impl Stage {
 
     /// An item failed here, alone: its failure goes to the reader, and the stage's policy applies.
     pub(super) async fn fail<T>(&mut self, item: Item<T>, error: ItemError, ticket: Ticket) -> Flow {
-        let failure = Failure {
-            item: item.id,
-            batch: Arc::from([item.id]),
-            stage: self.context.stage.clone(),
-            error,
-            metadata: item.metadata,
-        };
+        let batch = Arc::from([item.id]);
+        let failure = self.failure(item, error, batch);
         let halts = self.on_error == OnError::Halt;
         let cause = halts.then(|| RunError::Halted(Box::new(failure.clone())));
         self.report(failure, ticket).await?;
@@ -72,6 +67,27 @@ impl Stage {
             None => Flow::Continue(()),
             Some(cause) => self.halt(cause),
         }
+    }
+
+    /// Items failed here together: all their failures go to the reader, and the stage's policy applies.
+    pub(super) async fn fail_batch(&mut self, items: Vec<(Item<()>, Ticket)>, error: &ItemError) -> Flow {
+        let batch: Arc<[ItemId]> = items.iter().map(|(item, _)| item.id).collect();
+        let mut cause = None;
+        for (item, ticket) in items {
+            let failure = self.failure(item, error.clone(), batch.clone());
+            if self.on_error == OnError::Halt && cause.is_none() {
+                cause = Some(RunError::Halted(Box::new(failure.clone())));
+            }
+            self.report(failure, ticket).await?;
+        }
+        match cause {
+            None => Flow::Continue(()),
+            Some(cause) => self.halt(cause),
+        }
+    }
+
+    fn failure<T>(&self, item: Item<T>, error: ItemError, batch: Arc<[ItemId]>) -> Failure {
+        Failure { item: item.id, batch, stage: self.context.stage.clone(), error, metadata: item.metadata }
     }
 
     pub(super) fn failed(&self) {

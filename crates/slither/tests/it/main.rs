@@ -13,6 +13,7 @@ mod pipe_branches;
 mod pipe_build;
 mod pipe_ledger;
 mod pipe_policies;
+mod pipe_rust_stages;
 mod poison;
 mod pool;
 mod python_suite;

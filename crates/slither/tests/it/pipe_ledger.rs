@@ -44,6 +44,10 @@ enum Kind {
     Filter(u64),
     Repeat(u64),
     Picky(u64),
+    /// Takes batches, and fails multiples.
+    Batch(u64),
+    /// Sends multiples to an output.
+    Divert(u64),
     Fork(Fork),
 }
 
@@ -92,6 +96,8 @@ fn stages() -> impl Strategy<Value = Stage> {
         (2u64..9).prop_map(Kind::Filter),
         (1u64..4).prop_map(Kind::Repeat),
         (2u64..9).prop_map(Kind::Picky),
+        (2u64..9).prop_map(Kind::Batch),
+        (2u64..9).prop_map(Kind::Divert),
     ];
     stage(plain).prop_recursive(2, 12, 3, |inner| {
         let end = prop::option::weighted(0.3, prop_oneof![Just("aside"), Just("routed")]);
@@ -157,6 +163,18 @@ fn add<Part>(
                 Arc::new(Picky { modulus, turns: stage.turns.clone() }),
                 Limits::new().batch_size(stage.batch_size).max_in_flight(stage.max_in_flight),
             ),
+            Kind::Batch(modulus) => {
+                let judge = move |n: u64| if n.is_multiple_of(modulus) { Err("refused") } else { Ok(n + 2) };
+                let each = move |batch: Vec<u64>, _: &Context| batch.into_iter().map(judge).collect();
+                builder.try_map_batch(name, stage.batch_size, each).concurrency(stage.concurrency)
+            }
+            Kind::Divert(modulus) => builder
+                .divert(
+                    name,
+                    "aside",
+                    move |n: u64, _: &Context| if n.is_multiple_of(modulus) { Err(n) } else { Ok(n) },
+                )
+                .concurrency(stage.concurrency),
             Kind::Fork(fork) => builder.branch(name.clone(), |branches| branch(branches, &name, &fork)),
         };
     }
@@ -220,9 +238,13 @@ impl Model {
         let then = [&[Part::Stages(rest)], behind].concat();
         match &stage.kind {
             Kind::Add(n) => self.follow(id, x + n, path, &then),
-            Kind::Refuse(n) | Kind::Picky(n) if x.is_multiple_of(*n) => self.failed += 1,
+            Kind::Refuse(n) | Kind::Picky(n) | Kind::Batch(n) if x.is_multiple_of(*n) => self.failed += 1,
             Kind::Picky(_) => self.follow(id, x + 1, path, &then),
-            Kind::Refuse(_) => self.follow(id, x, path, &then),
+            Kind::Batch(_) => self.follow(id, x + 2, path, &then),
+            Kind::Divert(n) if x.is_multiple_of(*n) => {
+                self.leave("aside", id, x, format!("{path}/{stage:p}"))
+            }
+            Kind::Divert(_) | Kind::Refuse(_) => self.follow(id, x, path, &then),
             Kind::Filter(n) if x.is_multiple_of(*n) => self.dropped += 1,
             Kind::Filter(_) => self.follow(id, x, path, &then),
             Kind::Repeat(n) if x.is_multiple_of(n + 1) => self.dropped += 1,
