@@ -19,6 +19,7 @@ mod pool;
 mod python_suite;
 mod retry;
 mod scratch_crate;
+mod sessions;
 mod snapshot_is_one_version;
 mod support;
 mod troubleshooting;
