@@ -7,7 +7,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 
 use serde::Serialize;
 
-use crate::item::Metadata;
+use crate::metadata::Metadata;
 
 fn fresh(prefix: char) -> Arc<str> {
     static COUNT: AtomicU64 = AtomicU64::new(0);
@@ -28,6 +28,12 @@ macro_rules! id {
         impl $name {
             pub(crate) fn fresh() -> Self {
                 Self(fresh($prefix))
+            }
+
+            #[cfg(test)]
+            #[allow(dead_code, reason = "one of the two is enough for the tests")]
+            pub(crate) fn of(text: &str) -> Self {
+                Self(text.into())
             }
 
             /// The id as text.
@@ -81,6 +87,12 @@ impl Context {
     /// The context of a fresh run, with a session of its own.
     pub fn run() -> Self {
         Self { run: Some(RunId::fresh()), session: Some(SessionId::fresh()), ..Self::none() }
+    }
+
+    /// The same in another session.
+    #[must_use]
+    pub(crate) fn in_session(self, session: &SessionId) -> Self {
+        Self { session: Some(session.clone()), ..self }
     }
 
     /// The same run seen from a stage of a pipe.

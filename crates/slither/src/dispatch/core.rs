@@ -86,7 +86,7 @@ impl<I, O, K> Core<I, O, K> {
             batcher,
             max_window: bounds.window,
             bucket: bounds.rate.map(Bucket::new),
-            policy: Policy::new(bounds.on_error),
+            policy: Policy::new(bounds.on_error, bounds.stateful),
             ids,
             stage,
             input_ended: false,
@@ -317,6 +317,14 @@ impl<I, O, K> Core<I, O, K> {
             None => self.batcher.overdue_at(),
         };
         due.into_iter().chain(open).min()
+    }
+
+    /// The next item of the batch being read, if it has a result.
+    #[inline(always)]
+    pub(super) fn next_done(&mut self) -> Option<(Item<O>, K)> {
+        let next = self.window.next_done()?;
+        self.ledger.emitted += 1;
+        Some(next)
     }
 
     /// The next outcome of the batch being read; none when it has been read to its end.

@@ -53,10 +53,11 @@ where
     pub(crate) fn new(
         executor: Arc<dyn Executor<I, O>>,
         source: S,
-        bounds: Bounds<I>,
+        mut bounds: Bounds<I>,
         context: Context,
         ids: Arc<AtomicU64>,
     ) -> Self {
+        bounds.stateful = executor.is_stateful();
         let follows_slots = bounds.max_in_flight == MaxInFlight::Auto;
         Self {
             core: Core::new(bounds, ids, context.stage.clone()),
@@ -75,6 +76,12 @@ where
 
     pub(crate) fn ledger(&self) -> Ledger {
         self.core.ledger()
+    }
+
+    /// The next item of the batch being read, if it has a result: what polling would give, without its shapes.
+    #[inline(always)]
+    pub(super) fn next_done(&mut self) -> Option<(Item<O>, K)> {
+        self.core.next_done()
     }
 
     /// Stops pulling and withdraws what is in flight; what has finished is still to be read.
@@ -215,6 +222,9 @@ where
 
     #[inline]
     fn poll_next(mut self: Pin<&mut Self>, task: &mut Task<'_>) -> Poll<Option<Self::Item>> {
+        if let Some((item, tag)) = self.core.next_done() {
+            return Poll::Ready(Some(Ok((Ended::Done(item), tag))));
+        }
         // Source and executor are looked at once a batch, not once an item.
         match self.core.next_in_batch() {
             Some(next) => Poll::Ready(Some(Ok(next))),

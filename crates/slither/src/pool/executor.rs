@@ -1,5 +1,6 @@
 //! Batches of typed payloads through a pool: [`PoolExecutor`], the pool's side of [`Executor`].
 
+use std::borrow::Cow;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -7,8 +8,9 @@ use futures_core::future::BoxFuture;
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 
+use super::answer::remote_error;
 use super::job::Reply;
-use super::running::{RunningPool, remote_error};
+use super::running::{RunningPool, Via};
 use crate::context::Context;
 use crate::dispatch::{self, Batch, Executor};
 use crate::error::ItemError;
@@ -25,6 +27,7 @@ pub(crate) struct PoolExecutor {
     pub(crate) function: Arc<str>,
     /// How long a batch may run.
     pub(crate) timeout: Duration,
+    pub(crate) via: Via,
 }
 
 impl<I: Serialize, O: DeserializeOwned> Executor<I, O> for PoolExecutor {
@@ -32,18 +35,20 @@ impl<I: Serialize, O: DeserializeOwned> Executor<I, O> for PoolExecutor {
         let id = self.pool.next_id();
         let cap = self.pool.max_frame;
         let total = batch.items.len();
-        let (frame, refused) = match wire::batch(id, &self.function, context, batch.payloads(), cap) {
+        // Python finds its state by the session's id, whatever views the run may ask.
+        let inside = self.inside(context);
+        let (frame, refused) = match wire::batch(id, &self.function, &inside, batch.payloads(), cap) {
             Ok(frame) => (Ok(frame), Vec::new()),
-            Err(_) => self.sift(id, batch, context),
+            Err(_) => self.sift(id, batch, &inside),
         };
-        let (pool, timeout) = (self.pool.clone(), self.timeout);
+        let (pool, timeout, via) = (self.pool.clone(), self.timeout, self.via.clone());
         let context = Arc::new(context.clone());
         Box::pin(async move {
             let sent = total - refused.len();
             let results = match frame {
                 _ if sent == 0 => Vec::new(),
                 Ok(frame) => {
-                    let reply = pool.submit(id, frame, timeout, context).await?;
+                    let reply = pool.submit(id, frame, timeout, context, &via).await?;
                     open(&reply, sent)?
                 }
                 Err(error) => return Err(error),
@@ -57,11 +62,27 @@ impl<I: Serialize, O: DeserializeOwned> Executor<I, O> for PoolExecutor {
     }
 
     fn slots(&self) -> usize {
-        self.pool.live()
+        match &self.via {
+            Via::Session(session) if session.pinned() => 1,
+            _ => self.pool.live(),
+        }
+    }
+
+    fn is_stateful(&self) -> bool {
+        matches!(&self.via, Via::Session(session) if session.pinned())
     }
 }
 
 impl PoolExecutor {
+    fn inside<'a>(&self, context: &'a Context) -> Cow<'a, Context> {
+        match &self.via {
+            Via::Session(session) if context.session.as_ref() != Some(&session.id) => {
+                Cow::Owned(Context { session: Some(session.id.clone()), ..context.clone() })
+            }
+            _ => Cow::Borrowed(context),
+        }
+    }
+
     /// When a batch cannot be encoded: encodes what can be, and names the items that cannot.
     fn sift<I: Serialize>(
         &self,

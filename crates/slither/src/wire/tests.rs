@@ -13,7 +13,7 @@ use self::described::{Described, plain};
 use super::frame::FAILED;
 use super::*;
 use crate::codec;
-use crate::context::Context;
+use crate::context::{Context, SessionId};
 use crate::error::{ErrorKind, ItemError};
 use crate::value::Value;
 
@@ -171,9 +171,14 @@ fn written(name: &str, golden: &Golden) -> Vec<u8> {
             view_error(id, part("kind"), part("message"))
         }
         5 => bare(Kind::Stop),
+        6 | 7 => {
+            let kind = if golden.kind == 6 { Kind::OpenSession } else { Kind::EndSession };
+            let id = SessionId::of(parts[3].text());
+            session(kind, golden.id, &Context::none().in_session(&id), 1 << 20).unwrap()
+        }
         other => panic!("{name}: a frame of kind {other} to a worker"),
     };
-    if golden.kind < 3 {
+    if matches!(golden.kind, 1 | 2 | 6 | 7) {
         set_claim(&mut frame, golden.flags == 1);
     }
     frame
@@ -192,7 +197,7 @@ fn what_the_host_writes_is_golden() {
             exact += 1;
         }
     }
-    assert!(exact >= 12, "only {exact} frames");
+    assert!(exact >= 15, "only {exact} frames");
 }
 
 #[test]
@@ -204,7 +209,7 @@ fn a_context_is_written_as_the_golden_one_is() {
     let mut context = Context::run().in_stage(&"score".into(), &"predict".into());
     context.attempt = 2;
     let Value::Map(metadata) = there[5].clone() else { panic!("metadata is a map") };
-    context.metadata = metadata;
+    context.metadata = metadata.into();
     let frame = batch(1, "my_model:predict_batch", &context, parts[2].list().iter(), 1 << 20).unwrap();
     let ours: Value = body(&frame[16..]).unwrap();
     let ours = ours.as_list().unwrap();
