@@ -41,7 +41,11 @@ impl<I: Serialize, O: DeserializeOwned> Executor<I, O> for PoolExecutor {
             Ok(frame) => (Ok(frame), Vec::new()),
             Err(_) => self.sift(id, batch, &inside),
         };
-        let (pool, timeout, via) = (self.pool.clone(), self.timeout, self.via.clone());
+        let via = match (&self.via, batch.key) {
+            (Via::Any, Some(key)) => Via::Key(key),
+            (via, _) => via.clone(),
+        };
+        let (pool, timeout) = (self.pool.clone(), self.timeout);
         let context = Arc::new(context.clone());
         Box::pin(async move {
             let sent = total - refused.len();

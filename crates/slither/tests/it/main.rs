@@ -22,5 +22,6 @@ mod retry;
 mod scratch_crate;
 mod sessions;
 mod snapshot_is_one_version;
+mod sticky;
 mod support;
 mod troubleshooting;
