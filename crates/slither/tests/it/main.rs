@@ -17,6 +17,7 @@ mod pipe_policies;
 mod pipe_rust_stages;
 mod poison;
 mod pool;
+mod promises;
 mod python_suite;
 mod retry;
 mod scratch_crate;
