@@ -7,6 +7,7 @@ mod environments;
 mod faults;
 mod flow_events;
 mod guides_python;
+mod objects;
 mod pages;
 mod pipe;
 mod pipe_branches;
