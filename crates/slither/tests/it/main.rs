@@ -6,6 +6,7 @@ mod dispatch_batching;
 mod environments;
 mod faults;
 mod flow_events;
+mod free_threaded;
 mod guides_python;
 mod objects;
 mod pages;
