@@ -61,7 +61,7 @@ impl Described {
                 inner.list().iter().map(|pair| (pair.list()[0].clone(), pair.list()[1].clone())).collect(),
             ),
             "$ext" => {
-                let Self::Int(code) = inner.list()[0] else { panic!("a code is an int") };
+                let code = inner.list()[0].value().as_i64().unwrap();
                 Self::Ext(i8::try_from(code).unwrap(), hex(inner.list()[1].text()))
             }
             "$timestamp" => {
