@@ -24,6 +24,7 @@ from slither._exceptions import (
     ViewTimeout,
 )
 from slither._failed import Failed
+from slither._ref import Ref, ref
 from slither._retry import Retry
 from slither._sessions import on_session_end, session
 from slither._version import __version__
@@ -35,6 +36,7 @@ __all__ = [
     "NotInSession",
     "NotInWorker",
     "ProtocolError",
+    "Ref",
     "Retry",
     "SlitherError",
     "TooLarge",
@@ -46,6 +48,7 @@ __all__ = [
     "__version__",
     "context",
     "on_session_end",
+    "ref",
     "session",
     "view",
     "view_many",

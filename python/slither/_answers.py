@@ -14,6 +14,7 @@ import msgspec
 from slither import _errors, _values, _wire
 from slither._exceptions import TooLarge, ValueNotSupported
 from slither._failed import Failed
+from slither._refs import TABLE
 from slither._retry import Retry
 
 _NIL: Final = msgspec.Raw(b"\xc0")
@@ -34,6 +35,7 @@ def answer_batch(results: Any, count: int, frame: bytearray, max_frame: int) -> 
         elif isinstance(item, Retry):
             failures.append((index, _errors.from_exception(item)))
         else:
+            mark = TABLE.mark()
             try:
                 data = msgspec.Raw(_encode_one(item, f"result[{index}]", max_frame))
                 size += memoryview(data).nbytes
@@ -43,6 +45,8 @@ def answer_batch(results: Any, count: int, frame: bytearray, max_frame: int) -> 
                 failures.append((index, _errors.make("value", str(error))))
             except BaseException as error:  # a property of a dataclass, a __len__: code of the user
                 failures.append((index, _errors.from_exception(error)))
+            if data is None:
+                TABLE.undo(mark)
         delivered.append(_NIL if data is None else data)
     if size > max_frame:
         return _too_large(size, count, frame, max_frame)

@@ -10,6 +10,7 @@ use serde::de::DeserializeOwned;
 
 use super::answer::remote_error;
 use super::job::Reply;
+use super::refs;
 use super::running::{RunningPool, Via};
 use crate::context::Context;
 use crate::dispatch::{self, Batch, Executor};
@@ -37,14 +38,16 @@ impl<I: Serialize, O: DeserializeOwned> Executor<I, O> for PoolExecutor {
         let total = batch.items.len();
         // Python finds its state by the session's id, whatever views the run may ask.
         let inside = self.inside(context);
-        let (frame, refused) = match wire::batch(id, &self.function, &inside, batch.payloads(), cap) {
+        let encode = || match wire::batch(id, &self.function, &inside, batch.payloads(), cap) {
             Ok(frame) => (Ok(frame), Vec::new()),
             Err(_) => self.sift(id, batch, &inside),
         };
+        let ((frame, refused), homes) = refs::writing(encode);
         let via = match (&self.via, batch.key) {
             (Via::Any, Some(key)) => Via::Key(key),
             (via, _) => via.clone(),
         };
+        let via = homes.via(&self.pool, via);
         let (pool, timeout) = (self.pool.clone(), self.timeout);
         let context = Arc::new(context.clone());
         Box::pin(async move {
@@ -52,7 +55,7 @@ impl<I: Serialize, O: DeserializeOwned> Executor<I, O> for PoolExecutor {
             let results = match frame {
                 _ if sent == 0 => Vec::new(),
                 Ok(frame) => {
-                    let reply = pool.submit(id, frame, timeout, context, &via).await?;
+                    let reply = pool.submit(id, frame, timeout, context, &via?).await?;
                     open(&reply, sent)?
                 }
                 Err(error) => return Err(error),
@@ -110,7 +113,8 @@ impl PoolExecutor {
 fn open<O: DeserializeOwned>(reply: &Reply, sent: usize) -> dispatch::Reply<O> {
     match reply.kind {
         Kind::Error => Err(remote_error(reply)),
-        Kind::Result => wire::results(&reply.body, reply.flags, sent).map_err(|reason| reply.broken(reason)),
+        Kind::Result => refs::reading(reply, || wire::results(&reply.body, reply.flags, sent))
+            .map_err(|reason| reply.broken(reason)),
         other => Err(reply.broken(format_args!("a {other:?} frame answered a batch"))),
     }
 }

@@ -1,11 +1,13 @@
 //! A call on its way to a worker, and what comes back.
 
-use std::sync::{Arc, Mutex};
+use std::sync::{Arc, Mutex, Weak};
 use std::time::{Duration, Instant};
 
 use bytes::Bytes;
 use tokio::sync::{OwnedSemaphorePermit, oneshot};
 
+use super::refs::Unread;
+use super::running::RunningPool;
 use super::sessions::Sessions;
 use super::station::{Order, Sentence, Station, lock};
 use super::supervisor::Epoch;
@@ -25,6 +27,9 @@ pub(crate) struct Reply {
     pub(crate) body: Bytes,
     /// The worker that answered.
     pub(super) from: Arc<Station>,
+    /// The references in it, until it is known which of them are kept.
+    pub(super) refs: Mutex<Option<Unread>>,
+    pub(super) pool: Weak<RunningPool>,
 }
 
 impl Reply {

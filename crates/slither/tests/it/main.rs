@@ -8,6 +8,7 @@ mod faults;
 mod flow_events;
 mod free_threaded;
 mod guides_python;
+mod objects;
 mod pages;
 mod pipe;
 mod pipe_branches;

@@ -2,7 +2,7 @@
 
 use std::collections::VecDeque;
 use std::os::fd::OwnedFd;
-use std::sync::{Arc, Mutex};
+use std::sync::{Arc, Mutex, Weak};
 use std::time::{Duration, Instant};
 
 use rustix::event::{PollFd, PollFlags, poll};
@@ -18,6 +18,7 @@ use crate::pool::graveyard::Graveyard;
 use crate::pool::job::{Job, Reply};
 use crate::pool::output::Output;
 use crate::pool::queue::Queue;
+use crate::pool::refs::Unread;
 use crate::pool::service::Service;
 use crate::pool::station::{Order, Sentence, Station, lock};
 use crate::pool::supervisor::Notes;
@@ -146,11 +147,15 @@ impl Keeper {
                     held.iter().position(|job| job.id == id).and_then(|at| held.remove(at))
                 };
                 if let (Some(job), Some(frame)) = (job, self.answer.take()) {
+                    let refs = frame.header.flags & wire::REFS != 0 && frame.header.kind == Kind::Result;
+                    let refs = refs.then(|| Unread::new(&self.station, id));
                     job.finish(Ok(Reply {
                         kind: frame.header.kind,
                         flags: frame.header.flags,
                         body: frame.body,
                         from: self.station.clone(),
+                        refs: Mutex::new(refs),
+                        pool: Weak::new(),
                     }));
                 }
             }
@@ -196,6 +201,7 @@ impl Keeper {
                 Order::View { id, answer } => {
                     self.views.answer(id, answer, self.max_frame, &mut self.connection);
                 }
+                Order::Tell(frame) => self.connection.write(&frame),
                 Order::Drain { deadline } => self.drain(deadline),
                 Order::Kill(sentence) => self.execute(sentence),
                 Order::Died(death) => self.death = Some(death),
