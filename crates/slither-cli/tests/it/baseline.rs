@@ -78,16 +78,20 @@ fn locks_keep_what_they_guard() {
 }
 
 #[test]
-fn without_a_gil_naive_threads_tear_a_running_figure() {
+fn without_a_gil_it_is_told_what_the_threads_did_and_nothing_else() {
     let Some(python) = free_threaded() else { return };
-    let ended = baseline(&["batch_stats", "--json", "--python", &python]);
-    let outcomes = outcomes(&ended.json());
+    let report = baseline(&["batch_stats", "--json", "--python", &python]).json();
+    let outcomes = outcomes(&report);
     assert!(outcomes.iter().all(|(gil, ..)| !gil), "{outcomes:?}");
-    // Tens of thousands of updates of one object by four threads; with one core it would be luck.
-    if std::thread::available_parallelism().is_ok_and(|cores| cores.get() > 1) {
-        assert!(outcomes[0].3.contains(&"values_counted".to_owned()), "{outcomes:?}");
+    // Whether threads without a lock tear the figure in this run is for them to decide; not what is said of it.
+    for run in report["runs"].as_array().unwrap() {
+        let counted = &run["invariants"][0];
+        assert_eq!(counted["name"], "values_counted");
+        assert_eq!(counted["broke"], counted["expected"] != counted["actual"], "{counted}");
     }
-    assert!(!outcomes[1].3.contains(&"values_counted".to_owned()), "{outcomes:?}");
+    for lost in ["values_counted", "mean", "deviation"] {
+        assert!(!outcomes[1].3.contains(&lost.to_owned()), "a lock holds: {outcomes:?}");
+    }
 }
 
 #[test]
