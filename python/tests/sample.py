@@ -16,7 +16,7 @@ import signal
 import subprocess
 import sys
 import uuid
-from collections.abc import Iterator
+from collections.abc import AsyncIterator, Iterator
 from typing import Any
 
 import msgspec
@@ -34,6 +34,38 @@ def double(items: list[int]) -> list[int]:
 
 def generate(items: list[Any]) -> Iterator[Any]:
     yield from items
+
+
+async def generate_async(items: list[Any]) -> AsyncIterator[Any]:
+    for item in items:
+        await asyncio.sleep(0)
+        yield item
+
+
+def step_by_step(items: list[Any]) -> Iterator[Any]:
+    """Yields an item, and goes on when the view `go` answers; what it answers may say how to end."""
+    for item in items:
+        yield slither.Failed("an odd one") if item == "fails" else {1, 2} if item == "a set" else item
+        match slither.view("go"):
+            case "raise":
+                raise ValueError("no more")
+            case "stop":
+                return
+            case "exit":
+                os._exit(7)
+
+
+def twice(items: list[Any]) -> Iterator[Any]:
+    for item in items:
+        yield item
+        yield item
+
+
+def same_list(items: list[Any]) -> Iterator[Any]:
+    seen: list[Any] = []
+    for item in items:
+        seen.append(item)
+        yield seen
 
 
 async def eventually(items: list[Any]) -> list[Any]:

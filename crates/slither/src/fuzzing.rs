@@ -64,6 +64,14 @@ fn open(frame: &Frame) {
             }
             drop(wire::body::<Value>(body));
         }
+        Kind::Partial => {
+            if let Ok(count) = wire::claimed(body, frame.header.flags)
+                && count <= body.len()
+                && let Ok(results) = wire::results::<Value>(body, frame.header.flags, count)
+            {
+                assert_eq!(results.len(), count, "as many results as it claims");
+            }
+        }
         Kind::Skipped => assert!(body.is_empty(), "a body where there is none"),
         Kind::Call | Kind::Execute | Kind::Bind | Kind::ViewReply | Kind::Stop => {
             unreachable!("the reader refuses what only the host sends")

@@ -4,13 +4,13 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use bytes::Bytes;
-use tokio::sync::{OwnedSemaphorePermit, oneshot};
+use tokio::sync::{OwnedSemaphorePermit, mpsc, oneshot};
 
 use super::station::{Order, Sentence, Station};
 use super::worker::CallId;
 use crate::context::Context;
 use crate::error::{ErrorKind, ItemError, WorkerReport};
-use crate::wire::Kind;
+use crate::wire::{self, Kind};
 
 /// How often a call that never began is put back before its workers' deaths are blamed on it.
 pub(super) const MAX_REQUEUES: u8 = 3;
@@ -66,8 +66,36 @@ pub(crate) struct Job {
     /// Meant for one worker: it fails with that worker and goes to no other.
     pub(crate) pinned: bool,
     waiter: oneshot::Sender<Result<Reply, ItemError>>,
+    portions: Option<Portions>,
     /// The call's place in the bounded queue, free again when the job is gone.
     _place: Option<OwnedSemaphorePermit>,
+}
+
+/// Takes what a call yields before its answer: runs of results, together as many as the call has items.
+#[derive(Debug)]
+pub(crate) struct Portions {
+    sender: mpsc::Sender<Reply>,
+    items: usize,
+    left: usize,
+}
+
+impl Portions {
+    /// For a call of so many items, at least one. It holds a run for each of them at most.
+    pub(crate) fn new(items: usize) -> (Self, mpsc::Receiver<Reply>) {
+        let (sender, receiver) = mpsc::channel(items.max(1));
+        (Self { sender, items, left: items }, receiver)
+    }
+
+    fn take(&mut self, portion: Reply) -> Result<(), String> {
+        let count = wire::claimed(&portion.body, portion.flags)?;
+        if count == 0 || count > self.left {
+            return Err(format!("it holds {count} results, and {} are still open", self.left));
+        }
+        self.left -= count;
+        // Each run takes one of the items at least, so there is room; nobody may be there to take it.
+        let _ = self.sender.try_send(portion);
+        Ok(())
+    }
 }
 
 /// Where the answer to a job arrives.
@@ -82,7 +110,42 @@ impl Job {
         place: Option<OwnedSemaphorePermit>,
     ) -> (Self, Waiting) {
         let (waiter, waiting) = oneshot::channel();
-        (Self { id, frame, timeout, context, requeues: 0, pinned: false, waiter, _place: place }, waiting)
+        (
+            Self {
+                id,
+                frame,
+                timeout,
+                context,
+                requeues: 0,
+                pinned: false,
+                waiter,
+                portions: None,
+                _place: place,
+            },
+            waiting,
+        )
+    }
+
+    /// Takes what the call yields before its answer.
+    pub(crate) fn yielding(mut self, portions: Option<Portions>) -> Self {
+        self.portions = portions;
+        self
+    }
+
+    /// Hands on what the call has yielded.
+    ///
+    /// # Errors
+    /// When it was not asked to, or it is more than there are items.
+    pub(super) fn pass(&mut self, portion: Reply) -> Result<(), String> {
+        match &mut self.portions {
+            Some(portions) => portions.take(portion),
+            None => Err("the call was not asked to yield".to_owned()),
+        }
+    }
+
+    /// Whether it is known to have begun, because it has yielded.
+    pub(super) fn has_yielded(&self) -> bool {
+        self.portions.as_ref().is_some_and(|portions| portions.left < portions.items)
     }
 
     /// Whether nobody waits any more.

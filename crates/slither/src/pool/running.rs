@@ -10,7 +10,7 @@ use tokio::sync::watch;
 use super::clock::later;
 use super::config::{Pool, Start};
 use super::graveyard::{Graveyard, LostWorker};
-use super::job::{Job, Reply, Waiting};
+use super::job::{Job, Portions, Reply, Waiting};
 use super::queue::Queue;
 use super::service::Service;
 use super::station::{Station, lock};
@@ -170,9 +170,21 @@ impl RunningPool {
         timeout: Duration,
         context: Arc<Context>,
     ) -> Result<Reply, ItemError> {
+        self.submit_yielding(id, frame, timeout, context, None).await
+    }
+
+    /// [`submit`](Self::submit) a call that may yield before its answer.
+    pub(crate) async fn submit_yielding(
+        &self,
+        id: CallId,
+        frame: Vec<u8>,
+        timeout: Duration,
+        context: Arc<Context>,
+        portions: Option<Portions>,
+    ) -> Result<Reply, ItemError> {
         let Some(place) = self.queue.place().await else { return Err(self.refusal()) };
         let (job, waiting) = Job::new(id, frame, timeout, context, Some(place));
-        self.queue.push(job);
+        self.queue.push(job.yielding(portions));
         self.answer(waiting).await
     }
 

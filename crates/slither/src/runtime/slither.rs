@@ -64,9 +64,9 @@ impl Slither {
     ) -> Result<PoolExecutor, ConfigError> {
         check_function(function)?;
         let pool = self.pool(pool)?.clone();
-        pool.bind(function).await?;
+        let yields = pool.bind(function).await?.kind == "generator";
         let timeout = timeout.unwrap_or(pool.call_timeout);
-        Ok(PoolExecutor { pool, function: function.into(), timeout })
+        Ok(PoolExecutor { pool, function: function.into(), timeout, yields })
     }
 
     /// Runs payloads through a Python function, in batches, and collects what comes back.
@@ -115,7 +115,7 @@ impl Slither {
         dispatch::dispatch_stream(executor, source, &call.limits, Context::run())
     }
 
-    async fn executor<I: Serialize, O: DeserializeOwned>(
+    async fn executor<I: Serialize, O: DeserializeOwned + Send + 'static>(
         &self,
         call: &Call<I>,
     ) -> Result<Arc<dyn Executor<I, O>>, ConfigError> {

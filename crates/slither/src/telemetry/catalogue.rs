@@ -62,12 +62,17 @@ events! {
         measurements: [items],
         fields: [run, pipe, stage, session, batch, pool],
     }
-    /// A batch came back; `failed` of its items failed alone.
+    /// A batch that is still running yielded results; `failed` of these items failed alone.
+    DEBUG "slither.dispatch.batch.partial" BatchPartial {
+        measurements: [items, failed],
+        fields: [run, pipe, stage, session, batch, pool],
+    }
+    /// A batch came back; `failed` of its items failed alone. Those whose results it had yielded are among them.
     DEBUG "slither.dispatch.batch.stop" BatchStop {
         measurements: [items, failed, duration],
         fields: [run, pipe, stage, session, batch, pool],
     }
-    /// A batch failed as a whole; `worker` is the one it failed in.
+    /// A batch failed as a whole, but for what it had yielded; `worker` is the one it failed in.
     WARN "slither.dispatch.batch.exception" BatchException {
         measurements: [items, duration],
         fields: [run, pipe, stage, session, batch, pool, worker, kind, error],

@@ -7,7 +7,9 @@ pub(crate) const HEADER: usize = 16;
 
 /// `CALL`, `EXECUTE`: the worker must win the token before it runs this.
 pub(crate) const CLAIM: u8 = 1;
-/// `RESULT`: the body is a pair of results and failures.
+/// `CALL`: the host takes `PARTIAL` frames before the answer.
+pub(crate) const STREAM: u8 = 2;
+/// `RESULT` and `PARTIAL`: the body is a pair of results and failures.
 pub(crate) const FAILED: u8 = 1;
 /// `VIEW`: the arguments are an array of maps.
 pub(crate) const MANY: u8 = 1;
@@ -46,7 +48,7 @@ macro_rules! kinds {
 
 kinds! {
     /// Run a batch.
-    Call = 1, flags CLAIM;
+    Call = 1, flags CLAIM | STREAM;
     /// Run one call.
     Execute = 2, flags CLAIM;
     /// Import a function.
@@ -69,6 +71,8 @@ kinds! {
     Bound = 37, flags 0;
     /// A frame that the host took back was forgotten.
     Skipped = 38, flags 0;
+    /// What a running call has yielded.
+    Partial = 39, flags FAILED;
 }
 
 /// How the bytes from the other side break `docs/PROTOCOL.md`.

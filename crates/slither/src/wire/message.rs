@@ -152,6 +152,15 @@ pub(crate) fn results<T: DeserializeOwned>(
     Ok(results)
 }
 
+/// How many results the body of a `PARTIAL` claims to hold, without a look at them.
+pub(crate) fn claimed(body: &[u8], flags: u8) -> Result<usize, String> {
+    let mut rest = body;
+    if flags & FAILED != 0 && array(&mut rest)? != 2 {
+        return Err("a pair of results and failures was expected".to_owned());
+    }
+    array(&mut rest)
+}
+
 /// The one result of a call.
 ///
 /// # Errors

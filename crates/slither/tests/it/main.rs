@@ -20,3 +20,4 @@ mod scratch_crate;
 mod snapshot_is_one_version;
 mod support;
 mod troubleshooting;
+mod yields;

@@ -146,12 +146,7 @@ impl Keeper {
                     held.iter().position(|job| job.id == id).and_then(|at| held.remove(at))
                 };
                 if let (Some(job), Some(frame)) = (job, self.answer.take()) {
-                    job.finish(Ok(Reply {
-                        kind: frame.header.kind,
-                        flags: frame.header.flags,
-                        body: frame.body,
-                        from: self.station.clone(),
-                    }));
+                    job.finish(Ok(self.reply(frame)));
                 }
             }
             Action::Stray(id) => {
@@ -174,6 +169,11 @@ impl Keeper {
             // Only a call that is given gives the first, and only a death the others: see `give` and `bury`.
             Action::Send { .. } | Action::Requeue(_) | Action::Blame(..) => {}
         }
+    }
+
+    pub(super) fn reply(&self, frame: Frame) -> Reply {
+        let Frame { header, body } = frame;
+        Reply { kind: header.kind, flags: header.flags, body, from: self.station.clone() }
     }
 
     fn signal(&self, signal: Signal) {
