@@ -11,6 +11,8 @@ import gc
 from itertools import chain
 from typing import Any, Final
 
+import msgspec
+
 # An item sits two arrays deep in a RESULT with failures, and three in a CALL; the frame's own cap is 128.
 MAX_DEPTH: Final = 125
 
@@ -18,6 +20,9 @@ SCALARS: Final = frozenset({type(None), bool, int, float, str, bytes})
 _CONTAINERS: Final = frozenset({list, tuple, dict})
 _PLAIN: Final = SCALARS | _CONTAINERS
 _KEYS: Final = frozenset({str, int})
+# What a list that begins so is checked against, in one call into C. It also lets subclasses pass: the encoder refuses
+# those by itself, or takes the value of an enum, just as the careful way would. (Among floats a Decimal would pass.)
+_UNIFORM: Final = {int: list[int], str: list[str]}
 
 
 def is_plain(value: Any, limit: int) -> bool:
@@ -26,6 +31,13 @@ def is_plain(value: Any, limit: int) -> bool:
     `limit` is a number of elements: each takes at least one byte, so more than the frame's cap cannot be sent.
     Ints beyond 64 bits and lone surrogates pass; msgspec refuses those by itself.
     """
+    if type(value) is list and value and (uniform := _UNIFORM.get(type(value[0]))) is not None:
+        try:
+            msgspec.convert(value, uniform)
+        except msgspec.ValidationError:
+            pass
+        else:
+            return len(value) <= limit
     # A list, which results are, is the level below it already.
     level: list[Any] = value if type(value) is list else [value]
     types = set(map(type, level))

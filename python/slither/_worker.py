@@ -86,9 +86,6 @@ class Worker:
 
     def _serve(self, kind: int, flags: int, ident: int, body: memoryview) -> bool:
         """Handle one frame; False says that it was the last."""
-        if kind == _wire.CALL and not flags:
-            self._work(ident, body)
-            return True
         if flags & _wire.CLAIM and kind != _wire.VIEW_REPLY and not _wire.claim(self._token):
             self._connection.send(_wire.SKIPPED, 0, ident, bytearray(_wire.HEADER_SIZE))
             return True

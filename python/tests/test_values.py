@@ -4,7 +4,11 @@ from __future__ import annotations
 
 import array
 import datetime
+import decimal
+import enum
+import fractions
 import gc
+import uuid
 from typing import Any
 
 import msgspec
@@ -168,6 +172,55 @@ def test_nesting_is_allowed_up_to_the_cap() -> None:
     assert not _vetting.is_plain([[value]], 1 << 20)
     with pytest.raises(TypeError, match="deeper"):
         _values.encode_careful([value], "result", 1 << 20)
+
+
+class _Int(int):
+    pass
+
+
+class _Str(str):
+    __slots__ = ()
+
+
+class _IntEnum(enum.IntEnum):
+    ONE = 1
+
+
+class _StrEnum(str, enum.Enum):
+    A = "a"
+
+
+@pytest.mark.parametrize("first", [1, "a"], ids=["ints", "strs"])
+@pytest.mark.parametrize(
+    "odd",
+    [
+        _Int(3),
+        _Str("x"),
+        _IntEnum.ONE,
+        _StrEnum.A,
+        True,
+        None,
+        1.5,
+        b"a",
+        2**70,
+        "\ud800",
+        (1,),
+        {1},
+        decimal.Decimal(1),
+        fractions.Fraction(1),
+        uuid.UUID(int=1),
+        datetime.datetime(2020, 1, 1),
+        datetime.timedelta(1),
+        memoryview(b"a"),
+        object(),
+    ],
+    ids=lambda odd: type(odd).__name__,
+)
+def test_an_odd_one_in_a_uniform_list_is_treated_as_the_careful_way_would(first: Any, odd: Any) -> None:
+    frame = bytearray(_wire.HEADER_SIZE)
+    if not _values.encode_plain([first, odd], frame, 1 << 20):
+        return  # the careful way decides, as it does for everything that is not plain
+    assert frame[_wire.HEADER_SIZE :] == _values.encode_careful([first, odd], "result", 1 << 20)
 
 
 def test_vetting_leaves_nothing_behind() -> None:

@@ -7,7 +7,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 
 use serde::Serialize;
 
-use crate::item::Metadata;
+use crate::metadata::Metadata;
 
 fn fresh(prefix: char) -> Arc<str> {
     static COUNT: AtomicU64 = AtomicU64::new(0);

@@ -1,13 +1,12 @@
 //! Items, their failures, and the ledger that accounts for each of them.
 
-use std::collections::BTreeMap;
 use std::fmt;
 use std::sync::Arc;
 
 use serde::{Deserialize, Serialize};
 
 use crate::error::ItemError;
-use crate::value::Value;
+use crate::metadata::Metadata;
 
 /// Identifies an item within its run; given in the order of the input, from 0.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
@@ -19,9 +18,6 @@ impl fmt::Display for ItemId {
         write!(f, "{}", self.0)
     }
 }
-
-/// What travels with an item beside its payload. Empty costs no allocation.
-pub type Metadata = BTreeMap<String, Value>;
 
 /// One unit of work: an id, a payload, and metadata that every stage hands on.
 #[derive(Debug, Clone, PartialEq)]

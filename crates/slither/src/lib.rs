@@ -81,6 +81,7 @@ mod codec;
 mod context;
 mod error;
 mod item;
+mod metadata;
 mod pool;
 mod runtime;
 mod value;
@@ -101,7 +102,8 @@ pub use dispatch::{
     Outcome, Retry, WeightedBatch,
 };
 pub use error::{ConfigError, Death, ErrorKind, ItemError, RunError, WorkerReport, nearest};
-pub use item::{Failure, Item, ItemId, Ledger, Metadata};
+pub use item::{Failure, Item, ItemId, Ledger};
+pub use metadata::Metadata;
 pub use pipe::{Defaults, Outputs, Pipe, PipeError, Router, RunOptions};
 pub use pool::{Each, Inherit, LostWorker, Pool, PoolStats, RestartBudget, Start, WorkerReply};
 pub use runtime::{Builder, Call, Slither};

@@ -325,6 +325,14 @@ impl<I, O, K> Core<I, O, K> {
         due.into_iter().chain(open).min()
     }
 
+    /// The next item of the batch being read, if it has a result.
+    #[inline(always)]
+    pub(super) fn next_done(&mut self) -> Option<(Item<O>, K)> {
+        let next = self.window.next_done()?;
+        self.ledger.emitted += 1;
+        Some(next)
+    }
+
     /// The next outcome of the batch being read; none when it has been read to its end.
     #[inline]
     pub(super) fn next_in_batch(&mut self) -> Option<(Ended<I, O>, K)> {

@@ -81,6 +81,12 @@ where
         self.core.ledger()
     }
 
+    /// The next item of the batch being read, if it has a result: what polling would give, without its shapes.
+    #[inline(always)]
+    pub(super) fn next_done(&mut self) -> Option<(Item<O>, K)> {
+        self.core.next_done()
+    }
+
     /// Stops pulling and withdraws what is in flight; what has finished is still to be read.
     pub(crate) fn cancel_unfinished(&mut self) {
         self.source = None;
@@ -234,6 +240,9 @@ where
 
     #[inline]
     fn poll_next(mut self: Pin<&mut Self>, task: &mut Task<'_>) -> Poll<Option<Self::Item>> {
+        if let Some((item, tag)) = self.core.next_done() {
+            return Poll::Ready(Some(Ok((Ended::Done(item), tag))));
+        }
         // Source and executor are looked at once a batch, not once an item.
         match self.core.next_in_batch() {
             Some(next) => Poll::Ready(Some(Ok(next))),

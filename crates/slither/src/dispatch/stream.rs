@@ -45,6 +45,9 @@ impl<I, O: Send + 'static> Stream for DispatchStream<I, O> {
 
     #[inline]
     fn poll_next(mut self: Pin<&mut Self>, task: &mut Task<'_>) -> Poll<Option<Self::Item>> {
+        if let Some((item, ())) = self.driver.next_done() {
+            return Poll::Ready(Some(Ok(Outcome::Done(item))));
+        }
         let next = Pin::new(&mut self.driver).poll_next(task);
         let outcome = |(ended, ())| match ended {
             Ended::Done(item) => Outcome::Done(item),

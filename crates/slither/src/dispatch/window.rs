@@ -4,6 +4,7 @@ use super::limits::Order;
 use super::outcome::{Ended, Finished};
 use super::reorder::Reorder;
 use super::turns::{Turn, Turns};
+use crate::item::Item;
 
 /// Places for batches, from when they are admitted until their last item is read.
 pub(super) struct Window<I, O, K> {
@@ -64,6 +65,12 @@ impl<I, O, K> Window<I, O, K> {
             Arranged::Batches(reorder) => self.current.is_some() || reorder.is_ready(),
             Arranged::Items(turns) => turns.is_ready(),
         }
+    }
+
+    /// The next item of the batch being read, if it has a result.
+    #[inline(always)]
+    pub(super) fn next_done(&mut self) -> Option<(Item<O>, K)> {
+        self.current.as_mut()?.0.next_done()
     }
 
     /// The next outcome of the batch being read; none when it has been read to its end.

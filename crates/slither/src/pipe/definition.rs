@@ -5,7 +5,6 @@ use std::sync::Arc;
 
 use super::builder::{Connect, PipeBuilder};
 use super::launch::Binder;
-use super::outlet::Routes;
 use super::plan::Plan;
 
 /// Stages from `In` to `Out`, validated; runs any number of times, also at once. Cheap to clone.
@@ -17,9 +16,6 @@ pub(super) struct Inner<In, Out> {
     pub(super) plan: Arc<Plan>,
     pub(super) connect: Connect<In, Out>,
     pub(super) binders: Vec<Binder>,
-    pub(super) routes: Option<Arc<Routes<Out>>>,
-    /// Where `default` stands among the outputs.
-    pub(super) default: usize,
 }
 
 impl<In: Send + 'static> Pipe<In, In> {

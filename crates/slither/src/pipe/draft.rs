@@ -1,33 +1,46 @@
-//! What a builder has been told, and the checks that make a [`Plan`] of it.
+//! What a builder has been told: [`Draft`].
 
 use std::any::{TypeId, type_name};
-use std::collections::HashSet;
 use std::sync::Arc;
+use std::time::Duration;
 
 use super::defaults::Defaults;
-use super::plan::{Plan, StageKind, StagePlan};
-use super::router::DEFAULT_OUTPUT;
-use crate::dispatch::{Batching, FixedBatch, Limits, MaxInFlight, OnError, Order};
+use super::plan::{Way, WayEnd};
+use crate::dispatch::{Limits, MaxInFlight, OnError, Order};
 use crate::error::ConfigError;
 
-/// A channel holds a batch; a huge batch size does not make a huge channel.
-const LARGEST_CHANNEL: usize = 1024;
-
-#[derive(Debug)]
+#[derive(Debug, Default)]
 pub(super) struct Draft {
-    name: Arc<str>,
-    stages: Vec<DraftStage>,
+    pub(super) name: Arc<str>,
+    pub(super) stages: Vec<DraftStage>,
     pub(super) outputs: Vec<Arc<str>>,
     pub(super) policies: Vec<(Arc<str>, OnError)>,
     pub(super) defaults: Defaults,
+    /// The stage that was added last, a router again after its branches.
+    last: Option<usize>,
+    /// The stages that hand items to the next one.
+    after: Vec<usize>,
+    /// The router behind which no item comes.
+    closed_by: Option<usize>,
+    pub(super) exits: Vec<Exit>,
     /// The first mistake that could be seen at once.
-    mistake: Option<ConfigError>,
+    pub(super) mistake: Option<ConfigError>,
 }
 
 #[derive(Debug)]
-struct DraftStage {
-    name: Arc<str>,
-    kind: DraftKind,
+pub(super) struct DraftStage {
+    pub(super) name: Arc<str>,
+    pub(super) kind: DraftKind,
+    pub(super) after: Vec<usize>,
+}
+
+/// Where items leave the pipe before its end.
+#[derive(Debug)]
+pub(super) struct Exit {
+    /// Who lets them leave, for messages.
+    pub(super) from: String,
+    pub(super) output: Arc<str>,
+    pub(super) payload: Type,
 }
 
 /// A stage as it was described; what is none takes its default.
@@ -36,6 +49,14 @@ struct DraftStage {
 pub(super) enum DraftKind {
     Rust {
         adapter: &'static str,
+        concurrency: usize,
+        /// The output that it may send items to.
+        aside: Option<Arc<str>>,
+    },
+    RustBatch {
+        adapter: &'static str,
+        size: usize,
+        max_wait: Option<Duration>,
         concurrency: usize,
     },
     Dispatch {
@@ -48,14 +69,16 @@ pub(super) enum DraftKind {
         /// Boxed, so that the other kinds are small.
         on_error: Option<Box<OnError>>,
     },
-    Router,
+    Router {
+        ways: Vec<Way>,
+    },
 }
 
 /// A type, and its name for messages.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Type {
-    id: TypeId,
-    name: &'static str,
+    pub(super) id: TypeId,
+    pub(super) name: &'static str,
 }
 
 impl Type {
@@ -65,8 +88,12 @@ impl Type {
 }
 
 impl DraftKind {
-    pub(super) fn rust(adapter: &'static str) -> Self {
-        Self::Rust { adapter, concurrency: 1 }
+    pub(super) fn rust(adapter: &'static str, aside: Option<Arc<str>>) -> Self {
+        Self::Rust { adapter, concurrency: 1, aside }
+    }
+
+    pub(super) fn rust_batch(adapter: &'static str, size: usize) -> Self {
+        Self::RustBatch { adapter, size, max_wait: None, concurrency: 1 }
     }
 
     pub(super) fn dispatch<I: 'static>(limits: &Limits<I>) -> Self {
@@ -90,40 +117,93 @@ impl Draft {
             outputs: Vec::new(),
             policies: Vec::new(),
             defaults: Defaults::new(),
+            last: None,
+            after: Vec::new(),
+            closed_by: None,
+            exits: Vec::new(),
             mistake: None,
         }
     }
 
-    fn mistaken(&mut self, error: ConfigError) {
+    /// Keeps a mistake, unless there was one before.
+    pub(super) fn mistaken(&mut self, error: ConfigError) {
         self.mistake.get_or_insert(error);
     }
 
     /// Adds a stage and returns its number.
     pub(super) fn stage(&mut self, name: Arc<str>, kind: DraftKind) -> usize {
-        if let Some(DraftStage { name: router, kind: DraftKind::Router }) = self.stages.last() {
+        if let Some(router) = self.closed_by {
+            let router = &self.stages[router].name;
             let error = ConfigError::new(format!("stage `{name}` comes after the router `{router}`"))
-                .hint("a router ends the pipe");
+                .hint("every way of that router ends in an output; a `branch` can have ways that go on");
             self.mistaken(error);
         }
-        self.stages.push(DraftStage { name, kind });
-        self.stages.len() - 1
+        let index = self.stages.len();
+        let after = std::mem::replace(&mut self.after, vec![index]);
+        self.stages.push(DraftStage { name, kind, after });
+        self.last = Some(index);
+        index
+    }
+
+    /// Begins the stages of one way of a router.
+    pub(super) fn begin_way(&mut self, router: usize) {
+        self.after = vec![router];
+        self.closed_by = None;
+        self.last = None;
+    }
+
+    /// Ends a way, whose stages begin with `first`: at an output, or where the ways join. Returns the stages
+    /// that hand items on to there.
+    pub(super) fn end_way(
+        &mut self,
+        router: usize,
+        name: Arc<str>,
+        first: usize,
+        output: Option<Arc<str>>,
+    ) -> Vec<usize> {
+        let last = std::mem::take(&mut self.after);
+        let (end, joining) = match output {
+            Some(output) => (WayEnd::Output(output), Vec::new()),
+            None if last.is_empty() => (WayEnd::Routed, last),
+            None => (WayEnd::Joins, last),
+        };
+        let stages = first..self.stages.len();
+        if let DraftKind::Router { ways } = &mut self.stages[router].kind {
+            ways.push(Way { name, stages, end });
+        }
+        joining
+    }
+
+    /// Items may leave the pipe by an output; `from` says who lets them.
+    pub(super) fn exit(&mut self, from: String, output: Arc<str>, payload: Type) {
+        self.exits.push(Exit { from, output, payload });
+    }
+
+    /// Ends the ways of a router: items come from `joining` to the next stage.
+    pub(super) fn join(&mut self, router: usize, joining: Vec<usize>) {
+        self.closed_by = joining.is_empty().then_some(router);
+        self.after = joining;
+        self.last = Some(router);
     }
 
     /// Sets the concurrency of the stage added last.
     pub(super) fn concurrency(&mut self, items: usize) {
-        let error = match self.stages.last_mut() {
+        let error = match self.last.map(|last| &mut self.stages[last]) {
             Some(DraftStage { name, .. }) if items == 0 => {
                 ConfigError::new(format!("stage `{name}`: `concurrency` must be at least 1, got 0"))
             }
-            Some(DraftStage { kind: DraftKind::Rust { concurrency, .. }, .. }) => {
+            Some(DraftStage {
+                kind: DraftKind::Rust { concurrency, .. } | DraftKind::RustBatch { concurrency, .. },
+                ..
+            }) => {
                 *concurrency = items;
                 return;
             }
-            Some(DraftStage { name, kind: DraftKind::Dispatch { .. } }) => {
+            Some(DraftStage { name, kind: DraftKind::Dispatch { .. }, .. }) => {
                 ConfigError::new(format!("stage `{name}` has no `concurrency`"))
                     .hint("a stage with an executor is bounded by `max_in_flight`")
             }
-            Some(DraftStage { name, kind: DraftKind::Router }) => {
+            Some(DraftStage { name, kind: DraftKind::Router { .. }, .. }) => {
                 ConfigError::new(format!("router `{name}` has no `concurrency`"))
             }
             None => ConfigError::new("`concurrency` comes before any stage")
@@ -132,170 +212,28 @@ impl Draft {
         self.mistaken(error);
     }
 
-    /// Checks everything; `named` are the outputs that the router names, `payload` is what all outputs carry.
-    pub(super) fn plan(&self, mut named: Vec<Arc<str>>, payload: Type) -> Result<Plan, ConfigError> {
-        if let Some(mistake) = &self.mistake {
-            return Err(mistake.clone());
-        }
-        if self.name.is_empty() {
-            return Err(ConfigError::new("the pipe's name is empty"));
-        }
-        self.check_stages()?;
-        self.check_policies()?;
-        let stages: Vec<StagePlan> = self.stages.iter().map(|stage| self.stage_plan(stage)).collect();
-        for (stage, plan) in self.stages.iter().zip(&stages) {
-            named.extend(check_route(stage, &plan.on_error, payload)?.cloned());
-        }
-        Ok(Plan {
-            name: self.name.clone(),
-            stages,
-            outputs: self.all_outputs(named)?,
-            capacity: self.defaults.batch_size.min(LARGEST_CHANNEL),
-            batch_size: self.defaults.batch_size,
-            view_scope: self.defaults.view_scope,
-        })
-    }
-
-    fn check_stages(&self) -> Result<(), ConfigError> {
-        Limits::<()>::new()
-            .batch_size(self.defaults.batch_size)
-            .max_in_flight(self.defaults.max_in_flight)
-            .validate()
-            .map_err(|error| ConfigError::new(format!("defaults: {error}")))?;
-        let mut names = HashSet::new();
-        for (index, stage) in self.stages.iter().enumerate() {
-            if stage.name.is_empty() {
-                return Err(ConfigError::new(format!("the name of stage {} is empty", index + 1)));
+    /// Sets how long the batches of the stage added last wait.
+    pub(super) fn max_wait(&mut self, wait: Duration) {
+        let error = match self.last.map(|last| &mut self.stages[last]) {
+            Some(DraftStage { kind: DraftKind::RustBatch { max_wait, .. }, .. }) => {
+                *max_wait = Some(wait);
+                return;
             }
-            if *stage.name == *"*" {
-                return Err(ConfigError::new("no stage can be called `*`: it stands for all the others"));
-            }
-            if !names.insert(&stage.name) {
-                return Err(ConfigError::new(format!("two stages are called `{}`", stage.name))
-                    .hint("the names of stages are unique in a pipe"));
-            }
-            if let DraftKind::Dispatch { valid: Err(error), .. } = &stage.kind {
-                return Err(ConfigError::new(format!("stage `{}`: {error}", stage.name)));
-            }
-        }
-        Ok(())
-    }
-
-    fn check_policies(&self) -> Result<(), ConfigError> {
-        let mut named = HashSet::new();
-        let refuse = |error| ConfigError::new(format!("defaults: {error}"));
-        self.defaults.on_error.validate().map_err(refuse)?;
-        for (name, policy) in &self.policies {
-            policy
-                .validate()
-                .map_err(|error| ConfigError::new(format!("`on_error` of `{name}`: {error}")))?;
-            let stage = self.stages.iter().find(|stage| stage.name == *name);
-            if let Some(DraftStage { kind: DraftKind::Rust { .. } | DraftKind::Router, .. }) = stage
-                && !matches!(policy, OnError::Halt | OnError::Skip)
-            {
-                return Err(ConfigError::new(format!("stage `{name}` cannot {policy}: it is a Rust stage"))
-                    .hint("expected halt or skip; the others are for stages with an executor"));
-            }
-            if **name != *"*" && !self.stages.iter().any(|stage| stage.name == *name) {
-                let known = self.stages.iter().map(|stage| &*stage.name);
-                return Err(ConfigError::unknown("stage", name, known));
-            }
-            if !named.insert(name) {
-                return Err(ConfigError::new(format!("`on_error` is set twice for `{name}`")));
-            }
-        }
-        Ok(())
-    }
-
-    fn policy(&self, stage: &str) -> Option<OnError> {
-        let found = self.policies.iter().find(|(name, _)| **name == *stage);
-        found.map(|(_, policy)| policy.clone())
-    }
-
-    fn stage_plan(&self, stage: &DraftStage) -> StagePlan {
-        let explicit = match &stage.kind {
-            DraftKind::Dispatch { on_error, .. } => on_error.as_deref().cloned(),
-            _ => None,
+            Some(DraftStage { name, .. }) => ConfigError::new(format!("stage `{name}` has no `max_wait`"))
+                .hint("it follows a `map_batch`; a stage with an executor takes it with its batching"),
+            None => ConfigError::new("`max_wait` comes before any stage")
+                .hint("it follows the stage that it is for"),
         };
-        let on_error = explicit
-            .or_else(|| self.policy(&stage.name))
-            .or_else(|| self.policy("*"))
-            .unwrap_or_else(|| self.defaults.on_error.clone());
-        // What holds for all stages means, for a Rust stage, the nearest that it can do: its items fail one by
-        // one as it is, and it keeps no payload to run again or to route.
-        let on_error = match (&stage.kind, on_error.last()) {
-            (DraftKind::Dispatch { .. }, _) => on_error,
-            (_, OnError::Halt) => OnError::Halt,
-            _ => OnError::Skip,
-        };
-        let kind = match &stage.kind {
-            DraftKind::Rust { adapter, concurrency } => {
-                StageKind::Rust { adapter, concurrency: *concurrency }
-            }
-            DraftKind::Dispatch { batching, max_in_flight, window, order, .. } => {
-                let by_default = || Batching::<()>::from(FixedBatch(self.defaults.batch_size)).to_string();
-                let max_in_flight = max_in_flight.unwrap_or(self.defaults.max_in_flight);
-                let by_number = match max_in_flight {
-                    MaxInFlight::Batches(batches) => Some(batches.saturating_mul(4)),
-                    MaxInFlight::Auto => None,
-                };
-                StageKind::Dispatch {
-                    batching: batching.clone().unwrap_or_else(by_default),
-                    max_in_flight,
-                    window: window.or(by_number),
-                    order: order.unwrap_or(self.defaults.order),
-                }
-            }
-            DraftKind::Router => StageKind::Router,
-        };
-        StagePlan { name: stage.name.clone(), kind, on_error }
+        self.mistaken(error);
     }
 
-    /// The declared outputs, or those that the router and the policies name; and `default`.
-    fn all_outputs(&self, named: Vec<Arc<str>>) -> Result<Vec<Arc<str>>, ConfigError> {
-        let mut outputs: Vec<Arc<str>> = Vec::new();
-        for output in &self.outputs {
-            if output.is_empty() {
-                return Err(ConfigError::new("the name of an output is empty"));
-            }
-            if outputs.contains(output) {
-                return Err(ConfigError::new(format!("output `{output}` is declared twice")));
-            }
-            outputs.push(output.clone());
-        }
-        for output in named {
-            if output.is_empty() {
-                return Err(ConfigError::new("a route names no output"));
-            }
-            if outputs.contains(&output) {
-                continue;
-            }
-            if !self.outputs.is_empty() && *output != *DEFAULT_OUTPUT {
-                let known = self.outputs.iter().map(|output| &**output);
-                return Err(ConfigError::unknown("output", &output, known));
-            }
-            outputs.push(output);
-        }
-        if !outputs.iter().any(|output| **output == *DEFAULT_OUTPUT) {
-            outputs.push(DEFAULT_OUTPUT.into());
-        }
-        Ok(outputs)
+    /// The name of a stage.
+    pub(super) fn name_of(&self, stage: usize) -> &Arc<str> {
+        &self.stages[stage].name
     }
-}
 
-/// The output that a stage's policy names, if it can go there.
-fn check_route<'a>(
-    stage: &DraftStage,
-    policy: &'a OnError,
-    payload: Type,
-) -> Result<Option<&'a Arc<str>>, ConfigError> {
-    match (policy.output(), &stage.kind) {
-        (Some(output), DraftKind::Dispatch { input, .. }) if input.id != payload.id => {
-            let (name, input, payload) = (&stage.name, input.name, payload.name);
-            let message = format!("stage `{name}` cannot route to `{output}`: it takes `{input}`");
-            Err(ConfigError::new(message)
-                .hint(format!("what is routed leaves as it came, and the outputs carry `{payload}`")))
-        }
-        (output, _) => Ok(output),
+    /// How many stages there are.
+    pub(super) fn len(&self) -> usize {
+        self.stages.len()
     }
 }

@@ -7,8 +7,8 @@ use std::task::Poll;
 use futures_util::StreamExt;
 use futures_util::stream::poll_fn;
 
-use super::outlet::{Delivery, Exit};
-use super::stage::{Entry, Flow, Inlet, Outlet, Stage};
+use super::outlet::{Entry, Inlet, Outlet};
+use super::stage::{Flow, Stage};
 use super::ticket::Ticket;
 use crate::dispatch::{Bounds, Driver, Ended, Executor, Routed};
 use crate::error::ItemError;
@@ -21,7 +21,7 @@ pub(super) async fn run<I, O>(
     bounds: Bounds<I>,
     mut inlet: Inlet<I>,
     outlet: Outlet<O>,
-    exit: Option<Exit<I>>,
+    exit: Option<Outlet<I>>,
 ) where
     O: Send + 'static,
 {
@@ -31,7 +31,7 @@ pub(super) async fn run<I, O>(
         if entry.is_some() {
             run.stages[index].items_in.fetch_add(1, Relaxed);
         }
-        Poll::Ready(entry.map(|Entry { item, ticket }| Ok((item, ticket))))
+        Poll::Ready(entry.map(|Entry { item, ticket, .. }| Ok((item, ticket))))
     });
     let mut driver =
         Driver::new(executor, source, bounds, stage.context.clone(), stage.run.batch_ids.clone());
@@ -65,15 +65,12 @@ pub(super) async fn run<I, O>(
 }
 
 /// Hands a failed item to the reader as it entered the stage, with its error in its metadata.
-async fn route<I>(stage: &Stage, exit: &Exit<I>, routed: Routed<I>, ticket: Ticket) -> Flow {
+async fn route<I>(stage: &Stage, exit: &Outlet<I>, routed: Routed<I>, ticket: Ticket) -> Flow {
     let Routed { payload, failure } = routed;
     stage.failed();
     let mut item = Item { id: failure.item, payload, metadata: failure.metadata };
-    item.metadata.insert("error".to_owned(), describe(&failure.error, failure.stage.as_deref()));
-    match exit.reader.send(Delivery { output: exit.output, item, ticket }).await {
-        Ok(()) => Flow::Continue(()),
-        Err(_) => Flow::Break(()),
-    }
+    item.metadata.insert("error", describe(&failure.error, failure.stage.as_deref()));
+    exit.send(item, ticket).await
 }
 
 fn describe(error: &ItemError, stage: Option<&str>) -> Value {

@@ -12,8 +12,9 @@ use tokio::sync::mpsc;
 use tokio::task::JoinSet;
 
 use super::definition::Pipe;
-use super::outlet::{self, Delivery, Exit};
+use super::outlet::{Entry, Inlet, Outlet};
 use super::plan::Plan;
+use super::router::DEFAULT_OUTPUT;
 use super::run::RunOptions;
 use super::source;
 use super::stage::Stage;
@@ -59,7 +60,7 @@ pub(super) struct Launch {
     pub(super) plan: Arc<Plan>,
     run: Arc<Run>,
     executors: HashMap<usize, Erased>,
-    /// An `mpsc::Sender<Delivery<Out>>`, for stages that route what failed.
+    /// An `mpsc::Sender<Entry<Out>>`, for all by which items leave.
     reader: Erased,
     failures: mpsc::Sender<(Failure, Ticket)>,
     tasks: JoinSet<()>,
@@ -74,13 +75,22 @@ impl Launch {
     }
 
     /// Where the stage's failed items leave the pipe, if its policy is to route them.
-    pub(super) fn exit<I: 'static>(&self, stage: usize) -> Option<Exit<I>> {
-        let name = self.plan.stages[stage].on_error.output()?;
-        let output = self.plan.outputs.iter().position(|output| output == name);
-        let output = output.expect("a plan holds every output that a policy names");
-        let reader = self.reader.downcast_ref::<mpsc::Sender<Delivery<I>>>();
-        let reader = reader.expect("a plan routes only what has the type of the outputs").clone();
-        Some(Exit { output, reader })
+    pub(super) fn exit<I: 'static>(&self, stage: usize) -> Option<Outlet<I>> {
+        Some(self.output(self.plan.stages[stage].on_error.output()?))
+    }
+
+    /// The way to the reader by an output.
+    pub(super) fn output<T: 'static>(&self, name: &str) -> Outlet<T> {
+        let output = self.plan.outputs.iter().position(|output| **output == *name);
+        let output = output.expect("a plan holds every output that is named");
+        let reader = self.reader.downcast_ref::<mpsc::Sender<Entry<T>>>();
+        let reader = reader.expect("a plan lets only what has the type of the outputs leave");
+        Outlet::leaving(reader.clone(), output)
+    }
+
+    /// A channel between two stages.
+    pub(super) fn channel<T>(&self) -> (Outlet<T>, Inlet<T>) {
+        Outlet::channel(self.plan.capacity)
     }
 
     pub(super) fn stage(&self, index: usize) -> Stage {
@@ -89,10 +99,10 @@ impl Launch {
         Stage::new(self.run.clone(), index, context, plan.on_error.clone(), self.failures.clone())
     }
 
-    /// Starts the task of the next stage; called in the order of the flow.
-    pub(super) fn spawn(&mut self, task: impl Future<Output = ()> + Send + 'static) {
+    /// Starts the task of a stage. The last of a pipe comes first, so that each has where to send to.
+    pub(super) fn spawn(&mut self, stage: usize, task: impl Future<Output = ()> + Send + 'static) {
         let handle = self.tasks.spawn(task);
-        self.run.register(handle);
+        self.run.register(Some(stage), handle);
     }
 }
 
@@ -121,27 +131,21 @@ where
     }
     context.pipe = Some(plan.name.clone());
     context.metadata.extend(options.metadata);
-    let run = Run::start(context, plan.stages.len());
+    let run = Run::start(context, plan.clone());
     let (failures, failed) = mpsc::channel(plan.capacity);
     let (reader, outputs) = mpsc::channel(plan.capacity);
     let mut launch = Launch {
         plan: plan.clone(),
         run: run.clone(),
         executors,
-        reader: Box::new(reader.clone()),
+        reader: Box::new(reader),
         failures,
         tasks: JoinSet::new(),
     };
-    let (outlet, inlet) = mpsc::channel(plan.capacity);
-    launch.spawn(source::pump(run.clone(), source, outlet));
-    let inlet = (inner.connect)(&mut launch, inlet);
-    match &inner.routes {
-        Some(routes) => {
-            let stage = launch.stage(plan.stages.len() - 1);
-            launch.spawn(outlet::route(stage, routes.clone(), inlet, reader));
-        }
-        None => launch.spawn(outlet::pass(inner.default, inlet, reader)),
-    }
+    let end = launch.output::<Out>(DEFAULT_OUTPUT);
+    let outlet = (inner.connect)(&mut launch, end);
+    let source = launch.tasks.spawn(source::pump(run.clone(), source, outlet));
+    run.register(None, source);
     Ok(PipeStream::new(plan, run, outputs, failed, launch.tasks))
 }
 

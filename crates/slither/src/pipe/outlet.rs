@@ -1,62 +1,69 @@
-//! The last task of a pipe: chooses each item's output and hands it to the reader.
-
-use std::sync::Arc;
+//! The way from one stage to the next, or to the reader: [`Outlet`].
 
 use tokio::sync::mpsc;
 
-use super::router::Router;
-use super::stage::{Entry, Flow, Inlet, Stage};
+use super::stage::Flow;
 use super::ticket::Ticket;
 use crate::item::Item;
 
-/// An item at the number of its output.
-pub(super) struct Delivery<T> {
-    pub(super) output: usize,
+/// An item on its way between stages, or to the reader.
+pub(super) struct Entry<T> {
     pub(super) item: Item<T>,
     pub(super) ticket: Ticket,
-}
-
-/// Where a stage's failed items leave the pipe.
-pub(super) struct Exit<T> {
+    /// The number of the output by which it leaves; only the reader looks at it.
     pub(super) output: usize,
-    pub(super) reader: mpsc::Sender<Delivery<T>>,
 }
 
-/// Where the outputs of a router's rules, and `default`, stand in the plan's list.
-pub(super) struct Routes<T> {
-    pub(super) router: Router<T>,
-    pub(super) outputs: Vec<usize>,
-    pub(super) default: usize,
+pub(super) type Inlet<T> = mpsc::Receiver<Entry<T>>;
+
+/// The way to the next stage, or to the reader by one of the outputs. Branches that join share the way to the
+/// stage behind them.
+pub(super) struct Outlet<T> {
+    sender: mpsc::Sender<Entry<T>>,
+    output: usize,
 }
 
-/// Routes until the input ends.
-pub(super) async fn route<T>(
-    mut stage: Stage,
-    routes: Arc<Routes<T>>,
-    mut inlet: Inlet<T>,
-    reader: mpsc::Sender<Delivery<T>>,
-) {
-    while let Some(Entry { item, ticket }) = inlet.recv().await {
-        stage.took(1);
-        let output = match routes.router.choose(&item.payload) {
-            Ok(rule) => rule.map_or(routes.default, |rule| routes.outputs[rule]),
-            Err(error) => match stage.fail(item, error, ticket).await {
-                Flow::Continue(()) => continue,
-                Flow::Break(()) => return,
-            },
-        };
-        if reader.send(Delivery { output, item, ticket }).await.is_err() {
-            return;
+impl<T> Outlet<T> {
+    /// To the next stage, by a channel that holds so many items.
+    pub(super) fn channel(capacity: usize) -> (Self, Inlet<T>) {
+        let (sender, inlet) = mpsc::channel(capacity);
+        (Self { sender, output: 0 }, inlet)
+    }
+
+    /// To the reader, by the output of this number.
+    pub(super) fn leaving(reader: mpsc::Sender<Entry<T>>, output: usize) -> Self {
+        Self { sender: reader, output }
+    }
+
+    /// Breaks if nobody takes the item any more.
+    pub(super) async fn send(&self, item: Item<T>, ticket: Ticket) -> Flow {
+        match self.sender.send(Entry { item, ticket, output: self.output }).await {
+            Ok(()) => Flow::Continue(()),
+            Err(_) => Flow::Break(()),
         }
-        stage.gave();
+    }
+
+    /// Waits for a free place; none if nobody takes items any more.
+    pub(super) async fn reserve(&self) -> Option<Place<'_, T>> {
+        let permit = self.sender.reserve().await.ok()?;
+        Some(Place { permit, output: self.output })
     }
 }
 
-/// Hands everything to `default`: the end of a pipe without a router.
-pub(super) async fn pass<T>(default: usize, mut inlet: Inlet<T>, reader: mpsc::Sender<Delivery<T>>) {
-    while let Some(Entry { item, ticket }) = inlet.recv().await {
-        if reader.send(Delivery { output: default, item, ticket }).await.is_err() {
-            return;
-        }
+impl<T> Clone for Outlet<T> {
+    fn clone(&self) -> Self {
+        Self { sender: self.sender.clone(), output: self.output }
+    }
+}
+
+/// A free place behind an [`Outlet`].
+pub(super) struct Place<'a, T> {
+    permit: mpsc::Permit<'a, Entry<T>>,
+    output: usize,
+}
+
+impl<T> Place<'_, T> {
+    pub(super) fn send(self, item: Item<T>, ticket: Ticket) {
+        self.permit.send(Entry { item, ticket, output: self.output });
     }
 }

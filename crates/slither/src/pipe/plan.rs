@@ -1,7 +1,10 @@
 //! A validated pipe as operators see it: [`Plan`].
 
+use std::collections::BTreeSet;
 use std::fmt;
+use std::ops::Range;
 use std::sync::Arc;
+use std::time::Duration;
 
 use crate::dispatch::{Bounds, Limits, MaxInFlight, OnError, Order};
 use crate::store::Scope;
@@ -12,7 +15,7 @@ use crate::store::Scope;
 pub struct Plan {
     /// The pipe's name.
     pub name: Arc<str>,
-    /// Its stages, in the order of the flow.
+    /// Its stages, in the order in which they were written: those of a branch follow their router.
     pub stages: Vec<StagePlan>,
     /// Its outputs; `default` is always among them.
     pub outputs: Vec<Arc<str>>,
@@ -32,6 +35,9 @@ pub struct StagePlan {
     pub kind: StageKind,
     /// What a failure in it does.
     pub on_error: OnError,
+    /// The stages, by their place in the plan, that hand items to it: none at the beginning, several where
+    /// branches join.
+    pub after: Vec<usize>,
 }
 
 /// What a stage is, and its bounds.
@@ -40,9 +46,22 @@ pub struct StagePlan {
 pub enum StageKind {
     /// A Rust function.
     Rust {
-        /// Which: `map`, `try_map`, `filter_map` or `flat_map`.
+        /// Which: `map`, `try_map`, `filter_map`, `flat_map` or `divert`.
         adapter: &'static str,
         /// How many of it run at a time.
+        concurrency: usize,
+        /// The output that it may send items to.
+        aside: Option<Arc<str>>,
+    },
+    /// A Rust function that takes batches.
+    RustBatch {
+        /// Which: `map_batch` or `try_map_batch`.
+        adapter: &'static str,
+        /// How many items it takes at most.
+        batch_size: usize,
+        /// How long the first of them waits for others; none for until the input ends.
+        max_wait: Option<Duration>,
+        /// How many batches run at a time.
         concurrency: usize,
     },
     /// Batches at an executor.
@@ -56,17 +75,64 @@ pub enum StageKind {
         /// Order of the results.
         order: Order,
     },
-    /// Chooses the output.
-    Router,
+    /// Chooses the way of each item.
+    Router {
+        /// In the order in which they are tried; the last takes what no rule matches.
+        ways: Vec<Way>,
+    },
+}
+
+/// One of the ways that a router can send an item.
+#[derive(Debug, Clone, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct Way {
+    /// The name of its branch or output.
+    pub name: Arc<str>,
+    /// Its stages, by their place in the plan.
+    pub stages: Range<usize>,
+    /// Where it ends.
+    pub end: WayEnd,
+}
+
+/// Where one way of a router ends.
+#[derive(Debug, Clone, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum WayEnd {
+    /// At the stage behind the router, with the other ways that join.
+    Joins,
+    /// At an output.
+    Output(Arc<str>),
+    /// At the routers among its own stages.
+    Routed,
 }
 
 impl Plan {
-    /// How many items a Rust stage runs at a time.
+    /// How many items, or batches, a Rust stage runs at a time.
     pub(super) fn concurrency(&self, stage: usize) -> usize {
         match self.stages[stage].kind {
-            StageKind::Rust { concurrency, .. } => concurrency,
+            StageKind::Rust { concurrency, .. } | StageKind::RustBatch { concurrency, .. } => concurrency,
             _ => 1,
         }
+    }
+
+    /// How long the first item of a batch of a Rust stage waits for others.
+    pub(super) fn max_wait(&self, stage: usize) -> Option<Duration> {
+        match self.stages[stage].kind {
+            StageKind::RustBatch { max_wait, .. } => max_wait,
+            _ => None,
+        }
+    }
+
+    /// The stages from which items come to this one, directly or not.
+    pub(super) fn before(&self, stage: usize) -> BTreeSet<usize> {
+        let mut found = BTreeSet::new();
+        let mut open = self.stages[stage].after.clone();
+        while let Some(stage) = open.pop() {
+            if found.insert(stage) {
+                open.extend(&self.stages[stage].after);
+            }
+        }
+        found
     }
 
     /// The limits of a dispatch stage with the plan's values in them.
@@ -86,25 +152,69 @@ impl Plan {
 impl fmt::Display for Plan {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         writeln!(f, "pipe `{}`, channels of {} items", self.name, self.capacity)?;
-        let width = self.stages.iter().map(|stage| stage.name.chars().count()).max().unwrap_or(0);
-        for (number, stage) in self.stages.iter().enumerate() {
-            writeln!(
-                f,
-                "  {} {:width$}  {}, on error {}",
-                number + 1,
-                stage.name,
-                stage.kind,
-                stage.on_error
-            )?;
+        let mut lines = Vec::new();
+        self.lines(0..self.stages.len(), 0, &mut lines);
+        let width =
+            lines.iter().filter(|(number, ..)| number.is_some()).map(|(_, name, _)| name.chars().count());
+        let (width, digits) = (width.max().unwrap_or(0), self.stages.len().to_string().len());
+        for (number, name, text) in lines {
+            match number {
+                Some(number) => writeln!(f, "  {number:digits$} {name:width$}  {text}")?,
+                None => writeln!(f, "  {:digits$} {name}: {text}", "")?,
+            }
         }
         write!(f, "  outputs: {}", self.outputs.join(" | "))
+    }
+}
+
+impl Plan {
+    /// The numbers, indented names and descriptions of stages; ways of a router have no number.
+    fn lines(&self, stages: Range<usize>, depth: usize, lines: &mut Vec<(Option<usize>, String, String)>) {
+        let indented = |depth: usize, name: &str| format!("{:depth$}{name}", "");
+        let mut next = stages.start;
+        while next < stages.end {
+            let StagePlan { name, kind, on_error, .. } = &self.stages[next];
+            next += 1;
+            lines.push((Some(next), indented(depth, name), format!("{kind}, on error {on_error}")));
+            let StageKind::Router { ways } = kind else { continue };
+            // A router whose ways have no stages is told by the outputs.
+            let branches = ways.iter().any(|way| !way.stages.is_empty() || way.end == WayEnd::Joins);
+            for way in ways.iter().filter(|_| branches) {
+                lines.push((None, indented(depth + 2, &way.name), way.end.to_string()));
+                self.lines(way.stages.clone(), depth + 4, lines);
+                next = next.max(way.stages.end);
+            }
+        }
+    }
+}
+
+impl fmt::Display for WayEnd {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Joins => f.write_str("joins"),
+            Self::Output(output) => write!(f, "ends in `{output}`"),
+            Self::Routed => f.write_str("ends in its routers"),
+        }
     }
 }
 
 impl fmt::Display for StageKind {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            Self::Rust { adapter, concurrency } => write!(f, "{adapter}, {concurrency} at a time"),
+            Self::Rust { adapter, concurrency, aside } => {
+                f.write_str(adapter)?;
+                if let Some(output) = aside {
+                    write!(f, " to `{output}`")?;
+                }
+                write!(f, ", {concurrency} at a time")
+            }
+            Self::RustBatch { adapter, batch_size, max_wait, concurrency } => {
+                write!(f, "{adapter}, batches of {batch_size}")?;
+                if let Some(wait) = max_wait {
+                    write!(f, " or after {wait:?}")?;
+                }
+                write!(f, ", {concurrency} at a time")
+            }
             Self::Dispatch { batching, max_in_flight, window, order } => {
                 write!(f, "dispatch, {batching}, {max_in_flight} in flight, ")?;
                 match window {
@@ -112,7 +222,7 @@ impl fmt::Display for StageKind {
                     None => write!(f, "window 4 times that, {order}"),
                 }
             }
-            Self::Router => f.write_str("router"),
+            Self::Router { .. } => f.write_str("router"),
         }
     }
 }

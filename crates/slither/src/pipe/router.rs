@@ -17,6 +17,26 @@ pub struct Router<T> {
     rules: Vec<(Arc<str>, Predicate<T>)>,
 }
 
+/// The predicates of a router, in order.
+pub(super) struct Rules<T>(Vec<Predicate<T>>);
+
+impl<T> Rules<T> {
+    pub(super) fn new() -> Self {
+        Self(Vec::new())
+    }
+
+    pub(super) fn push(&mut self, predicate: impl Fn(&T) -> bool + Send + Sync + 'static) {
+        self.0.push(Arc::new(predicate));
+    }
+
+    /// The number of the first rule that matches; one more than the last if none does.
+    pub(super) fn choose(&self, payload: &T) -> Result<usize, ItemError> {
+        let choose = || self.0.iter().position(|predicate| predicate(payload));
+        let chosen = catch_unwind(AssertUnwindSafe(choose)).map_err(|panic| ItemError::panicked(&*panic))?;
+        Ok(chosen.unwrap_or(self.0.len()))
+    }
+}
+
 impl<T> Router<T> {
     /// No rule: everything goes to `default`.
     pub fn new() -> Self {
@@ -35,14 +55,11 @@ impl<T> Router<T> {
         self
     }
 
-    pub(super) fn outputs(&self) -> impl Iterator<Item = &Arc<str>> {
-        self.rules.iter().map(|(output, _)| output)
-    }
-
-    /// The number, among `outputs`, of the first rule that matches; none for `default`.
-    pub(super) fn choose(&self, payload: &T) -> Result<Option<usize>, ItemError> {
-        let choose = || self.rules.iter().position(|(_, predicate)| predicate(payload));
-        catch_unwind(AssertUnwindSafe(choose)).map_err(|panic| ItemError::panicked(&*panic))
+    /// The output of each rule and, last, that of the rest; and the rules.
+    pub(super) fn into_parts(self) -> (Vec<Arc<str>>, Rules<T>) {
+        let (mut outputs, rules): (Vec<_>, _) = self.rules.into_iter().unzip();
+        outputs.push(DEFAULT_OUTPUT.into());
+        (outputs, Rules(rules))
     }
 }
 
@@ -54,6 +71,6 @@ impl<T> Default for Router<T> {
 
 impl<T> fmt::Debug for Router<T> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_list().entries(self.outputs()).finish()
+        f.debug_list().entries(self.rules.iter().map(|(output, _)| output)).finish()
     }
 }

@@ -11,7 +11,7 @@ use super::launch::{Bindings, launch};
 use super::outputs::{Outputs, PipeError};
 use super::stream::PipeStream;
 use crate::error::ConfigError;
-use crate::item::Metadata;
+use crate::metadata::Metadata;
 
 /// What a run is given beside its input.
 #[derive(Debug, Clone)]

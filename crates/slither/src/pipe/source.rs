@@ -7,7 +7,7 @@ use std::sync::Arc;
 use futures_core::Stream;
 use futures_util::{FutureExt, StreamExt};
 
-use super::stage::{Entry, Outlet};
+use super::outlet::Outlet;
 use super::ticket::Run;
 use crate::error::{ItemError, RunError};
 use crate::item::Item;
@@ -19,10 +19,10 @@ where
 {
     let mut source = pin!(source);
     for id in 0.. {
-        let Ok(place) = outlet.reserve().await else { return };
+        let Some(place) = outlet.reserve().await else { return };
         match AssertUnwindSafe(source.next()).catch_unwind().await {
             Ok(Some(Ok(payload))) => {
-                place.send(Entry { item: Item::new(id, payload), ticket: run.pull() });
+                place.send(Item::new(id, payload), run.pull());
             }
             Ok(Some(Err(message))) => return run.set_cause(RunError::Source(message)),
             Ok(None) => return,

@@ -7,21 +7,13 @@ use std::time::Instant;
 
 use tokio::sync::mpsc;
 
+use super::outlet::Outlet;
 use super::telemetry;
 use super::ticket::{Run, StageCounts, Ticket};
 use crate::context::Context;
 use crate::dispatch::OnError;
 use crate::error::{ItemError, RunError};
-use crate::item::{Failure, Item};
-
-/// An item on its way between stages.
-pub(super) struct Entry<T> {
-    pub(super) item: Item<T>,
-    pub(super) ticket: Ticket,
-}
-
-pub(super) type Inlet<T> = mpsc::Receiver<Entry<T>>;
-pub(super) type Outlet<T> = mpsc::Sender<Entry<T>>;
+use crate::item::{Failure, Item, ItemId};
 
 /// Whether a stage goes on with its input.
 pub(super) type Flow = ControlFlow<()>;
@@ -59,26 +51,15 @@ impl Stage {
 
     /// Hands an item on; breaks if nobody takes it any more.
     pub(super) async fn send<T>(&self, outlet: &Outlet<T>, item: Item<T>, ticket: Ticket) -> Flow {
-        if outlet.send(Entry { item, ticket }).await.is_err() {
-            return Flow::Break(());
-        }
-        self.gave();
-        Flow::Continue(())
-    }
-
-    pub(super) fn gave(&self) {
+        outlet.send(item, ticket).await?;
         self.counts().items_out.fetch_add(1, Relaxed);
+        Flow::Continue(())
     }
 
     /// An item failed here, alone: its failure goes to the reader, and the stage's policy applies.
     pub(super) async fn fail<T>(&mut self, item: Item<T>, error: ItemError, ticket: Ticket) -> Flow {
-        let failure = Failure {
-            item: item.id,
-            batch: Arc::from([item.id]),
-            stage: self.context.stage.clone(),
-            error,
-            metadata: item.metadata,
-        };
+        let batch = Arc::from([item.id]);
+        let failure = self.failure(item, error, batch);
         let halts = self.on_error == OnError::Halt;
         let cause = halts.then(|| RunError::Halted(Box::new(failure.clone())));
         self.report(failure, ticket).await?;
@@ -86,6 +67,27 @@ impl Stage {
             None => Flow::Continue(()),
             Some(cause) => self.halt(cause),
         }
+    }
+
+    /// Items failed here together: all their failures go to the reader, and the stage's policy applies.
+    pub(super) async fn fail_batch(&mut self, items: Vec<(Item<()>, Ticket)>, error: &ItemError) -> Flow {
+        let batch: Arc<[ItemId]> = items.iter().map(|(item, _)| item.id).collect();
+        let mut cause = None;
+        for (item, ticket) in items {
+            let failure = self.failure(item, error.clone(), batch.clone());
+            if self.on_error == OnError::Halt && cause.is_none() {
+                cause = Some(RunError::Halted(Box::new(failure.clone())));
+            }
+            self.report(failure, ticket).await?;
+        }
+        match cause {
+            None => Flow::Continue(()),
+            Some(cause) => self.halt(cause),
+        }
+    }
+
+    fn failure<T>(&self, item: Item<T>, error: ItemError, batch: Arc<[ItemId]>) -> Failure {
+        Failure { item: item.id, batch, stage: self.context.stage.clone(), error, metadata: item.metadata }
     }
 
     pub(super) fn failed(&self) {

@@ -11,7 +11,7 @@ use futures_util::StreamExt;
 use tokio::sync::mpsc;
 use tokio::task::JoinSet;
 
-use super::outlet::Delivery;
+use super::outlet::Entry;
 use super::outputs::{Outputs, PipeError};
 use super::plan::Plan;
 use super::report::{Report, StageReport};
@@ -39,7 +39,7 @@ pub enum Event<Out> {
 /// the run down: the channels fill up, and no more input is pulled. Dropping it cancels the run.
 pub struct PipeStream<Out> {
     plan: Arc<Plan>,
-    outputs: mpsc::Receiver<Delivery<Out>>,
+    outputs: mpsc::Receiver<Entry<Out>>,
     failures: mpsc::Receiver<(Failure, Ticket)>,
     /// Which of the two is looked at first, in turn, so that neither holds up the other.
     failures_first: bool,
@@ -53,7 +53,7 @@ impl<Out> PipeStream<Out> {
     pub(super) fn new(
         plan: Arc<Plan>,
         run: Arc<Run>,
-        outputs: mpsc::Receiver<Delivery<Out>>,
+        outputs: mpsc::Receiver<Entry<Out>>,
         failures: mpsc::Receiver<(Failure, Ticket)>,
         tasks: JoinSet<()>,
     ) -> Self {
@@ -128,7 +128,7 @@ impl<Out> PipeStream<Out> {
             return Poll::Ready(Some(failed(failure)));
         }
         let output = self.outputs.poll_recv(task);
-        if let Poll::Ready(Some(Delivery { output, item, ticket })) = output {
+        if let Poll::Ready(Some(Entry { output, item, ticket })) = output {
             ticket.emitted();
             self.emitted[output] += 1;
             return Poll::Ready(Some(Event::Emitted { output: self.plan.outputs[output].clone(), item }));

@@ -10,6 +10,7 @@ use tokio::sync::watch;
 use tokio::task::AbortHandle;
 
 use super::discard::Discard;
+use super::plan::Plan;
 use super::telemetry;
 use crate::context::Context;
 use crate::error::RunError;
@@ -20,8 +21,9 @@ pub(super) struct Run {
     pub(super) context: Context,
     pub(super) stages: Vec<StageCounts>,
     pub(super) batch_ids: Arc<AtomicU64>,
-    /// The source's task, then a stage's each.
-    pub(super) tasks: Mutex<Vec<AbortHandle>>,
+    plan: Arc<Plan>,
+    /// The tasks with the stage of each; none for the source.
+    tasks: Mutex<Vec<(Option<usize>, AbortHandle)>>,
     started: Instant,
     elapsed: OnceLock<Duration>,
     cause: OnceLock<RunError>,
@@ -68,12 +70,13 @@ fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
 }
 
 impl Run {
-    pub(super) fn start(context: Context, stages: usize) -> Arc<Self> {
+    pub(super) fn start(context: Context, plan: Arc<Plan>) -> Arc<Self> {
         telemetry::run_start(&context);
         Arc::new(Self {
             context,
-            stages: std::iter::repeat_with(StageCounts::default).take(stages).collect(),
+            stages: std::iter::repeat_with(StageCounts::default).take(plan.stages.len()).collect(),
             batch_ids: Arc::default(),
+            plan,
             tasks: Mutex::default(),
             started: Instant::now(),
             elapsed: OnceLock::new(),
@@ -107,9 +110,9 @@ impl Run {
         }
     }
 
-    /// Keeps a task's handle, so that a halt further down can stop it.
-    pub(super) fn register(&self, task: AbortHandle) {
-        lock(&self.tasks).push(task);
+    /// Keeps the handle of a stage's task, or of the source's, so that a halt further down can stop it.
+    pub(super) fn register(&self, stage: Option<usize>, task: AbortHandle) {
+        lock(&self.tasks).push((stage, task));
     }
 
     /// Records why the run will end early; the first cause stays.
@@ -121,13 +124,16 @@ impl Run {
         self.cause.get().cloned()
     }
 
-    /// Halts at a stage: the source and the stages before it stop at once, those behind it withdraw what is
-    /// in flight and hand on what is finished. The stage itself ends by its own hand.
+    /// Halts at a stage: the source and the stages before it stop at once; those behind it and in other
+    /// branches withdraw what is in flight and hand on what is finished. The stage itself ends by its own hand.
     pub(super) fn halt(&self, stage: usize, cause: RunError) {
         self.set_cause(cause);
         self.halted.send_replace(true);
-        for task in lock(&self.tasks).iter().take(stage + 1) {
-            task.abort();
+        let before = self.plan.before(stage);
+        for (stage, task) in lock(&self.tasks).iter() {
+            if stage.is_none_or(|stage| before.contains(&stage)) {
+                task.abort();
+            }
         }
     }
 

@@ -12,13 +12,13 @@ use crate::dispatch::Executor;
 use crate::error::ConfigError;
 use crate::pipe::PipeBuilder;
 
-impl<In: Send + 'static, Cur: Serialize + Send + 'static> PipeBuilder<In, Cur> {
+impl<In: Send + 'static, Cur: Serialize + Send + 'static, Part> PipeBuilder<In, Cur, Part> {
     /// Sends items to a Python function, in batches. What the call leaves open is the pipe's default.
     ///
     /// The pool and the function are looked up when a run starts, before its first item is pulled; an unknown
     /// one is a [`ConfigError`] then. A pipe with such a stage is run by [`Slither::run_pipe`] or
     /// [`Slither::stream_pipe`].
-    pub fn python<Next>(self, name: impl Into<Arc<str>>, call: Call<Cur>) -> PipeBuilder<In, Next>
+    pub fn python<Next>(self, name: impl Into<Arc<str>>, call: Call<Cur>) -> PipeBuilder<In, Next, Part>
     where
         Next: DeserializeOwned + Send + 'static,
     {

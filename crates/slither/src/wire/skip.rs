@@ -18,6 +18,19 @@ pub(super) fn value_len(bytes: &[u8], above: usize) -> Option<usize> {
             }
             level -= 1;
         }
+        // Small ints come in long runs, as the results of a batch do.
+        let most = usize::try_from(left[level]).unwrap_or(usize::MAX);
+        let run = bytes
+            .get(at..)?
+            .iter()
+            .take(most)
+            .take_while(|head| matches!(head, 0x00..=0x7f | 0xe0..))
+            .count();
+        if run > 0 {
+            at += run;
+            left[level] -= run as u64;
+            continue;
+        }
         left[level] -= 1;
         let part = step(bytes.get(at..)?)?;
         at = at.checked_add(part.len)?;

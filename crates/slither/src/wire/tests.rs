@@ -213,7 +213,7 @@ fn a_context_is_written_as_the_golden_one_is() {
     let mut context = Context::run().in_stage(&"score".into(), &"predict".into());
     context.attempt = 2;
     let Value::Map(metadata) = there[5].clone() else { panic!("metadata is a map") };
-    context.metadata = metadata;
+    context.metadata = metadata.into();
     let frame = batch(1, "my_model:predict_batch", &context, parts[2].list().iter(), 1 << 20).unwrap();
     let ours: Value = body(&frame[16..]).unwrap();
     let ours = ours.as_list().unwrap();

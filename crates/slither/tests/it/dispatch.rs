@@ -239,7 +239,7 @@ async fn an_item_that_fails_alone_does_not_halt() {
 #[tokio::test]
 async fn metadata_travels_with_its_item() {
     let mut item = Item::new(7, 1);
-    item.metadata.insert("origin".into(), "file.txt".into());
+    item.metadata.insert("origin", "file.txt");
     let source = stream::iter([item]);
     let mut outcomes = dispatch_stream(doubler(), source, &Limits::new(), Context::run()).unwrap();
     let Some(Ok(Outcome::Done(item))) = in_time(outcomes.next()).await else { panic!() };

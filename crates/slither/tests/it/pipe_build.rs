@@ -69,7 +69,8 @@ fn outputs_and_routers_are_checked() {
     assert_eq!(refused(pipe().output("a").output("a")), "output `a` is declared twice");
     assert_eq!(
         refused(pipe().route("route", router()).map("late", same)),
-        "stage `late` comes after the router `route`\n  hint: a router ends the pipe"
+        "stage `late` comes after the router `route`\n  \
+         hint: every way of that router ends in an output; a `branch` can have ways that go on"
     );
     let undeclared = pipe().route("route", router()).build().unwrap();
     assert_eq!(undeclared.plan().outputs.join(" "), "acept default");
