@@ -23,6 +23,7 @@ from slither._exceptions import (
     ViewTimeout,
 )
 from slither._failed import Failed
+from slither._progress import progress
 from slither._retry import Retry
 from slither._version import __version__
 from slither._views import view, view_many
@@ -42,6 +43,7 @@ __all__ = [
     "ViewTimeout",
     "__version__",
     "context",
+    "progress",
     "view",
     "view_many",
 ]

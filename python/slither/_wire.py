@@ -41,6 +41,7 @@ LOG: Final = 36
 BOUND: Final = 37
 SKIPPED: Final = 38
 PARTIAL: Final = 39
+PROGRESS: Final = 40
 
 CLAIM: Final = 1  # on CALL and EXECUTE
 STREAM: Final = 2  # on CALL

@@ -43,6 +43,9 @@ _NIL: Final = b"\xc0"
 # How many frames may wait while the running call awaits a view: one sent ahead, and imports beside it.
 _WAITING_LIMIT: Final = 64
 
+# How long a report of progress waits for room in the socket, before it is dropped.
+_REPORT_PATIENCE: Final = 0.05
+
 _VIEW_ERRORS: Final[dict[str, type[ViewError]]] = {"unknown": UnknownView, "timeout": ViewTimeout}
 
 
@@ -315,6 +318,12 @@ class Worker:
             raw = self._raw_context = bytes(raw)
         return None if raw == _NIL else raw
 
+    def report(self, call: int, done: int, total: int | None) -> None:
+        """Send how far a call is, if the socket takes it."""
+        frame = bytearray(_wire.HEADER_SIZE)
+        _values.encode_trusted((done, total), frame)
+        self._connection.try_send(_wire.PROGRESS, call, frame, _REPORT_PATIENCE)
+
     def ask(self, name: str, args: Mapping[str, Any] | Sequence[Mapping[str, Any]], many: bool) -> Any:
         """Send a view call and wait for its answer. Frames that come meanwhile are kept for later."""
         self.raw_context()  # the buffer that it lies in is about to be used again
@@ -398,9 +407,10 @@ def main(
     """Run the worker of this process; return its exit code."""
     worker = Worker(connection, box, token, user_path)
     _current.install(worker)
-    _logging.install(connection, lambda: worker.call, log_level)
+    logs = _logging.install(connection, lambda: worker.call, log_level)
     try:
         return worker.run()
     finally:
+        logs.report()
         _current.install(None)
         connection.close()

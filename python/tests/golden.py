@@ -143,6 +143,8 @@ def frames() -> dict[str, tuple[str, int, int, int, Any]]:
         "bound": (HOST, 37, 0, 13, {"kind": "generator"}),
         "skipped": (HOST, 38, 0, 4, EMPTY),
         "partial": (HOST, 39, 0, 16, [2, "two"]),
+        "progress": (HOST, 40, 0, 16, [3, 2**32]),
+        "progress_without_total": (HOST, 40, 0, 16, [0, None]),
         "partial_failed": (HOST, 39, 1, 16, [[1, None], [[1, _FAILED]]]),
     }  # fmt: skip
 
@@ -190,6 +192,7 @@ def malformed() -> dict[str, tuple[str, str, str, bytes]]:
     add("host_gets_call", HOST, "a kind of the other direction", header(len(good), 1) + good)
     add("skipped_with_body", HOST, "a body on SKIPPED, which has none", header(1, 38) + b"\xc0")
     add("partial_flag", HOST, "a flag that PARTIAL does not have", header(2, 39, 2) + encode([1]))
+    add("progress_flag", HOST, "a flag on PROGRESS, which has none", header(3, 40, 1) + encode([1, 2]))
     add("error_flag", HOST, "a flag on ERROR, which has none", header(1, 34, 1) + b"\xc0")
     body("result_nested_129", HOST, 33, "arrays 129 levels deep", b"\x91" * 128 + b"\x90")
     for name, wrong, ext in (

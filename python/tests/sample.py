@@ -15,6 +15,8 @@ import pathlib
 import signal
 import subprocess
 import sys
+import threading
+import time
 import uuid
 from collections.abc import AsyncIterator, Iterator
 from typing import Any
@@ -66,6 +68,43 @@ def same_list(items: list[Any]) -> Iterator[Any]:
     for item in items:
         seen.append(item)
         yield seen
+
+
+def counts(items: list[int]) -> list[int]:
+    for item in items:
+        for done in range(item + 1):
+            slither.progress(done, item)
+        slither.progress(item, item)
+    return items
+
+
+def counts_in_a_thread(items: list[int]) -> list[int]:
+    thread = threading.Thread(target=counts, args=[items])
+    thread.start()
+    thread.join()
+    return items
+
+
+def counts_for_long(seconds: float) -> None:
+    end = time.monotonic() + seconds
+    done = 0
+    while time.monotonic() < end:
+        done += 1
+        slither.progress(done)
+
+
+def progress_in_a_child() -> str:
+    reader, writer = os.pipe()
+    pid = os.fork()
+    if pid == 0:
+        try:
+            slither.progress(3, 3)
+        except BaseException as error:
+            os.write(writer, type(error).__name__.encode())
+        os._exit(0)
+    os.waitpid(pid, 0)
+    os.close(writer)
+    return os.read(reader, 100).decode()
 
 
 async def eventually(items: list[Any]) -> list[Any]:

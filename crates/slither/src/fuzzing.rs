@@ -2,7 +2,7 @@
 
 use crate::codec;
 use crate::value::Value;
-use crate::wire::{self, Bound, Frame, FrameReader, Hello, Kind, Log, RemoteError, ViewCall};
+use crate::wire::{self, Bound, Done, Frame, FrameReader, Hello, Kind, Log, RemoteError, ViewCall};
 
 /// The cap that frames are read with: above the buffer, so that large bodies are tried, too.
 const CAP: usize = 1 << 20;
@@ -54,6 +54,7 @@ fn open(frame: &Frame) {
         Kind::Hello => drop(wire::body::<Hello>(body)),
         Kind::Bound => drop(wire::body::<Bound>(body)),
         Kind::Log => drop(wire::body::<Log>(body)),
+        Kind::Progress => drop(wire::body::<Done>(body)),
         Kind::Error => drop(wire::body::<RemoteError>(body)),
         Kind::View => drop(ViewCall::parse(body)),
         Kind::Result => {

@@ -105,7 +105,9 @@ pub use error::{ConfigError, Death, ErrorKind, ItemError, RunError, WorkerReport
 pub use item::{Failure, Item, ItemId, Ledger};
 pub use metadata::Metadata;
 pub use pipe::{Defaults, Outputs, Pipe, PipeError, Router, RunOptions};
-pub use pool::{Each, Inherit, LostWorker, Pool, PoolStats, RestartBudget, Start, WorkerReply};
+pub use pool::{
+    Each, Inherit, LostWorker, Pool, PoolStats, Progress, ProgressFeed, RestartBudget, Start, WorkerReply,
+};
 pub use runtime::{Builder, Call, Slither};
 pub use store::{Store, StoreHandle, Table, View};
 pub use value::{Dtype, Tensor, Timestamp, Value};

@@ -53,6 +53,7 @@
 
 mod batcher;
 mod batching;
+mod call_batch;
 mod collect;
 mod core;
 mod driver;
@@ -78,6 +79,7 @@ mod window;
 mod yields;
 
 pub use batching::{Batching, FixedBatch, WeightedBatch};
+pub use call_batch::call_batch;
 pub use collect::{DispatchError, Dispatched, dispatch};
 pub(crate) use driver::Driver;
 pub use executor::{Batch, BatchId, Executor, Reply};

@@ -6,6 +6,7 @@ use std::time::Duration;
 use bytes::Bytes;
 use tokio::sync::{OwnedSemaphorePermit, mpsc, oneshot};
 
+use super::progress::Progress;
 use super::station::{Order, Sentence, Station};
 use super::worker::CallId;
 use crate::context::Context;
@@ -67,6 +68,8 @@ pub(crate) struct Job {
     pub(crate) pinned: bool,
     waiter: oneshot::Sender<Result<Reply, ItemError>>,
     portions: Option<Portions>,
+    /// How far it is, if it has said so.
+    pub(super) progress: Option<Progress>,
     /// The call's place in the bounded queue, free again when the job is gone.
     _place: Option<OwnedSemaphorePermit>,
 }
@@ -120,6 +123,7 @@ impl Job {
                 pinned: false,
                 waiter,
                 portions: None,
+                progress: None,
                 _place: place,
             },
             waiting,

@@ -4,6 +4,8 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, mpsc};
 use std::time::{Duration, Instant};
 
+use futures_util::StreamExt;
+use futures_util::stream::FuturesUnordered;
 use serde::Serialize;
 use tokio::sync::watch;
 
@@ -11,6 +13,7 @@ use super::clock::later;
 use super::config::{Pool, Start};
 use super::graveyard::{Graveyard, LostWorker};
 use super::job::{Job, Portions, Reply, Waiting};
+use super::progress::{Progress, ProgressFeed};
 use super::queue::Queue;
 use super::service::Service;
 use super::station::{Station, lock};
@@ -41,6 +44,8 @@ pub struct PoolStats {
     pub deaths: usize,
     /// Answers that belonged to no call: late, or given twice.
     pub strays: u64,
+    /// How far the running calls are whose functions have said so.
+    pub progress: Vec<Progress>,
 }
 
 /// A pool whose workers run. Dropping it kills them.
@@ -200,13 +205,13 @@ impl RunningPool {
         answer.unwrap_or_else(|| Err(self.refusal()))
     }
 
-    /// Sends a frame to each live worker; returns who answered what.
-    async fn to_each(
+    /// Sends a frame to each live worker; returns who will answer where.
+    async fn send_each(
         &self,
         frame: impl Fn(CallId) -> Result<Vec<u8>, ItemError>,
         timeout: Duration,
         context: &Arc<Context>,
-    ) -> Result<Vec<(Arc<Station>, Result<Reply, ItemError>)>, ItemError> {
+    ) -> Result<Vec<(Arc<Station>, Waiting)>, ItemError> {
         let mut out = Vec::new();
         for station in self.queue.stations() {
             let Some(place) = self.queue.place().await else { return Err(self.refusal()) };
@@ -218,24 +223,34 @@ impl RunningPool {
             }
             out.push((station, waiting));
         }
-        let mut answers = Vec::with_capacity(out.len());
-        for (station, waiting) in out {
-            answers.push((station, self.answer(waiting).await));
-        }
-        Ok(answers)
+        Ok(out)
     }
 
-    /// Imports `function` in every worker, those still to be started included.
+    /// Imports `function` in every worker, those still to be started included, and waits for the first that has done so.
     ///
     /// # Errors
     /// When no worker can import it; with the traceback and what to do.
     pub(crate) async fn bind(&self, function: &str) -> Result<Bound, ConfigError> {
         let context = Arc::new(Context::none());
         let frame = |id| wire::bind(id, function, self.max_frame);
-        let mut answers: Vec<_> = match self.to_each(frame, self.start_timeout, &context).await {
-            Ok(answers) => answers.into_iter().map(|(_, answer)| answer).collect(),
-            Err(error) => vec![Err(error)],
-        };
+        let mut answers = Vec::new();
+        match self.send_each(frame, self.start_timeout, &context).await {
+            Ok(out) => {
+                // Whoever is free imports it at once, and the others before their next call. The first success will
+                // do: a worker may be busy for long.
+                let mut waiting: FuturesUnordered<_> =
+                    out.into_iter().map(|(_, waiting)| self.answer(waiting)).collect();
+                while let Some(answer) = waiting.next().await {
+                    let imported = matches!(&answer, Ok(reply) if reply.kind == Kind::Bound);
+                    answers.push(answer);
+                    if imported {
+                        answers.drain(..answers.len() - 1);
+                        break;
+                    }
+                }
+            }
+            Err(error) => answers.push(Err(error)),
+        }
         let lost = |answer: &Result<Reply, ItemError>| {
             answer.as_ref().is_err_and(|error| error.kind() == ErrorKind::Crash)
         };
@@ -274,21 +289,26 @@ impl RunningPool {
         context: Arc<Context>,
     ) -> Result<Each<T>, ItemError> {
         let frame = |id| wire::single(id, function, &context, args, self.max_frame);
-        let answers = self.to_each(frame, timeout, &context).await?;
-        let replies = answers
-            .into_iter()
-            .map(|(station, answer)| WorkerReply {
+        let mut replies = Vec::new();
+        for (station, waiting) in self.send_each(frame, timeout, &context).await? {
+            let answer = self.answer(waiting).await;
+            replies.push(WorkerReply {
                 worker: station.worker.name.clone(),
                 pid: station.worker.pid,
                 result: answer.and_then(|reply| open_single(&reply)),
-            })
-            .collect();
+            });
+        }
         Ok(Each { replies, lost: lock(&self.graveyard).lost() })
     }
 
     /// Workers that take work now.
     pub(crate) fn live(&self) -> usize {
         self.queue.live()
+    }
+
+    /// Reports of progress from now on.
+    pub(crate) fn progress(&self) -> ProgressFeed {
+        self.service.feed()
     }
 
     /// The pool as it stands.
@@ -300,6 +320,7 @@ impl RunningPool {
             running: stations.iter().map(|at| lock(&at.held).len()).sum(),
             deaths: lock(&self.graveyard).total(),
             strays: self.service.strays(),
+            progress: stations.iter().filter_map(|at| lock(&at.held).front()?.progress.clone()).collect(),
         }
     }
 

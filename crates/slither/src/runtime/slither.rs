@@ -13,10 +13,10 @@ use super::builder::Builder;
 use super::call::{Call, check_function};
 use crate::context::Context;
 use crate::dispatch::{self, DispatchError, DispatchStream, Dispatched, Executor};
-use crate::error::{ConfigError, ErrorKind, ItemError};
+use crate::error::{ConfigError, ErrorKind, ItemError, RunError};
 use crate::item::{Item, Ledger};
 use crate::pipe::{self, Outputs, Pipe, PipeError, PipeStream, RunOptions};
-use crate::pool::{Each, PoolExecutor, PoolStats, RunningPool, open_single};
+use crate::pool::{Each, PoolExecutor, PoolStats, ProgressFeed, RunningPool, open_single};
 use crate::store::{Store, StoreHandle, Stores};
 use crate::wire;
 
@@ -94,6 +94,31 @@ impl Slither {
                 Err(DispatchError { cause: error.into(), finished: Box::new(finished) })
             }
         }
+    }
+
+    /// Runs all payloads as one batch of a Python function, in one call of it whatever the call's batching, and returns
+    /// a result or an error for each, in the order of the payloads.
+    ///
+    /// The call's policy applies: under [`OnError::Isolate`](crate::OnError::Isolate) and
+    /// [`OnError::Retry`](crate::OnError::Retry) what failed is called again; else what failed has the error. Without payloads
+    /// nothing is called.
+    ///
+    /// # Errors
+    /// If the pool or the function is unknown, or the policy makes no sense outside a pipe. A batch that fails is no
+    /// error here: each of its payloads has one.
+    ///
+    /// # Cancellation
+    /// Dropping the future withdraws the call if no worker has it yet; else its answer is discarded.
+    pub async fn call_batch<I, O>(
+        &self,
+        payloads: impl IntoIterator<Item = I>,
+        call: Call<I>,
+    ) -> Result<Vec<Result<O, ItemError>>, RunError>
+    where
+        I: Serialize,
+        O: DeserializeOwned + Send + 'static,
+    {
+        dispatch::call_batch(self.executor(&call).await?, payloads, &call.limits, Context::run()).await
     }
 
     /// Runs a stream of items through a Python function and streams their outcomes; input is pulled on demand,
@@ -211,6 +236,15 @@ impl Slither {
         S: Stream<Item = Result<T, E>> + Send + 'static,
     {
         pipe::try_stream_pipe(pipe, source, options.bound_to(Arc::new(self.clone()))).await
+    }
+
+    /// What the functions of a pool say of their progress, with `slither.progress(done, total)` in Python, from now
+    /// on. What was last said is also in [`PoolStats::progress`].
+    ///
+    /// # Errors
+    /// If the pool is unknown.
+    pub fn progress(&self, pool: &str) -> Result<ProgressFeed, ConfigError> {
+        Ok(self.pool(pool)?.progress())
     }
 
     /// A pool as it stands.

@@ -167,6 +167,11 @@ events! {
         measurements: [],
         fields: [pool, error],
     }
+    /// A function has said with `slither.progress` that `done` of `total` are done.
+    DEBUG "slither.pool.worker.progress" CallProgress {
+        measurements: [],
+        fields: [run, pipe, stage, session, pool, worker, call, done, total],
+    }
     /// A line that a worker printed; lines beyond the bound are counted in `suppressed`.
     INFO "slither.pool.worker.output" WorkerOutput in "slither::output" {
         measurements: [suppressed],

@@ -73,6 +73,8 @@ kinds! {
     Skipped = 38, flags 0;
     /// What a running call has yielded.
     Partial = 39, flags FAILED;
+    /// How far a running call is.
+    Progress = 40, flags 0;
 }
 
 /// How the bytes from the other side break `docs/PROTOCOL.md`.

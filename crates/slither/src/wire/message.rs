@@ -39,6 +39,13 @@ pub(crate) struct Log {
     pub(crate) call: Option<u64>,
 }
 
+/// `PROGRESS`: how far a call is.
+#[derive(Debug, Clone, Copy, Deserialize, PartialEq, Eq)]
+pub(crate) struct Done {
+    pub(crate) done: u64,
+    pub(crate) total: Option<u64>,
+}
+
 /// `VIEW`: Python asks; the arguments stay encoded until the view's own types decode them.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct ViewCall {

@@ -157,6 +157,8 @@ fn golden_bodies_decode_into_what_the_host_knows() {
     assert_eq!(claimed(&partial.body, partial.header.flags), Ok(2));
     let mixed = results::<i64>(&partial.body, partial.header.flags, 2).unwrap();
     assert_eq!((mixed[0].as_ref().ok(), mixed[1].is_err()), (Some(&1), true));
+    assert_eq!(typed::<Done>("progress"), Done { done: 3, total: Some(1 << 32) });
+    assert_eq!(typed::<Done>("progress_without_total"), Done { done: 0, total: None });
 }
 
 /// What the host writes for a description of a frame to a worker.

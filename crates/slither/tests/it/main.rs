@@ -1,6 +1,8 @@
 //! The promises of Slither, a file each; one binary.
 #![allow(clippy::unwrap_used, reason = "a test that cannot go on says so")]
 
+mod call_batch;
+mod cancel;
 mod dispatch;
 mod dispatch_batching;
 mod environments;
@@ -16,6 +18,7 @@ mod pipe_policies;
 mod pipe_rust_stages;
 mod poison;
 mod pool;
+mod progress;
 mod python_suite;
 mod retry;
 mod scratch_crate;

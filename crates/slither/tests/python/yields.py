@@ -69,3 +69,11 @@ def _done(item: Any) -> Any:
             while not os.path.exists(item):
                 time.sleep(0.002)  # sleep: polls for the test's own event
     return item
+
+
+def reports(items: list[str]) -> Iterator[str]:
+    """Says how far it is before each item, which may be a file to wait for."""
+    for done, item in enumerate(items):
+        slither.progress(done, len(items))
+        yield _done(item)
+    slither.progress(len(items), len(items))

@@ -50,6 +50,10 @@ impl Keeper {
                 }
             }
             Kind::Partial => self.service.stray(&self.station.worker, header.id),
+            Kind::Progress => {
+                let done = wire::body(&frame.body).map_err(unreadable)?;
+                self.service.progress(&self.station, header.id, done);
+            }
             Kind::Skipped => {
                 // Whoever took the call back may not have said so yet.
                 drop(lock(&self.station.held));
