@@ -1,14 +1,12 @@
 //! The user's documents: a `.txt` file is one, a `.jsonl` file holds one a line, a folder holds both kinds.
 
-use std::fs::{self, File};
-use std::io::{BufRead, BufReader};
+use std::fs;
 use std::path::{Path, PathBuf};
 
 use serde_json::Value;
 use slither::ConfigError;
 
-/// A document is refused beyond this; a whole batch has to fit a frame.
-const LARGEST: u64 = 16 << 20;
+use crate::jsonl::{self, Line};
 
 /// A text with a name to report it by.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -85,8 +83,8 @@ impl Documents {
             match part {
                 Part::Built(document) => Box::new(std::iter::once(Ok(document))),
                 Part::Text(path) => Box::new(std::iter::once(whole(&path))),
-                Part::Lines(path) => match File::open(&path) {
-                    Ok(file) => Box::new(lines(path, BufReader::new(file))),
+                Part::Lines(path) => match lines(&path) {
+                    Ok(lines) => Box::new(lines),
                     Err(error) => Box::new(std::iter::once(Err(unreadable(&path, &error)))),
                 },
             }
@@ -121,8 +119,8 @@ fn part(path: &Path) -> Option<Part> {
 
 fn whole(path: &Path) -> Result<Document, ConfigError> {
     let size = fs::metadata(path).map_err(|error| unreadable(path, &error))?.len();
-    if size > LARGEST {
-        return Err(too_large(&path.display().to_string(), size));
+    if size > jsonl::LONGEST {
+        return Err(jsonl::too_large(&path.display().to_string(), size));
     }
     let bytes = fs::read(path).map_err(|error| unreadable(path, &error))?;
     let text = String::from_utf8(bytes).map_err(|error| {
@@ -132,77 +130,32 @@ fn whole(path: &Path) -> Result<Document, ConfigError> {
     Ok(Document { name: name(path), text })
 }
 
-fn lines(
-    path: PathBuf,
-    mut file: BufReader<File>,
-) -> impl Iterator<Item = Result<Document, ConfigError>> + Send {
-    let mut number = 0u64;
-    let mut broken = false;
-    std::iter::from_fn(move || {
-        loop {
-            if broken {
-                return None;
-            }
-            number += 1;
-            let document = line(&path, &mut file, number);
-            broken = matches!(document, Some(Err(_)));
-            match document {
-                Some(Ok(None)) => {}
-                Some(Ok(Some(document))) => return Some(Ok(document)),
-                Some(Err(error)) => return Some(Err(error)),
-                None => return None,
-            }
-        }
-    })
-}
-
-/// One line: a document, nothing for a blank one, none at the end.
-fn line(
-    path: &Path,
-    file: &mut BufReader<File>,
-    number: u64,
-) -> Option<Result<Option<Document>, ConfigError>> {
-    let at = format!("{} line {number}", path.display());
-    let mut bytes = Vec::new();
-    match std::io::Read::take(&mut *file, LARGEST + 1).read_until(b'\n', &mut bytes) {
-        Ok(0) => return None,
-        Ok(_) if bytes.len() as u64 > LARGEST => return Some(Err(too_large(&at, bytes.len() as u64))),
-        Ok(_) => {}
-        Err(error) => return Some(Err(ConfigError::new(format!("{at} cannot be read: {error}")))),
-    }
-    let bytes = bytes.trim_ascii_end();
-    if bytes.is_empty() {
-        return Some(Ok(None));
-    }
-    let text = match serde_json::from_slice(bytes) {
-        Ok(Value::String(text)) => Some(text),
-        Ok(Value::Object(mut fields)) => match fields.remove("text") {
-            Some(Value::String(text)) => Some(text),
+fn lines(path: &Path) -> std::io::Result<impl Iterator<Item = Result<Document, ConfigError>> + Send + use<>> {
+    let (name, path) = (name(path), path.to_owned());
+    Ok(jsonl::lines(&path)?.map(move |line| {
+        let Line { number, value } = line?;
+        let text = match value {
+            Value::String(text) => Some(text),
+            Value::Object(mut fields) => match fields.remove("text") {
+                Some(Value::String(text)) => Some(text),
+                _ => None,
+            },
             _ => None,
-        },
-        Ok(_) => None,
-        Err(error) => {
-            let reason = error.to_string();
-            let reason = reason.split(" at line").next().unwrap_or(&reason);
-            let message = format!("{at}, column {}: not JSON: {reason}", error.column());
-            return Some(Err(ConfigError::new(message).hint("each line of a .jsonl file is one JSON value")));
-        }
-    };
-    Some(match text {
-        Some(text) => Ok(Some(Document { name: format!("{}:{number}", name(path)), text })),
-        None => {
-            let expected = "expected an object with a `text` field that is text, or a bare string";
-            Err(ConfigError::new(format!("{at}: {expected}"))
-                .hint("for example {\"text\": \"The words of one document.\"}"))
-        }
-    })
+        };
+        let expected = "expected an object with a `text` field that is text, or a bare string";
+        let text = text.ok_or_else(|| {
+            ConfigError::new(format!("{}: {expected}", jsonl::at(&path, number)))
+                .hint("for example {\"text\": \"The words of one document.\"}")
+        })?;
+        Ok(Document { name: format!("{name}:{number}"), text })
+    }))
 }
 
-fn name(path: &Path) -> String {
+pub(crate) fn name(path: &Path) -> String {
     path.file_name().unwrap_or(path.as_os_str()).to_string_lossy().into_owned()
 }
 
-fn unreadable(path: &Path, error: &std::io::Error) -> ConfigError {
+pub(crate) fn unreadable(path: &Path, error: &std::io::Error) -> ConfigError {
     match error.kind() {
         std::io::ErrorKind::NotFound => {
             ConfigError::new(format!("there is no file or folder {}", path.display()))
@@ -210,11 +163,6 @@ fn unreadable(path: &Path, error: &std::io::Error) -> ConfigError {
         }
         _ => ConfigError::new(format!("{} cannot be read: {error}", path.display())),
     }
-}
-
-fn too_large(what: &str, size: u64) -> ConfigError {
-    ConfigError::new(format!("{what} is {size} bytes or more, and a document may have {LARGEST}"))
-        .hint("split it into smaller documents")
 }
 
 #[cfg(test)]

@@ -3,9 +3,11 @@
 //! An example never prints. It tells an [`Observer`] how far it is and returns a [`Report`], which the command
 //! shows to a person or writes as JSON.
 
+pub mod batch_stats;
 pub mod data_etl;
 pub mod documents;
 pub mod image_pipeline;
+mod jsonl;
 pub mod observe;
 pub mod report;
 pub mod text_analysis;
@@ -34,6 +36,11 @@ pub const EXAMPLES: &[Listed] = &[
     Listed {
         name: text_analysis::NAME,
         summary: "documents through a pipe; every worker counts for itself, and Rust merges the counts",
+        requirements: &[],
+    },
+    Listed {
+        name: batch_stats::NAME,
+        summary: "good datasets among bad ones, one of which kills its worker; what each policy loses is counted",
         requirements: &[],
     },
     Listed {
@@ -85,6 +92,7 @@ pub async fn run(
     }
     match example.name {
         text_analysis::NAME => text_analysis::run(settings, observer, stop).await,
+        batch_stats::NAME => batch_stats::run(settings, observer, stop).await,
         data_etl::NAME => data_etl::run(settings, observer, stop).await,
         image_pipeline::NAME => image_pipeline::run(settings, observer, stop).await,
         other => Err(ConfigError::new(format!("example `{other}` is listed but cannot be run"))),

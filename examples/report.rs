@@ -25,7 +25,10 @@ pub struct Report {
     pub workers: Vec<BTreeMap<&'static str, Value>>,
     /// What was to be proven.
     pub checks: Vec<Check>,
-    /// The items that failed, at most 100 of them.
+    /// How many items failed that were not meant to.
+    #[serde(skip)]
+    pub failed: u64,
+    /// The items that failed and were not meant to, at most 100 of them.
     pub failures: Vec<FailureReport>,
     /// From the first item to the last, in seconds.
     pub elapsed_s: f64,

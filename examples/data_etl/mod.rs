@@ -11,7 +11,7 @@ mod rows;
 mod schema;
 mod store;
 mod summary;
-mod table;
+pub(crate) mod table;
 mod transform;
 
 use std::path::{Path, PathBuf};

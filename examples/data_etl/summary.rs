@@ -23,6 +23,7 @@ pub(super) fn report(workers: usize, users: bool, mut evidence: Evidence) -> Rep
         sections: sections(users, &mut evidence),
         elapsed_s: evidence.runs.values().map(|run| run.elapsed.as_secs_f64()).sum(),
         checks,
+        failed: evidence.failures.count,
         failures: evidence.failures.named,
     }
 }

@@ -12,22 +12,22 @@ use super::schema::Cells;
 
 /// A row as it stands in the file.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub(super) struct Line {
+pub(crate) struct Line {
     /// Where it begins, from 1; the header is line 1.
-    pub(super) line: u64,
+    pub(crate) line: u64,
     /// Its cells.
-    pub(super) cells: Cells,
+    pub(crate) cells: Cells,
 }
 
 /// A CSV file that has been checked and counted.
 #[derive(Debug, Clone)]
-pub(super) struct Table {
+pub(crate) struct Table {
     source: Source,
     delimiter: u8,
     /// The columns, in the order of the file.
-    pub(super) columns: Vec<String>,
+    pub(crate) columns: Vec<String>,
     /// How many rows there are.
-    pub(super) rows: u64,
+    pub(crate) rows: u64,
 }
 
 #[derive(Debug, Clone)]
@@ -47,7 +47,7 @@ impl fmt::Display for Source {
 
 impl Table {
     /// Rows that ship with the example.
-    pub(super) fn built_in(text: &'static str) -> Result<Self, ConfigError> {
+    pub(crate) fn built_in(text: &'static str) -> Result<Self, ConfigError> {
         Self::check(Source::BuiltIn(text), |_| ())
     }
 
@@ -58,7 +58,7 @@ impl Table {
     /// # Errors
     /// If it is missing, no UTF-8, has no rows, a column without a name or twice, a row with more or fewer
     /// cells than the header, or a quote that is never closed; the message names the file and the line.
-    pub(super) fn open(path: &Path, look: impl FnMut(&Line)) -> Result<Self, ConfigError> {
+    pub(crate) fn open(path: &Path, look: impl FnMut(&Line)) -> Result<Self, ConfigError> {
         match path.extension().and_then(|extension| extension.to_str()) {
             Some(extension) if extension.eq_ignore_ascii_case("csv") && !path.is_dir() => {
                 Self::check(Source::File(path.to_owned()), look)
@@ -105,7 +105,7 @@ impl Table {
     }
 
     /// The rows, in order.
-    pub(super) fn iter(&self) -> impl Iterator<Item = Result<Line, ConfigError>> + Send + use<> {
+    pub(crate) fn iter(&self) -> impl Iterator<Item = Result<Line, ConfigError>> + Send + use<> {
         let table = self.clone();
         let (records, error) = match self.records() {
             Ok(records) => (Some(records), None),

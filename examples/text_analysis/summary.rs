@@ -24,6 +24,7 @@ pub(super) fn report(workers: usize, evidence: Evidence) -> Report {
         sections: sections(&evidence),
         elapsed_s: evidence.elapsed.as_secs_f64(),
         checks,
+        failed: evidence.failures.count,
         failures: evidence.failures.named,
     }
 }

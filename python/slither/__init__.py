@@ -12,6 +12,7 @@ worker; what needs msgspec is imported by a worker only.
 
 from slither._context import Context, context
 from slither._exceptions import (
+    NotInSession,
     NotInWorker,
     ProtocolError,
     SlitherError,
@@ -25,12 +26,14 @@ from slither._exceptions import (
 from slither._failed import Failed
 from slither._progress import progress
 from slither._retry import Retry
+from slither._sessions import on_session_end, session
 from slither._version import __version__
 from slither._views import view, view_many
 
 __all__ = [
     "Context",
     "Failed",
+    "NotInSession",
     "NotInWorker",
     "ProtocolError",
     "Retry",
@@ -43,7 +46,9 @@ __all__ = [
     "ViewTimeout",
     "__version__",
     "context",
+    "on_session_end",
     "progress",
+    "session",
     "view",
     "view_many",
 ]

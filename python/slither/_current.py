@@ -18,6 +18,8 @@ if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
     from typing import Any
 
+    from slither._sessions import Sessions
+
 
 class Runner(Protocol):
     """What the public functions ask of a worker."""
@@ -25,6 +27,7 @@ class Runner(Protocol):
     pid: int
     thread: int
     call: int
+    sessions: Sessions
 
     def raw_context(self) -> bytes | None:
         """Return the running call's context, still encoded."""

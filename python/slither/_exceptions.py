@@ -1,6 +1,7 @@
 """Every exception of the SDK.
 
 SlitherError
+├── NotInSession         (also RuntimeError)
 ├── NotInWorker          (also RuntimeError)
 ├── ProtocolError
 ├── ValueNotSupported    (also TypeError)
@@ -19,6 +20,13 @@ from __future__ import annotations
 
 class SlitherError(Exception):
     """The base of every exception that the SDK raises."""
+
+
+class NotInSession(SlitherError, RuntimeError):
+    """The call that is running belongs to no opened session, so that Python keeps nothing for it.
+
+    Every run has a session id, which scopes its views; only a session that was opened lives in one worker.
+    """
 
 
 class NotInWorker(SlitherError, RuntimeError):

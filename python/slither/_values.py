@@ -107,6 +107,13 @@ def decode_context(raw: bytes) -> tuple[str | None, str | None, str | None, str 
     return run, pipe, stage, session, attempt, metadata or {}
 
 
+def encode_context(session: str) -> bytes:
+    """Encode the context of what belongs to a session and to no call."""
+    frame = bytearray(HEADER_SIZE)
+    encode_trusted((None, None, None, session, 1, None), frame)
+    return bytes(frame[HEADER_SIZE:])
+
+
 def encode_plain(value: Any, frame: bytearray, max_frame: int) -> bool:
     """Encode `value` behind the header room of `frame`, if that can be done the fast way.
 

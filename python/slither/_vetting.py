@@ -20,9 +20,20 @@ SCALARS: Final = frozenset({type(None), bool, int, float, str, bytes})
 _CONTAINERS: Final = frozenset({list, tuple, dict})
 _PLAIN: Final = SCALARS | _CONTAINERS
 _KEYS: Final = frozenset({str, int})
-# What a list that begins so is checked against, in one call into C. It also lets subclasses pass: the encoder refuses
-# those by itself, or takes the value of an enum, just as the careful way would. (Among floats a Decimal would pass.)
-_UNIFORM: Final = {int: list[int], str: list[str]}
+
+
+class _Ints(msgspec.Struct, array_like=True, gc=False):
+    values: list[int]
+
+
+class _Strs(msgspec.Struct, array_like=True, gc=False):
+    values: list[str]
+
+
+# What a list that begins so is checked against, in one call into C; msgspec keeps what it knows of a Struct, and not of
+# a bare list[int]. It also lets subclasses pass: the encoder refuses those by itself, or takes the value of an enum,
+# just as the careful way would. (Among floats a Decimal would pass.)
+_UNIFORM: Final[dict[type, type[msgspec.Struct]]] = {int: _Ints, str: _Strs}
 
 
 def is_plain(value: Any, limit: int) -> bool:
@@ -33,7 +44,7 @@ def is_plain(value: Any, limit: int) -> bool:
     """
     if type(value) is list and value and (uniform := _UNIFORM.get(type(value[0]))) is not None:
         try:
-            msgspec.convert(value, uniform)
+            msgspec.convert((value,), uniform)
         except msgspec.ValidationError:
             pass
         else:

@@ -32,6 +32,8 @@ EXECUTE: Final = 2
 BIND: Final = 3
 VIEW_REPLY: Final = 4
 STOP: Final = 5
+OPEN_SESSION: Final = 6
+END_SESSION: Final = 7
 
 HELLO: Final = 32
 RESULT: Final = 33
@@ -43,14 +45,22 @@ SKIPPED: Final = 38
 PARTIAL: Final = 39
 PROGRESS: Final = 40
 
-CLAIM: Final = 1  # on CALL and EXECUTE
+CLAIM: Final = 1  # on CALL, EXECUTE, OPEN_SESSION and END_SESSION
 STREAM: Final = 2  # on CALL
 VIEW_FAILED: Final = 1  # on VIEW_REPLY, where the page calls it ERROR
 FAILED: Final = 1  # on RESULT and PARTIAL
 MANY: Final = 1  # on VIEW
 
 # Flags that each kind may carry, of what a worker receives; a kind that is absent is not for a worker.
-_FLAGS: Final = {CALL: CLAIM | STREAM, EXECUTE: CLAIM, BIND: 0, VIEW_REPLY: VIEW_FAILED, STOP: 0}
+_FLAGS: Final = {
+    CALL: CLAIM | STREAM,
+    EXECUTE: CLAIM,
+    BIND: 0,
+    VIEW_REPLY: VIEW_FAILED,
+    STOP: 0,
+    OPEN_SESSION: CLAIM,
+    END_SESSION: CLAIM,
+}
 
 _BUFFER: Final = 256 << 10
 _FIRST_STEP: Final = 1 << 20

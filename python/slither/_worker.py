@@ -32,6 +32,7 @@ from slither._exceptions import (
     ViewTimeout,
 )
 from slither._resolve import Bound, CannotImport, resolve
+from slither._sessions import Sessions
 from slither._version import __version__
 from slither._yields import TooMany, Yields
 
@@ -58,6 +59,7 @@ class Worker:
         self.pid = os.getpid()
         self.thread = threading.get_ident()
         self.call = 0
+        self.sessions = Sessions()
         self._connection = connection
         self._box = box
         self._token = token
@@ -99,7 +101,10 @@ class Worker:
             self._execute(ident, body)
         elif kind == _wire.BIND:
             self._bind(ident, body)
+        elif kind in (_wire.OPEN_SESSION, _wire.END_SESSION):
+            self._turn_session(kind, ident, body)
         elif kind == _wire.STOP:
+            self._end_sessions(ident)
             return False
         # A VIEW_REPLY that nobody awaits answers a call that has given up: ignored.
         return True
@@ -223,6 +228,40 @@ class Worker:
             self._fail(ident, error)
         finally:
             self._box.end()
+
+    # Sessions
+
+    def _turn_session(self, kind: int, ident: int, body: memoryview) -> None:
+        """Open or end a session, and say so."""
+        raw = bytes(body)
+        session = _values.decode_context(raw)[3]
+        if session is None:
+            raise ProtocolError("a session without an id")
+        failed = 0
+        self._box.begin(ident)
+        try:
+            if kind == _wire.OPEN_SESSION:
+                self.sessions.open(session)
+            else:
+                self._box.enter(_blackbox.USER)
+                failed = self._end_session(session, ident, raw)
+            self._send(_wire.RESULT, 0, ident, failed)
+        finally:
+            self._box.end()
+
+    def _end_session(self, session: str, ident: int, raw_context: bytes) -> int:
+        self.call = ident
+        self._raw_context = raw_context
+        try:
+            return self.sessions.end(session)
+        finally:
+            self.call = 0
+            self._raw_context = None
+
+    def _end_sessions(self, ident: int) -> None:
+        """The worker stops: end what the host has not ended before."""
+        for session in self.sessions.ids():
+            self._end_session(session, ident or 1, _values.encode_context(session))
 
     def _resolve(self, name: str) -> Bound:
         bound = resolve(name, self._user_path)

@@ -93,6 +93,7 @@ _TENSORS = [
     {"$tensor": {"dtype": "f2", "shape": [1], "data": "003c"}},
 ]
 _CONTEXT = ["run-1", "score", "predict", "session-7", 2, {"tenant": "a", "n": 3}]
+_SESSION = [None, None, None, "session-7", 1, None]
 _BARE = [None, None, None, None, 1, None]
 
 WORKER, HOST = "to_worker", "to_host"
@@ -122,6 +123,9 @@ def frames() -> dict[str, tuple[str, int, int, int, Any]]:
         "view_reply": (WORKER, 4, 0, 14, {"found": [1.5, None]}),
         "view_reply_error": (WORKER, 4, 1, 15, {"kind": "timeout", "message": "no answer within 1s"}),
         "stop": (WORKER, 5, 0, 0, EMPTY),
+        "open_session": (WORKER, 6, 0, 16, _SESSION),
+        "end_session": (WORKER, 7, 0, 17, _SESSION),
+        "end_session_claim": (WORKER, 7, 1, 18, _SESSION),
         "hello": (HOST, 32, 0, 0, {"protocol": 1, "sdk": "0.1.0", "pid": 4242, "python": "3.11.7",
                                    "implementation": "CPython", "gil": True}),
         "result": (HOST, 33, 0, 1, [2, "two", {"score": 0.5}]),
@@ -131,6 +135,8 @@ def frames() -> dict[str, tuple[str, int, int, int, Any]]:
         "result_tensors": (HOST, 33, 0, 8, _TENSORS),
         "result_failed": (HOST, 33, 1, 2, [[1, None, None], [[1, _FAILED], [2, _VALUE]]]),
         "result_execute": (HOST, 33, 0, 9, {"answer": 42}),
+        "result_open_session": (HOST, 33, 0, 16, 0),
+        "result_end_session": (HOST, 33, 0, 17, 1),
         "error": (HOST, 34, 0, 3, _ERROR),
         "error_contract": (HOST, 34, 0, 4, {"kind": "contract", "traceback": None, "exception": [], "message":
                            "the function returned a dict; a list of 8 results was expected"}),
@@ -188,6 +194,8 @@ def malformed() -> dict[str, tuple[str, str, str, bytes]]:
     body("bind_is_int", WORKER, 3, "a function that is no str", encode(1))
     add("bind_flag", WORKER, "a flag on BIND, which has none", header(1, 3, 1) + b"\xc0")
     add("stop_with_body", WORKER, "a body on STOP, which has none", header(1, 5) + b"\xc0")
+    body("open_session_no_context", WORKER, 6, "a str in place of the context", encode("session-7"))
+    body("end_session_without_id", WORKER, 7, "a context without a session", encode(_BARE))
     add("worker_gets_result", WORKER, "a kind of the other direction", header(2, 33) + encode([1]))
     add("host_gets_call", HOST, "a kind of the other direction", header(len(good), 1) + good)
     add("skipped_with_body", HOST, "a body on SKIPPED, which has none", header(1, 38) + b"\xc0")

@@ -65,8 +65,9 @@ Examples:
   slither example image_pipeline --output thumbnails  keep the files that it makes
 
 For text_analysis a .txt file is one document; a .jsonl file is one document a line, an object with a `text` \
-field or a bare string; a folder is all of them. data_etl takes a .csv file with a header, image_pipeline a \
-picture or a folder of them.")]
+field or a bare string; a folder is all of them. batch_stats takes a .csv file, of which each column of numbers is \
+described, or a .jsonl file of lists; data_etl a .csv file with a header; image_pipeline a picture or a folder of \
+them.")]
 pub(crate) struct Example {
     /// Which example
     pub(crate) name: Option<String>,
@@ -82,6 +83,13 @@ pub(crate) struct Example {
     /// Write one JSON object to stdout, and nothing else
     #[arg(long)]
     pub(crate) json: bool,
+}
+
+impl Example {
+    /// Whether batches and workers fail on purpose.
+    pub(crate) fn means_failures(&self) -> bool {
+        self.input.is_none() && self.name.as_deref() == Some(slither_examples::batch_stats::NAME)
+    }
 }
 
 /// Provide what Python needs ahead of time, so that later runs need no network

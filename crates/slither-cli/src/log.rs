@@ -17,17 +17,21 @@ use crate::{progress, text};
 /// What Python prints and logs is shown, and what goes wrong; the rest is for `SLITHER_LOG`.
 const DEFAULT: &str = "warn,slither::output=info,slither::python=info";
 
-/// Starts logging as `SLITHER_LOG` says.
+/// The same where batches and workers fail on purpose: their failures are in the report, and no news.
+const MEANT: &str = "error,slither::output=info,slither::python=info";
+
+/// Starts logging as `SLITHER_LOG` says; without it warnings too, unless failures are `meant`.
 ///
 /// # Errors
 /// If what it says is not a filter.
-pub(crate) fn start() -> Result<(), ConfigError> {
+pub(crate) fn start(meant: bool) -> Result<(), ConfigError> {
     let chosen = std::env::var("SLITHER_LOG").ok().filter(|filter| !filter.is_empty());
-    let filter = EnvFilter::try_new(chosen.as_deref().unwrap_or(DEFAULT)).map_err(|error| {
-        let chosen = chosen.as_deref().unwrap_or_default();
-        ConfigError::new(format!("SLITHER_LOG=`{chosen}` is not a filter: {error}"))
-            .hint("for example `debug`, or `warn,slither=trace`")
-    })?;
+    let filter = EnvFilter::try_new(chosen.as_deref().unwrap_or(if meant { MEANT } else { DEFAULT }))
+        .map_err(|error| {
+            let chosen = chosen.as_deref().unwrap_or_default();
+            ConfigError::new(format!("SLITHER_LOG=`{chosen}` is not a filter: {error}"))
+                .hint("for example `debug`, or `warn,slither=trace`")
+        })?;
     tracing_subscriber::fmt()
         .with_env_filter(filter)
         .event_format(Lines(Paint::of(&io::stderr())))

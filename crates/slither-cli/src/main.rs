@@ -56,7 +56,7 @@ fn main() -> ExitCode {
 }
 
 fn run(args: Args) -> Result<End, ConfigError> {
-    log::start()?;
+    log::start(matches!(&args.command, Command::Example(example) if example.means_failures()))?;
     match args.command {
         Command::Example(example) => commands::example::run(example),
         Command::Setup(setup) => commands::setup::run(setup),

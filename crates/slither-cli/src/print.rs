@@ -129,7 +129,7 @@ fn summarise(value: &serde_json::Value) -> String {
 }
 
 fn failures(text: &mut String, paint: &Paint, report: &Report) {
-    let count = report.ledger.ledger.failed;
+    let count = report.failed;
     if count == 0 {
         return;
     }

@@ -30,6 +30,12 @@ macro_rules! id {
                 Self(fresh($prefix))
             }
 
+            #[cfg(test)]
+            #[allow(dead_code, reason = "one of the two is enough for the tests")]
+            pub(crate) fn of(text: &str) -> Self {
+                Self(text.into())
+            }
+
             /// The id as text.
             pub fn as_str(&self) -> &str {
                 &self.0
@@ -81,6 +87,12 @@ impl Context {
     /// The context of a fresh run, with a session of its own.
     pub fn run() -> Self {
         Self { run: Some(RunId::fresh()), session: Some(SessionId::fresh()), ..Self::none() }
+    }
+
+    /// The same in another session.
+    #[must_use]
+    pub(crate) fn in_session(self, session: &SessionId) -> Self {
+        Self { session: Some(session.clone()), ..self }
     }
 
     /// The same run seen from a stage of a pipe.

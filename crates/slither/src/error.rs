@@ -1,6 +1,8 @@
 //! Errors, by who has to act: [`ConfigError`] (mend the program), [`ItemError`] (this item or call),
 //! [`RunError`] (this run).
 
+mod kind;
+
 use std::any::Any;
 use std::fmt;
 use std::sync::Arc;
@@ -8,6 +10,7 @@ use std::time::Duration;
 
 use serde::Serialize;
 
+pub use self::kind::ErrorKind;
 use crate::item::{Failure, Ledger};
 
 /// What is wrong with a pipe, a call, a pool or the environment, found before any item is pulled.
@@ -91,66 +94,6 @@ fn edit_distance(a: &str, b: &str) -> usize {
 pub(crate) fn panic_text(payload: &(dyn Any + Send)) -> Option<&str> {
     let literal = payload.downcast_ref::<&str>().copied();
     literal.or_else(|| payload.downcast_ref::<String>().map(String::as_str))
-}
-
-/// What kind of thing went wrong with an item, a batch or a call.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize)]
-#[serde(rename_all = "snake_case")]
-#[non_exhaustive]
-pub enum ErrorKind {
-    /// The user's Python function raised.
-    Exception,
-    /// The Python function returned `slither.Failed` for this item.
-    Failed,
-    /// The Python function raised `slither.Retry`, or returned it for this item.
-    Retry,
-    /// The result has the wrong shape: another length, `None`, not a list.
-    Contract,
-    /// A value cannot travel between Rust and Python.
-    Value,
-    /// A value or a reply is larger than the cap.
-    TooLarge,
-    /// The module or the function could not be imported.
-    Import,
-    /// Bytes from the other side could not be decoded into the expected type.
-    Decode,
-    /// The worker died while it ran the batch.
-    Crash,
-    /// The batch ran past its deadline.
-    Timeout,
-    /// The worker broke the protocol.
-    Protocol,
-    /// The pool has failed or is shut down, and takes no more work.
-    Pool,
-    /// A Rust stage returned an error or panicked.
-    Handler,
-}
-
-impl ErrorKind {
-    /// The kind as one snake-case word, as it stands in JSON, logs and metric labels.
-    pub fn as_str(self) -> &'static str {
-        match self {
-            Self::Exception => "exception",
-            Self::Failed => "failed",
-            Self::Retry => "retry",
-            Self::Contract => "contract",
-            Self::Value => "value",
-            Self::TooLarge => "too_large",
-            Self::Import => "import",
-            Self::Decode => "decode",
-            Self::Crash => "crash",
-            Self::Timeout => "timeout",
-            Self::Protocol => "protocol",
-            Self::Pool => "pool",
-            Self::Handler => "handler",
-        }
-    }
-}
-
-impl fmt::Display for ErrorKind {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(self.as_str())
-    }
 }
 
 /// How a worker process ended, as its parent saw it.

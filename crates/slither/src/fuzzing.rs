@@ -74,7 +74,13 @@ fn open(frame: &Frame) {
             }
         }
         Kind::Skipped => assert!(body.is_empty(), "a body where there is none"),
-        Kind::Call | Kind::Execute | Kind::Bind | Kind::ViewReply | Kind::Stop => {
+        Kind::Call
+        | Kind::Execute
+        | Kind::Bind
+        | Kind::ViewReply
+        | Kind::Stop
+        | Kind::OpenSession
+        | Kind::EndSession => {
             unreachable!("the reader refuses what only the host sends")
         }
     }

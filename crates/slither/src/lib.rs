@@ -50,6 +50,7 @@
 //! | [`dispatch`] | batches to an executor, without a pipe; [`InProcess`](dispatch::InProcess) tests without Python |
 //! | [`store`] | shared state: tables, snapshots, transactions, and views for Python |
 //! | [`Pool`], [`Call`] | Python workers, and what is called there within which bounds |
+//! | [`Session`] | work that keeps to one worker, and the state that Python keeps there for it |
 //! | [`python`] | interpreters, and the packages that are provided beside them |
 //! | [`telemetry`] | the list of events |
 //! | [`Value`], [`Tensor`], [`Timestamp`] | payloads whose shape is not known beforehand, arrays, points in time |
@@ -106,9 +107,10 @@ pub use item::{Failure, Item, ItemId, Ledger};
 pub use metadata::Metadata;
 pub use pipe::{Defaults, Outputs, Pipe, PipeError, Router, RunOptions};
 pub use pool::{
-    Each, Inherit, LostWorker, Pool, PoolStats, Progress, ProgressFeed, RestartBudget, Start, WorkerReply,
+    Affinity, Each, Inherit, LostWorker, Pool, PoolStats, Progress, ProgressFeed, RestartBudget, SessionEnd,
+    Start, WorkerReply,
 };
-pub use runtime::{Builder, Call, Slither};
+pub use runtime::{Builder, Call, OpenSession, Session, Slither};
 pub use store::{Store, StoreHandle, Table, View};
 pub use value::{Dtype, Tensor, Timestamp, Value};
 
@@ -125,6 +127,8 @@ mod pages {
     mod dispatch {}
     #[doc = include_str!("../../../guides/pipe.md")]
     mod pipe {}
+    #[doc = include_str!("../../../guides/sessions.md")]
+    mod sessions {}
     #[doc = include_str!("../../../guides/operations.md")]
     mod operations {}
 }

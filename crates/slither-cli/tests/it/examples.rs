@@ -16,10 +16,11 @@ fn the_list_names_every_example() {
     assert_snapshot!(run(slither(&["example"])), @r"
     exit code: 0
     ----- stdout -----
-      example         what it shows                                                                           needs
-      text_analysis   documents through a pipe; every worker counts for itself, and Rust merges the counts    the standard library
-      data_etl        rows checked by a schema that is reloaded while they flow; none meets half a change     the standard library
-      image_pipeline  thumbnails of small and large pictures, in memory bounded by their pixels and measured  Pillow>=10
+      example         what it shows                                                                                   needs
+      text_analysis   documents through a pipe; every worker counts for itself, and Rust merges the counts            the standard library
+      batch_stats     good datasets among bad ones, one of which kills its worker; what each policy loses is counted  the standard library
+      data_etl        rows checked by a schema that is reloaded while they flow; none meets half a change             the standard library
+      image_pipeline  thumbnails of small and large pictures, in memory bounded by their pixels and measured          Pillow>=10
 
     Run one: slither example NAME
     ----- stderr -----

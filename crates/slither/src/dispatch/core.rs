@@ -99,7 +99,7 @@ impl<I, O, K> Core<I, O, K> {
             batcher,
             max_window: bounds.window,
             bucket: bounds.rate.map(Bucket::new),
-            policy: Policy::new(bounds.on_error),
+            policy: Policy::new(bounds.on_error, bounds.stateful),
             order: bounds.order,
             ids,
             stage,

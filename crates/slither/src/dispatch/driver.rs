@@ -56,10 +56,11 @@ where
     pub(crate) fn new(
         executor: Arc<dyn Executor<I, O>>,
         source: S,
-        bounds: Bounds<I>,
+        mut bounds: Bounds<I>,
         context: Context,
         ids: Arc<AtomicU64>,
     ) -> Self {
+        bounds.stateful = executor.is_stateful();
         let follows_slots = bounds.max_in_flight == MaxInFlight::Auto;
         Self {
             core: Core::new(bounds, ids, context.stage.clone()),

@@ -78,4 +78,11 @@ pub trait Executor<I, O>: Send + Sync {
     fn slots(&self) -> usize {
         4
     }
+
+    /// Whether a batch may depend on what earlier ones have left where it runs; false unless it knows better.
+    /// What is lost with a worker is not there for another attempt, so that `isolate` and `retry` apply only to
+    /// failures that the worker survived.
+    fn is_stateful(&self) -> bool {
+        false
+    }
 }

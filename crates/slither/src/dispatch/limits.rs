@@ -173,6 +173,7 @@ impl<I> Limits<I> {
             rate: self.rate,
             order: self.order.unwrap_or_default(),
             on_error: self.on_error.clone().unwrap_or_default(),
+            stateful: false,
         }
     }
 }
@@ -190,6 +191,8 @@ pub(crate) struct Bounds<I> {
     pub(crate) rate: Option<Rate>,
     pub(crate) order: Order,
     pub(crate) on_error: OnError,
+    /// As the executor says; see [`Executor::is_stateful`](super::Executor::is_stateful).
+    pub(crate) stateful: bool,
 }
 
 impl<I> Default for Limits<I> {

@@ -63,21 +63,33 @@ pub(super) enum Next {
 pub(super) struct Policy {
     on_error: OnError,
     chance: Chance,
+    /// Where it runs there is state that dies with the worker.
+    stateful: bool,
 }
 
 impl Policy {
-    pub(super) fn new(on_error: OnError) -> Self {
+    pub(super) fn new(on_error: OnError, stateful: bool) -> Self {
         let chance = match &on_error {
             OnError::Retry(retry) => retry.chance(),
             _ => Chance::new(Some(0)),
         };
-        Self { on_error, chance }
+        Self { on_error, chance, stateful }
     }
 
     fn retry(&self, attempt: Attempt, error: &ItemError) -> Option<&Retry> {
         match &self.on_error {
+            _ if self.is_final(error) => None,
             OnError::Retry(retry) if !attempt.splitting && retry.again(attempt.number, error) => Some(retry),
             _ => None,
+        }
+    }
+
+    /// Whether the failure leaves nothing to try: another attempt would find the state gone, or a closed door.
+    fn is_final(&self, error: &ItemError) -> bool {
+        match error.kind() {
+            ErrorKind::Pool | ErrorKind::SessionLost | ErrorKind::SessionEnded => true,
+            ErrorKind::Crash | ErrorKind::Timeout | ErrorKind::Protocol => self.stateful,
+            _ => false,
         }
     }
 
@@ -184,6 +196,7 @@ impl<I, O, K> Recovery<I, O, K> {
             Err(error) => {
                 let part = Part { items, attempt, places };
                 match policy.on_error.last() {
+                    OnError::Isolate if policy.is_final(&error) => self.fail(part, &error, &OnError::Skip),
                     OnError::Isolate => self.split(part, error, yielded == 0),
                     last => self.fail(part, &error, last),
                 }
@@ -231,10 +244,6 @@ impl<I, O, K> Recovery<I, O, K> {
     fn split(&mut self, part: Part<I>, error: ItemError, alone: bool) {
         let Part { mut items, attempt, mut places } = part;
         match items.len() {
-            // Every part would meet the same closed door.
-            _ if error.kind() == ErrorKind::Pool => {
-                self.fail(Part { items, attempt, places }, &error, &OnError::Skip);
-            }
             1 if error.kind() == ErrorKind::Crash && !(alone && attempt.was_alone_before()) => {
                 let attempt = Attempt { second_chance: true, ..attempt.split() };
                 self.pending.push(Part { items, attempt, places });

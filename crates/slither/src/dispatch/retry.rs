@@ -10,8 +10,8 @@ use crate::error::{ConfigError, ErrorKind, ItemError};
 /// A worker may ask for no longer wait than this.
 const LONGEST_WAIT: Duration = Duration::from_secs(24 * 60 * 60);
 
-/// The policy that runs again what can succeed the next time: a batch whose worker died or ran out of time,
-/// one that raised an exception of a class named by [`on`](Self::on), and whatever raised `slither.Retry` or
+/// The policy that runs again what can succeed the next time: a batch whose worker died or ran out of time
+/// (not in a session, whose state died, too), one that found its session busy, one that raised an exception of a class named by [`on`](Self::on), and whatever raised `slither.Retry` or
 /// returned it for one item.
 ///
 /// Between two attempts the batch keeps its place in the window and gives its permit back. What fails
@@ -122,8 +122,10 @@ impl Retry {
     /// Whether attempt number `attempt` that failed so is followed by another.
     pub(super) fn again(&self, attempt: u32, error: &ItemError) -> bool {
         attempt < self.max_attempts
-            && (matches!(error.kind(), ErrorKind::Crash | ErrorKind::Timeout | ErrorKind::Retry)
-                || error.exception().iter().any(|class| self.on.contains(class)))
+            && (matches!(
+                error.kind(),
+                ErrorKind::Crash | ErrorKind::Timeout | ErrorKind::Retry | ErrorKind::SessionBusy
+            ) || error.exception().iter().any(|class| self.on.contains(class)))
     }
 
     /// How long to wait after attempt number `attempt`, if nobody asked for a wait of their own.

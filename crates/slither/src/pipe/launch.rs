@@ -126,9 +126,10 @@ where
     let executors = try_join_all(inner.binders.iter().map(bind)).await?.into_iter().collect();
 
     let mut context = Context::run();
-    if plan.view_scope == Scope::Global {
-        context.session = None;
-    }
+    context.session = match plan.view_scope {
+        Scope::Global => None,
+        Scope::Session => options.session.or(context.session),
+    };
     context.pipe = Some(plan.name.clone());
     context.metadata.extend(options.metadata);
     let run = Run::start(context, plan.clone());

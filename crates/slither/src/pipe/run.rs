@@ -10,6 +10,7 @@ use super::definition::Pipe;
 use super::launch::{Bindings, launch};
 use super::outputs::{Outputs, PipeError};
 use super::stream::PipeStream;
+use crate::context::SessionId;
 use crate::error::ConfigError;
 use crate::metadata::Metadata;
 
@@ -19,12 +20,14 @@ pub struct RunOptions {
     pub(super) metadata: Metadata,
     /// What the stages with an executor of their own are bound to.
     pub(super) bindings: Bindings,
+    /// The opened session that it runs in; a session of its own without.
+    pub(super) session: Option<SessionId>,
 }
 
 impl RunOptions {
     /// No metadata.
     pub fn new() -> Self {
-        Self { metadata: Metadata::new(), bindings: Arc::new(()) }
+        Self { metadata: Metadata::new(), bindings: Arc::new(()), session: None }
     }
 
     /// Attaches metadata to the run; every stage sees it in its [`Context`](crate::Context).
@@ -37,6 +40,12 @@ impl RunOptions {
     /// Gives the stages what they look their executors up in.
     pub(crate) fn bound_to(mut self, bindings: Bindings) -> Self {
         self.bindings = bindings;
+        self
+    }
+
+    /// Has it run in an opened session.
+    pub(crate) fn in_session(mut self, session: Option<SessionId>) -> Self {
+        self.session = session;
         self
     }
 }

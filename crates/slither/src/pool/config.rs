@@ -56,6 +56,7 @@ pub struct Pool {
     pub(crate) call_timeout: Duration,
     pub(crate) max_frame: usize,
     pub(crate) queue: usize,
+    pub(crate) max_sessions: usize,
     pub(crate) restart: RestartBudget,
 }
 
@@ -79,6 +80,7 @@ impl Pool {
             call_timeout: Duration::from_secs(30),
             max_frame: 256 << 20,
             queue: 1024,
+            max_sessions: 1024,
             restart: RestartBudget::default(),
         }
     }
@@ -169,6 +171,14 @@ impl Pool {
     #[must_use]
     pub fn queue(mut self, calls: usize) -> Self {
         self.queue = calls;
+        self
+    }
+
+    /// How many opened sessions there may be at a time, lost ones included; beyond it opening one fails with
+    /// `session_limit`. Default 1024.
+    #[must_use]
+    pub fn max_sessions(mut self, sessions: usize) -> Self {
+        self.max_sessions = sessions;
         self
     }
 

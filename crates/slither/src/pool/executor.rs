@@ -1,5 +1,6 @@
 //! Batches of typed payloads through a pool: [`PoolExecutor`], the pool's side of [`Executor`].
 
+use std::borrow::Cow;
 use std::iter::Peekable;
 use std::sync::Arc;
 use std::time::Duration;
@@ -9,8 +10,9 @@ use futures_core::future::BoxFuture;
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 
+use super::answer::remote_error;
 use super::job::{Portions, Reply};
-use super::running::{RunningPool, remote_error};
+use super::running::{RunningPool, Via};
 use crate::context::Context;
 use crate::dispatch::{self, Batch, Executor, Yields};
 use crate::error::ItemError;
@@ -26,19 +28,20 @@ pub(crate) struct PoolExecutor {
     pub(crate) timeout: Duration,
     /// Whether it is a generator, whose results are taken as they come.
     pub(crate) yields: bool,
+    pub(crate) via: Via,
 }
 
 impl<I: Serialize, O: DeserializeOwned + Send + 'static> Executor<I, O> for PoolExecutor {
     fn execute(&self, batch: &Batch<I>, context: &Context) -> BoxFuture<'static, dispatch::Reply<O>> {
         let id = self.pool.next_id();
         let Sent { frame, items, mut refused } = self.encode(id, batch, context);
-        let (pool, timeout) = (self.pool.clone(), self.timeout);
+        let (pool, timeout, via) = (self.pool.clone(), self.timeout, self.via.clone());
         let context = Arc::new(context.clone());
         Box::pin(async move {
             let results = match frame {
                 _ if items == 0 => Vec::new(),
                 Ok(frame) => {
-                    let reply = pool.submit(id, frame, timeout, context).await?;
+                    let reply = pool.submit(id, frame, timeout, context, &via).await?;
                     open(&reply, items)?
                 }
                 Err(error) => return Err(error),
@@ -59,7 +62,7 @@ impl<I: Serialize, O: DeserializeOwned + Send + 'static> Executor<I, O> for Pool
         }
         let id = self.pool.next_id();
         let Sent { frame, mut items, mut refused } = self.encode(id, batch, context);
-        let (pool, timeout) = (self.pool.clone(), self.timeout);
+        let (pool, timeout, via) = (self.pool.clone(), self.timeout, self.via.clone());
         let context = Arc::new(context.clone());
         Box::pin(async move {
             if items == 0 {
@@ -69,7 +72,7 @@ impl<I: Serialize, O: DeserializeOwned + Send + 'static> Executor<I, O> for Pool
             wire::set_stream(&mut frame);
             let (portions, mut arriving) = Portions::new(items);
             let mut answer =
-                std::pin::pin!(pool.submit_yielding(id, frame, timeout, context, Some(portions)));
+                std::pin::pin!(pool.submit_yielding(id, frame, timeout, context, &via, Some(portions)));
             let mut ended = None;
             loop {
                 let portion = match &mut ended {
@@ -104,7 +107,14 @@ impl<I: Serialize, O: DeserializeOwned + Send + 'static> Executor<I, O> for Pool
     }
 
     fn slots(&self) -> usize {
-        self.pool.live()
+        match &self.via {
+            Via::Session(session) if session.pinned() => 1,
+            _ => self.pool.live(),
+        }
+    }
+
+    fn is_stateful(&self) -> bool {
+        matches!(&self.via, Via::Session(session) if session.pinned())
     }
 }
 
@@ -117,11 +127,22 @@ struct Sent {
 }
 
 impl PoolExecutor {
+    fn inside<'a>(&self, context: &'a Context) -> Cow<'a, Context> {
+        match &self.via {
+            Via::Session(session) if context.session.as_ref() != Some(&session.id) => {
+                Cow::Owned(Context { session: Some(session.id.clone()), ..context.clone() })
+            }
+            _ => Cow::Borrowed(context),
+        }
+    }
+
     fn encode<I: Serialize>(&self, id: u64, batch: &Batch<I>, context: &Context) -> Sent {
         let cap = self.pool.max_frame;
-        let (frame, refused) = match wire::batch(id, &self.function, context, batch.payloads(), cap) {
+        // Python finds its state by the session's id, whatever views the run may ask.
+        let inside = self.inside(context);
+        let (frame, refused) = match wire::batch(id, &self.function, &inside, batch.payloads(), cap) {
             Ok(frame) => (Ok(frame), Vec::new()),
-            Err(_) => self.sift(id, batch, context),
+            Err(_) => self.sift(id, batch, &inside),
         };
         let items = batch.items.len() - refused.len();
         Sent { frame, items, refused: Refused { items: refused.into_iter().peekable(), next: 0 } }

@@ -1,15 +1,17 @@
 //! A call on its way to a worker, and what comes back.
 
-use std::sync::Arc;
-use std::time::Duration;
+use std::sync::{Arc, Mutex};
+use std::time::{Duration, Instant};
 
 use bytes::Bytes;
 use tokio::sync::{OwnedSemaphorePermit, mpsc, oneshot};
 
 use super::progress::Progress;
-use super::station::{Order, Sentence, Station};
+use super::sessions::Sessions;
+use super::station::{Order, Sentence, Station, lock};
+use super::supervisor::Epoch;
 use super::worker::CallId;
-use crate::context::Context;
+use crate::context::{Context, SessionId};
 use crate::error::{ErrorKind, ItemError, WorkerReport};
 use crate::wire::{self, Kind};
 
@@ -54,6 +56,42 @@ pub(crate) struct WorkerName {
     pub(crate) pid: u32,
 }
 
+/// Who may run a call.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Route {
+    /// Any worker.
+    Any,
+    /// The worker in this slot if it is idle, else any.
+    Near(usize),
+    /// The worker in this slot, or the one that replaces it.
+    Slot(usize),
+    /// This worker, and none that replaces it.
+    Worker { slot: usize, epoch: Epoch },
+}
+
+impl Route {
+    /// The slot that the call is bound to.
+    pub(super) fn slot(self) -> Option<usize> {
+        match self {
+            Self::Any | Self::Near(_) => None,
+            Self::Slot(slot) | Self::Worker { slot, .. } => Some(slot),
+        }
+    }
+}
+
+/// What a call is to its session: while it exists the session is not idle.
+#[derive(Debug)]
+pub(super) struct Lease {
+    pub(super) session: SessionId,
+    pub(super) sessions: Arc<Mutex<Sessions>>,
+}
+
+impl Drop for Lease {
+    fn drop(&mut self) {
+        lock(&self.sessions).done(&self.session, Instant::now());
+    }
+}
+
 /// A call, encoded, with whoever waits for it.
 #[derive(Debug)]
 pub(crate) struct Job {
@@ -64,8 +102,12 @@ pub(crate) struct Job {
     /// What views see when the call asks for one.
     pub(crate) context: Arc<Context>,
     pub(crate) requeues: u8,
-    /// Meant for one worker: it fails with that worker and goes to no other.
+    pub(super) route: Route,
+    /// Handed to one worker past the queue: it fails with that worker and goes to no other.
     pub(crate) pinned: bool,
+    /// To be run whether anybody waits for the answer or not.
+    duty: bool,
+    lease: Option<Box<Lease>>,
     waiter: oneshot::Sender<Result<Reply, ItemError>>,
     portions: Option<Portions>,
     /// How far it is, if it has said so.
@@ -113,21 +155,35 @@ impl Job {
         place: Option<OwnedSemaphorePermit>,
     ) -> (Self, Waiting) {
         let (waiter, waiting) = oneshot::channel();
-        (
-            Self {
-                id,
-                frame,
-                timeout,
-                context,
-                requeues: 0,
-                pinned: false,
-                waiter,
-                portions: None,
-                progress: None,
-                _place: place,
-            },
-            waiting,
-        )
+        let job = Self {
+            id,
+            frame,
+            timeout,
+            context,
+            requeues: 0,
+            route: Route::Any,
+            pinned: false,
+            duty: false,
+            lease: None,
+            waiter,
+            portions: None,
+            progress: None,
+            _place: place,
+        };
+        (job, waiting)
+    }
+
+    /// Says who may run it, and for which session.
+    pub(super) fn bound(mut self, route: Route, lease: Option<Lease>) -> Self {
+        self.route = route;
+        self.lease = lease.map(Box::new);
+        self
+    }
+
+    /// Has it run also when nobody waits for its answer.
+    pub(super) fn on_duty(mut self) -> Self {
+        self.duty = true;
+        self
     }
 
     /// Takes what the call yields before its answer.
@@ -154,11 +210,40 @@ impl Job {
 
     /// Whether nobody waits any more.
     pub(crate) fn abandoned(&self) -> bool {
-        self.waiter.is_closed()
+        !self.duty && self.waiter.is_closed()
     }
 
     /// Hands the answer over; it is dropped if nobody waits any more.
     pub(crate) fn finish(self, answer: Result<Reply, ItemError>) {
         let _ = self.waiter.send(answer);
+    }
+
+    /// Fails it because the worker that it was bound to is gone.
+    pub(super) fn lose(self, report: Option<&WorkerReport>) {
+        let error = lost(self.lease.as_ref().map(|lease| &lease.session), report);
+        self.finish(Err(error));
+    }
+}
+
+/// The error of what needed Python state that is gone with its worker.
+pub(super) fn lost(session: Option<&SessionId>, report: Option<&WorkerReport>) -> ItemError {
+    let what = match session {
+        Some(id) => format!("session {id} is lost, with what Python kept in it"),
+        None => "the Python object is lost".to_owned(),
+    };
+    let how = match report {
+        Some(WorkerReport { worker, pid, death: Some(death), .. }) => {
+            format!("its worker {worker} (pid {pid}) {death}")
+        }
+        _ => "its worker is gone".to_owned(),
+    };
+    let hint = match session {
+        Some(_) => "\nhint: open it anew with `Session::reopen`, and rebuild its state",
+        None => "",
+    };
+    let error = ItemError::new(ErrorKind::SessionLost, format!("{what}: {how}{hint}"));
+    match report {
+        Some(report) => error.with_worker(report.clone()),
+        None => error,
     }
 }

@@ -18,25 +18,33 @@
 //! # Failure
 //! See [`crate::ErrorKind`]: `crash`, `timeout`, `protocol` and `pool` come from here.
 
+mod answer;
 mod blackbox;
 mod clock;
 mod config;
 mod executor;
 mod graveyard;
 mod job;
+mod lanes;
 mod output;
 mod progress;
 mod queue;
 mod running;
 mod service;
+mod session;
+mod sessions;
 mod station;
 mod supervisor;
 mod worker;
 
+pub(crate) use answer::open_single;
+pub use answer::{Each, WorkerReply};
 pub use config::{Inherit, Pool, Start};
 pub(crate) use executor::PoolExecutor;
 pub use graveyard::LostWorker;
 pub use progress::{Progress, ProgressFeed};
-pub use running::{Each, PoolStats, WorkerReply};
-pub(crate) use running::{RunningPool, open_single};
+pub use running::PoolStats;
+pub(crate) use running::{RunningPool, Via};
+pub use session::{Affinity, SessionEnd};
+pub(crate) use session::{EndHook, PoolSession};
 pub use supervisor::RestartBudget;

@@ -5,27 +5,45 @@ use std::sync::{Arc, Mutex};
 
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 
-use super::job::Job;
+use super::job::{Job, Route};
+use super::lanes::Lanes;
+use super::sessions::Sessions;
 use super::station::{Station, lock};
+use super::supervisor::Epoch;
 use super::worker::{AHEAD_BYTES, Want};
-use crate::error::ItemError;
+use crate::context::SessionId;
+use crate::error::{ItemError, WorkerReport};
 
-/// Calls that wait for a worker, and workers that wait for a call; never both.
+/// Calls that wait for a worker, and workers that wait for a call.
 ///
-/// A call goes to the worker that has been idle longest, else to the back of the queue. A worker that finds the
-/// queue empty takes back the call that another worker has ahead, so that nothing waits behind a long call.
+/// A call goes to the worker that has been idle longest, else to the back of its line; one that is bound to a slot
+/// or a worker waits in the lane of its slot. Of what a worker may run it takes the oldest. A worker that finds
+/// nothing takes back the call that another worker has ahead, unless it is bound, so that nothing waits behind a
+/// long call that need not.
 #[derive(Debug)]
 pub(super) struct Queue {
     places: Arc<Semaphore>,
     state: Mutex<State>,
+    /// Locked after the state: a call that ends tells its session so, wherever it is dropped.
+    pub(super) sessions: Arc<Mutex<Sessions>>,
 }
 
-#[derive(Debug, Default)]
+#[derive(Debug)]
 struct State {
-    jobs: VecDeque<Job>,
+    lanes: Lanes,
     idle: VecDeque<Arc<Station>>,
     stations: Vec<Arc<Station>>,
     closed: Option<Closed>,
+}
+
+/// How a call is added.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Manner {
+    Back,
+    /// It never began, and was taken in before.
+    Front,
+    /// Only if its worker has nothing else to do.
+    IfFree,
 }
 
 /// Why no more work is taken.
@@ -37,9 +55,14 @@ struct Closed {
 }
 
 impl Queue {
-    /// A queue with room for `capacity` calls that no worker holds yet.
-    pub(super) fn new(capacity: usize) -> Self {
-        Self { places: Arc::new(Semaphore::new(capacity)), state: Mutex::default() }
+    /// A queue for so many workers, with room for `capacity` calls that no worker holds yet.
+    pub(super) fn new(capacity: usize, slots: usize, max_sessions: usize) -> Self {
+        let (lanes, idle, stations) = (Lanes::new(slots), VecDeque::new(), Vec::new());
+        Self {
+            places: Arc::new(Semaphore::new(capacity)),
+            state: Mutex::new(State { lanes, idle, stations, closed: None }),
+            sessions: Arc::new(Mutex::new(Sessions::new(max_sessions))),
+        }
     }
 
     /// Waits for room.
@@ -50,17 +73,29 @@ impl Queue {
         }
     }
 
-    /// Adds a call at the back, or hands it to an idle worker.
+    /// Takes a place if there is one now.
+    pub(super) fn place_now(&self) -> Option<OwnedSemaphorePermit> {
+        self.places.clone().try_acquire_owned().ok()
+    }
+
+    /// Adds a call at the back of its line, or hands it to an idle worker.
     pub(super) fn push(&self, job: Job) {
-        self.put(job, false);
+        // Only one that asks for a free worker comes back.
+        let _ = self.put(job, Manner::Back);
+    }
+
+    /// Adds a call for one worker, if that worker has nothing to do; else gives it back.
+    pub(super) fn push_if_free(&self, job: Job) -> Result<(), Job> {
+        self.put(job, Manner::IfFree)
     }
 
     /// Puts a call that never began back at the front.
     pub(super) fn put_back(&self, job: Job) {
-        self.put(job, true);
+        let _ = self.put(job, Manner::Front);
     }
 
-    fn put(&self, mut job: Job, front: bool) {
+    fn put(&self, mut job: Job, manner: Manner) -> Result<(), Job> {
+        let front = manner == Manner::Front;
         loop {
             let mut state = lock(&self.state);
             match &state.closed {
@@ -68,20 +103,26 @@ impl Queue {
                 Some(closed) if !(front && closed.finish) => {
                     let cause = closed.cause.clone();
                     drop(state);
-                    return job.finish(Err(cause));
+                    job.finish(Err(cause));
+                    return Ok(());
                 }
                 _ => {}
             }
-            let Some(station) = state.idle.pop_front() else {
-                return match front {
-                    true => state.jobs.push_front(job),
-                    false => state.jobs.push_back(job),
-                };
+            let Some(station) = state.idle_for(job.route) else {
+                if manner == Manner::IfFree && !state.is_free(job.route) {
+                    return Err(job);
+                }
+                if let Err(job) = state.lanes.add(job, front) {
+                    let last = job.route.slot().and_then(|slot| state.lanes.last(slot));
+                    drop(state);
+                    job.lose(last.as_ref());
+                }
+                return Ok(());
             };
             drop(state);
             // One that has died since it was noted gives the call back, and the next is asked.
             match station.hand(job) {
-                Ok(()) => return,
+                Ok(()) => return Ok(()),
                 Err(back) => job = back,
             }
         }
@@ -89,39 +130,28 @@ impl Queue {
 
     /// Drops the calls that nobody waits for any more, and with them their places.
     pub(super) fn sweep(&self) {
-        let mut state = lock(&self.state);
-        let (kept, abandoned) = std::mem::take(&mut state.jobs).into_iter().partition(|job| !job.abandoned());
-        state.jobs = kept;
-        drop(state);
-        drop::<VecDeque<Job>>(abandoned);
+        let abandoned = lock(&self.state).lanes.sweep();
+        drop::<Vec<Job>>(abandoned);
     }
 
     /// The next call for a worker that wants one.
-    pub(super) fn take(&self, want: Want) -> Option<Job> {
-        if want == Want::Nothing {
-            return None;
-        }
-        let mut state = lock(&self.state);
-        while state.jobs.front().is_some_and(Job::abandoned) {
-            state.jobs.pop_front();
-        }
-        match (want, state.jobs.front()) {
-            (Want::Ahead, Some(job)) if job.frame.len() > AHEAD_BYTES => None,
-            _ => state.jobs.pop_front(),
-        }
+    pub(super) fn take(&self, want: Want, station: &Station) -> Option<Job> {
+        let longest = match want {
+            Want::Nothing => return None,
+            Want::Call => usize::MAX,
+            Want::Ahead => AHEAD_BYTES,
+        };
+        lock(&self.state).lanes.take(station.slot, longest)
     }
 
     /// A call for an idle worker: from the queue, or taken back from another worker. With none, the worker is
     /// noted as idle, and gets the next call as an order.
     pub(super) fn take_or_wait(&self, station: &Arc<Station>) -> Option<Job> {
         let mut state = lock(&self.state);
-        while state.jobs.front().is_some_and(Job::abandoned) {
-            state.jobs.pop_front();
-        }
         let others = |other: &&Arc<Station>| other.epoch != station.epoch;
-        let job = match state.jobs.pop_front() {
+        let job = match state.lanes.take(station.slot, usize::MAX) {
             Some(job) => Some(job),
-            None => state.stations.iter().filter(others).find_map(|other| other.take_back()),
+            None => state.stations.iter().filter(others).find_map(|other| other.yield_ahead()),
         };
         let noted = state.idle.iter().position(|other| other.epoch == station.epoch);
         match (&job, noted) {
@@ -134,14 +164,53 @@ impl Queue {
 
     /// The worker takes work from now on.
     pub(super) fn join(&self, station: &Arc<Station>) {
-        lock(&self.state).stations.push(station.clone());
+        let mut state = lock(&self.state);
+        state.lanes.join(station.slot, station.epoch);
+        state.stations.push(station.clone());
     }
 
-    /// The worker takes no more work.
+    /// The worker takes no more work. What is bound to it waits until it is known how it ended.
     pub(super) fn leave(&self, station: &Station) {
         let mut state = lock(&self.state);
         state.idle.retain(|other| other.epoch != station.epoch);
         state.stations.retain(|other| other.epoch != station.epoch);
+    }
+
+    /// The worker is dead: what was bound to it fails, and the sessions that it kept are lost, and returned.
+    pub(super) fn lose(&self, station: &Station, report: &WorkerReport) -> Vec<SessionId> {
+        let mut state = lock(&self.state);
+        let calls = state.lanes.lose(station.slot, report);
+        let lost = lock(&self.sessions).lose(station.epoch, report);
+        drop(state);
+        for job in calls {
+            job.lose(Some(report));
+        }
+        lost
+    }
+
+    /// The session lives in this worker from now on; false if the worker is dead.
+    pub(super) fn settle(&self, id: &SessionId, station: &Station) -> bool {
+        let state = lock(&self.state);
+        let there = state.lanes.holds(station.slot, station.epoch);
+        if there {
+            lock(&self.sessions).opened(id, Some(station.epoch), std::time::Instant::now());
+        }
+        there
+    }
+
+    /// The worker of that epoch, while it takes work.
+    pub(super) fn station(&self, epoch: Epoch) -> Option<Arc<Station>> {
+        lock(&self.state).stations.iter().find(|station| station.epoch == epoch).cloned()
+    }
+
+    /// Whether each slot has a worker that takes work.
+    pub(super) fn occupied(&self) -> Vec<bool> {
+        let state = lock(&self.state);
+        let mut occupied = vec![false; state.lanes.slots()];
+        for station in &state.stations {
+            occupied[station.slot] = true;
+        }
+        occupied
     }
 
     /// The workers that take work now.
@@ -165,7 +234,7 @@ impl Queue {
         let closed = state.closed.get_or_insert_with(|| Closed { cause: cause.clone(), finish: true });
         closed.finish &= !flush;
         self.places.close();
-        let waiting = if flush { std::mem::take(&mut state.jobs) } else { VecDeque::new() };
+        let waiting = if flush { state.lanes.drain() } else { Vec::new() };
         drop(state);
         for job in waiting {
             job.finish(Err(cause.clone()));
@@ -174,7 +243,31 @@ impl Queue {
 
     /// Calls that no worker holds.
     pub(super) fn depth(&self) -> usize {
-        lock(&self.state).jobs.len()
+        lock(&self.state).lanes.depth()
+    }
+}
+
+impl State {
+    /// The idle worker that a call goes to, which is not idle any more.
+    fn idle_for(&mut self, route: Route) -> Option<Arc<Station>> {
+        let at = |wanted: &dyn Fn(&Station) -> bool| self.idle.iter().position(|station| wanted(station));
+        let place = match route {
+            Route::Any => Some(0),
+            Route::Near(slot) => at(&|station| station.slot == slot).or(Some(0)),
+            Route::Slot(slot) => at(&|station| station.slot == slot),
+            Route::Worker { epoch, .. } => at(&|station| station.epoch == epoch),
+        };
+        self.idle.remove(place?)
+    }
+
+    /// Whether the worker that a call is bound to has nothing to do, though it may not have said so yet; or is
+    /// dead.
+    fn is_free(&self, route: Route) -> bool {
+        let Route::Worker { slot, epoch } = route else { return true };
+        match self.stations.iter().find(|station| station.epoch == epoch) {
+            Some(station) => self.lanes.is_empty(slot) && station.is_free(),
+            None => true,
+        }
     }
 }
 
@@ -193,7 +286,7 @@ mod tests {
     fn station(epoch: u64) -> Arc<Station> {
         let token = eventfd(0, EventfdFlags::NONBLOCK | EventfdFlags::SEMAPHORE).unwrap();
         let name = WorkerName { name: format!("p/0#{epoch}"), pid: 1 };
-        Arc::new(Station::new(name, epoch, token).unwrap())
+        Arc::new(Station::new(name, usize::from(epoch > 1), epoch, token).unwrap())
     }
 
     fn job(id: u64) -> (Job, Waiting) {
@@ -202,7 +295,7 @@ mod tests {
 
     #[test]
     fn a_call_for_a_worker_that_has_just_gone_goes_to_the_next() {
-        let queue = Queue::new(4);
+        let queue = Queue::new(4, 2, 8);
         let (gone, idle) = (station(1), station(2));
         for station in [&gone, &idle] {
             queue.join(station);
@@ -225,12 +318,12 @@ mod tests {
         let (front, _first) = job(1);
         let (ahead, _second) = job(2);
         lock(&station.held).extend([front, ahead]);
-        assert!(station.take_back().is_none(), "without a token there is nothing to take back");
+        assert!(station.yield_ahead().is_none(), "without a token there is nothing to take back");
         station.put_token();
         let held = lock(&station.held);
         let thief = std::thread::spawn({
             let station = station.clone();
-            move || station.take_back().map(|job| job.id)
+            move || station.yield_ahead().map(|job| job.id)
         });
         assert_eq!(held.len(), 2);
         drop(held);
@@ -245,7 +338,7 @@ mod tests {
 
     #[test]
     fn what_nobody_waits_for_leaves_the_queue_at_once() {
-        let queue = Queue::new(4);
+        let queue = Queue::new(4, 2, 8);
         let (first, waiting) = job(1);
         let (second, _kept) = job(2);
         queue.push(first);
@@ -257,7 +350,7 @@ mod tests {
 
     #[tokio::test]
     async fn what_was_taken_in_before_a_drain_is_still_done_and_after_it_refused() {
-        let queue = Queue::new(4);
+        let queue = Queue::new(4, 2, 8);
         let cause = ItemError::new(ErrorKind::Pool, "it is shut down");
         queue.close(&cause, false);
         let (begun, kept) = job(1);
@@ -268,5 +361,105 @@ mod tests {
         assert_eq!(refused.await.unwrap().unwrap_err(), cause);
         queue.close(&cause, true);
         assert_eq!(kept.await.unwrap().unwrap_err(), cause);
+    }
+
+    fn bound(id: u64, route: Route) -> (Job, Waiting) {
+        let (job, waiting) = job(id);
+        (job.bound(route, None), waiting)
+    }
+
+    fn ids(queue: &Queue, station: &Arc<Station>) -> Vec<u64> {
+        std::iter::from_fn(|| queue.take_or_wait(station).map(|job| job.id)).collect()
+    }
+
+    fn death() -> WorkerReport {
+        let death = Some(crate::error::Death::Signal(9));
+        WorkerReport { worker: "p/0#1".into(), pid: 1, death, phase: None, running: None, stderr: Vec::new() }
+    }
+
+    #[test]
+    fn a_worker_takes_the_oldest_of_what_it_may_run_and_nothing_that_is_bound_elsewhere() {
+        let queue = Queue::new(9, 2, 8);
+        let (first, second) = (station(1), station(2));
+        queue.join(&first);
+        queue.join(&second);
+        let mut waiting = Vec::new();
+        for (id, route) in [
+            (1, Route::Slot(1)),
+            (2, Route::Any),
+            (3, Route::Worker { slot: 0, epoch: 1 }),
+            (4, Route::Near(1)),
+            (5, Route::Slot(0)),
+        ] {
+            let (job, wait) = bound(id, route);
+            queue.push(job);
+            waiting.push(wait);
+        }
+        assert_eq!(queue.depth(), 5);
+        assert_eq!(ids(&queue, &first), [2, 3, 4, 5]);
+        assert_eq!(ids(&queue, &second), [1]);
+        let (near, _near) = bound(6, Route::Near(1));
+        queue.push(near);
+        let mut orders = Vec::new();
+        second.take_orders(&mut orders);
+        assert!(matches!(&orders[..], [Order::Job(job)] if job.id == 6), "idle, and preferred: {orders:?}");
+    }
+
+    #[test]
+    fn a_call_ahead_that_is_bound_is_not_taken_by_another_worker() {
+        let queue = Queue::new(4, 2, 8);
+        let (busy, idle) = (station(1), station(2));
+        queue.join(&busy);
+        queue.join(&idle);
+        let (running, _running) = job(1);
+        let (ahead, _ahead) = bound(2, Route::Slot(0));
+        lock(&busy.held).extend([running, ahead]);
+        busy.put_token();
+        assert!(queue.take_or_wait(&idle).is_none());
+        assert_eq!(busy.take_back().map(|job| job.id), Some(2), "its own keeper may");
+    }
+
+    #[tokio::test]
+    async fn a_death_fails_what_was_for_that_worker_and_leaves_what_is_for_its_slot() {
+        let queue = Queue::new(4, 1, 8);
+        let gone = station(1);
+        queue.join(&gone);
+        let this = Route::Worker { slot: 0, epoch: 1 };
+        let (waited, lost) = bound(1, this);
+        let (kept, _kept) = bound(2, Route::Slot(0));
+        queue.push(waited);
+        queue.push(kept);
+        queue.leave(&gone);
+        assert_eq!(queue.depth(), 2, "until it is known how it died");
+        queue.lose(&gone, &death());
+        assert_eq!(lost.await.unwrap().unwrap_err().kind(), ErrorKind::SessionLost);
+        let (late, refused) = bound(3, this);
+        queue.push(late);
+        let error = refused.await.unwrap().unwrap_err();
+        assert_eq!(
+            error.message(),
+            "the Python object is lost: its worker p/0#1 (pid 1) was killed by SIGKILL (signal 9)"
+        );
+        let token = eventfd(0, EventfdFlags::NONBLOCK).unwrap();
+        let name = WorkerName { name: "p/0#2".into(), pid: 2 };
+        let next = Arc::new(Station::new(name, 0, 2, token).unwrap());
+        queue.join(&next);
+        assert_eq!(ids(&queue, &next), [2]);
+    }
+
+    #[test]
+    fn who_asks_for_a_free_worker_finds_it_free_or_gets_the_call_back() {
+        let queue = Queue::new(4, 1, 8);
+        let only = station(1);
+        queue.join(&only);
+        let this = Route::Worker { slot: 0, epoch: 1 };
+        let (first, _first) = bound(1, this);
+        assert!(queue.push_if_free(first).is_ok(), "it has not said yet that it is idle, and is");
+        let (second, _second) = bound(2, this);
+        assert_eq!(queue.push_if_free(second).unwrap_err().id, 2, "one waits before it");
+        let running = queue.take_or_wait(&only).unwrap();
+        lock(&only.held).push_back(running);
+        let (third, _third) = bound(3, this);
+        assert_eq!(queue.push_if_free(third).unwrap_err().id, 3, "one runs");
     }
 }

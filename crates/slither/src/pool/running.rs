@@ -9,13 +9,15 @@ use futures_util::stream::FuturesUnordered;
 use serde::Serialize;
 use tokio::sync::watch;
 
+use super::answer::{Each, WorkerReply, open_single};
 use super::clock::later;
 use super::config::{Pool, Start};
-use super::graveyard::{Graveyard, LostWorker};
-use super::job::{Job, Portions, Reply, Waiting};
+use super::graveyard::Graveyard;
+use super::job::{Job, Portions, Reply, Route, Waiting};
 use super::progress::{Progress, ProgressFeed};
 use super::queue::Queue;
 use super::service::Service;
+use super::session::PoolSession;
 use super::station::{Station, lock};
 use super::supervisor::{Driver, Launch, Life, Note, Notes};
 use super::worker::CallId;
@@ -40,6 +42,8 @@ pub struct PoolStats {
     pub queued: usize,
     /// Calls that workers hold.
     pub running: usize,
+    /// Opened sessions, those included whose worker has died.
+    pub sessions: usize,
     /// Workers that have died since the pool was started, for whatever reason.
     pub deaths: usize,
     /// Answers that belonged to no call: late, or given twice.
@@ -55,7 +59,7 @@ pub(crate) struct RunningPool {
     pub(crate) max_frame: usize,
     pub(crate) call_timeout: Duration,
     start_timeout: Duration,
-    queue: Arc<Queue>,
+    pub(super) queue: Arc<Queue>,
     notes: Arc<Notes>,
     service: Arc<Service>,
     life: watch::Receiver<Life>,
@@ -64,6 +68,16 @@ pub(crate) struct RunningPool {
     ids: AtomicU64,
     /// Closed when the supervisor's thread ends.
     ended: Mutex<mpsc::Receiver<()>>,
+    runtime: tokio::runtime::Handle,
+}
+
+/// Which worker a call is for.
+#[derive(Debug, Clone)]
+pub(crate) enum Via {
+    /// Any that is free.
+    Any,
+    /// The session's.
+    Session(Arc<PoolSession>),
 }
 
 impl RunningPool {
@@ -78,7 +92,7 @@ impl RunningPool {
             ConfigError::new(format!("pool `{}` cannot be started: {error}", config.name))
         };
         let name: Arc<str> = config.name.as_str().into();
-        let queue = Arc::new(Queue::new(config.queue));
+        let queue = Arc::new(Queue::new(config.queue, config.size, config.max_sessions));
         let notes = Arc::new(Notes::new().map_err(|errno| broken(errno.into()))?);
         let service = Arc::new(Service::new(name.clone(), views, tokio::runtime::Handle::current()));
         let (life_sender, life) = watch::channel(Life::Starting);
@@ -139,6 +153,7 @@ impl RunningPool {
             graveyard,
             ids: AtomicU64::new(FIRST_CALL),
             ended: Mutex::new(ended),
+            runtime: tokio::runtime::Handle::current(),
         });
         pool.ready().await?;
         Ok(pool)
@@ -166,16 +181,17 @@ impl RunningPool {
         })
     }
 
-    /// Queues a frame for whichever worker is free, and waits for the answer. Dropping the future withdraws the
-    /// call if no worker has it yet; else its answer is discarded.
+    /// Queues a frame for a worker, and waits for the answer. Dropping the future withdraws the call if no
+    /// worker has it yet; else its answer is discarded.
     pub(crate) async fn submit(
         &self,
         id: CallId,
         frame: Vec<u8>,
         timeout: Duration,
         context: Arc<Context>,
+        via: &Via,
     ) -> Result<Reply, ItemError> {
-        self.submit_yielding(id, frame, timeout, context, None).await
+        self.submit_yielding(id, frame, timeout, context, via, None).await
     }
 
     /// [`submit`](Self::submit) a call that may yield before its answer.
@@ -185,15 +201,39 @@ impl RunningPool {
         frame: Vec<u8>,
         timeout: Duration,
         context: Arc<Context>,
+        via: &Via,
         portions: Option<Portions>,
     ) -> Result<Reply, ItemError> {
-        let Some(place) = self.queue.place().await else { return Err(self.refusal()) };
+        let (route, lease, fails_fast) = match via {
+            Via::Any => (Route::Any, None, false),
+            Via::Session(session) => {
+                let called = session.call();
+                // At the end of the pool its workers are gone, too: that is the better reason.
+                let (route, lease) = called.map_err(|error| self.queue.closed().unwrap_or(error))?;
+                (route, Some(lease), session.fails_fast())
+            }
+        };
+        let place = match fails_fast {
+            true => self.queue.place_now(),
+            false => self.queue.place().await,
+        };
+        let Some(place) = place else {
+            return Err(match self.queue.closed() {
+                None if fails_fast => busy(&self.name, "its queue is full"),
+                _ => self.refusal(),
+            });
+        };
         let (job, waiting) = Job::new(id, frame, timeout, context, Some(place));
-        self.queue.push(job.yielding(portions));
+        let job = job.bound(route, lease).yielding(portions);
+        if !fails_fast {
+            self.queue.push(job);
+        } else if let Err(job) = self.queue.push_if_free(job) {
+            job.finish(Err(busy(&self.name, "its worker has another call")));
+        }
         self.answer(waiting).await
     }
 
-    async fn answer(&self, waiting: Waiting) -> Result<Reply, ItemError> {
+    pub(super) async fn answer(&self, waiting: Waiting) -> Result<Reply, ItemError> {
         let mut caller = Caller { queue: &self.queue, waiting: Some(waiting) };
         let answer = match &mut caller.waiting {
             Some(waiting) => waiting.await.ok(),
@@ -205,18 +245,21 @@ impl RunningPool {
         answer.unwrap_or_else(|| Err(self.refusal()))
     }
 
-    /// Sends a frame to each live worker; returns who will answer where.
+    /// Sends a frame to each live worker; returns who will answer where. With `duty` it is run also when nobody waits
+    /// for the answer any more.
     async fn send_each(
         &self,
         frame: impl Fn(CallId) -> Result<Vec<u8>, ItemError>,
         timeout: Duration,
         context: &Arc<Context>,
+        duty: bool,
     ) -> Result<Vec<(Arc<Station>, Waiting)>, ItemError> {
         let mut out = Vec::new();
         for station in self.queue.stations() {
             let Some(place) = self.queue.place().await else { return Err(self.refusal()) };
             let id = self.next_id();
             let (job, waiting) = Job::new(id, frame(id)?, timeout, context.clone(), Some(place));
+            let job = if duty { job.on_duty() } else { job };
             if let Err(job) = station.hand_own(job) {
                 let message = "the worker died before it could run this call";
                 job.finish(Err(ItemError::new(ErrorKind::Crash, message)));
@@ -234,7 +277,7 @@ impl RunningPool {
         let context = Arc::new(Context::none());
         let frame = |id| wire::bind(id, function, self.max_frame);
         let mut answers = Vec::new();
-        match self.send_each(frame, self.start_timeout, &context).await {
+        match self.send_each(frame, self.start_timeout, &context, true).await {
             Ok(out) => {
                 // Whoever is free imports it at once, and the others before their next call. The first success will
                 // do: a worker may be busy for long.
@@ -258,7 +301,7 @@ impl RunningPool {
             // Every worker is just being replaced, or died of something else: ask the next one that is ready.
             let id = self.next_id();
             answers.push(match frame(id) {
-                Ok(frame) => self.submit(id, frame, self.start_timeout, context).await,
+                Ok(frame) => self.submit(id, frame, self.start_timeout, context, &Via::Any).await,
                 Err(error) => Err(error),
             });
         }
@@ -290,7 +333,7 @@ impl RunningPool {
     ) -> Result<Each<T>, ItemError> {
         let frame = |id| wire::single(id, function, &context, args, self.max_frame);
         let mut replies = Vec::new();
-        for (station, waiting) in self.send_each(frame, timeout, &context).await? {
+        for (station, waiting) in self.send_each(frame, timeout, &context, false).await? {
             let answer = self.answer(waiting).await;
             replies.push(WorkerReply {
                 worker: station.worker.name.clone(),
@@ -306,6 +349,11 @@ impl RunningPool {
         self.queue.live()
     }
 
+    /// Where tasks of the pool run.
+    pub(super) fn runtime(&self) -> &tokio::runtime::Handle {
+        &self.runtime
+    }
+
     /// Reports of progress from now on.
     pub(crate) fn progress(&self) -> ProgressFeed {
         self.service.feed()
@@ -318,6 +366,7 @@ impl RunningPool {
             workers: stations.iter().map(|at| (at.worker.name.clone(), at.worker.pid)).collect(),
             queued: self.queue.depth(),
             running: stations.iter().map(|at| lock(&at.held).len()).sum(),
+            sessions: lock(&self.queue.sessions).len(),
             deaths: lock(&self.graveyard).total(),
             strays: self.service.strays(),
             progress: stations.iter().filter_map(|at| lock(&at.held).front()?.progress.clone()).collect(),
@@ -330,6 +379,11 @@ impl RunningPool {
         let mut life = self.life.clone();
         let _ = life.wait_for(|life| matches!(life, Life::Ended(_))).await;
     }
+}
+
+fn busy(pool: &str, why: &str) -> ItemError {
+    let message = format!("the session of pool `{pool}` is busy: {why}");
+    ItemError::new(ErrorKind::SessionBusy, message)
 }
 
 /// Whoever waits for an answer. When it goes away, a call that no worker has yet leaves the queue.
@@ -352,43 +406,4 @@ impl Drop for RunningPool {
         self.notes.leave(Note::Shutdown { deadline: Instant::now() });
         let _ = lock(&self.ended).recv_timeout(DROP_WAIT);
     }
-}
-
-/// The single value of an answer.
-pub(crate) fn open_single<T: serde::de::DeserializeOwned>(reply: &Reply) -> Result<T, ItemError> {
-    match reply.kind {
-        Kind::Error => Err(remote_error(reply)),
-        _ => match wire::result(&reply.body, reply.flags) {
-            Ok(result) => result.map_err(|error: ItemError| error.with_worker(reply.worker())),
-            Err(reason) => Err(reply.broken(reason)),
-        },
-    }
-}
-
-/// The error that an `ERROR` frame carries, with the worker it came from.
-pub(crate) fn remote_error(reply: &Reply) -> ItemError {
-    match wire::body::<wire::RemoteError>(&reply.body) {
-        Ok(remote) => ItemError::from(remote).with_worker(reply.worker()),
-        Err(reason) => reply.broken(reason),
-    }
-}
-
-/// What the workers answered to a call made once on each.
-#[derive(Debug, Clone)]
-pub struct Each<T> {
-    /// One for each worker that was alive, in the order of their slots' start.
-    pub replies: Vec<WorkerReply<T>>,
-    /// The workers that have died since the pool was started (the latest 1024): what they held is lost.
-    pub lost: Vec<LostWorker>,
-}
-
-/// What one worker answered.
-#[derive(Debug, Clone)]
-pub struct WorkerReply<T> {
-    /// Its name: pool, slot and epoch, as `default/0#3`.
-    pub worker: String,
-    /// Its process id.
-    pub pid: u32,
-    /// Its answer, or why there is none.
-    pub result: Result<T, ItemError>,
 }

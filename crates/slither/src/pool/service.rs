@@ -10,10 +10,10 @@ use tokio::sync::broadcast;
 use super::job::WorkerName;
 use super::progress::{KEPT, Progress, ProgressFeed};
 use super::station::{Order, Station, lock};
-use crate::context::Context;
+use crate::context::{Context, SessionId};
 use crate::dispatch;
 use crate::store::Views;
-use crate::telemetry::{self, CallProgress, Labels, ViewException, ViewStart, ViewStop};
+use crate::telemetry::{self, CallProgress, Labels, SessionLost, ViewException, ViewStart, ViewStop};
 use crate::wire::{Done, Log, ViewCall};
 
 /// How long a view that nobody declared takes to be refused, at most.
@@ -122,6 +122,17 @@ impl Service {
                 answer.map_err(|failure| (failure.kind().as_str().to_owned(), failure.message().to_owned()));
             station.order(Order::View { id, answer });
         });
+    }
+
+    /// Tells of the sessions that a worker took with it.
+    pub(super) fn sessions_lost(&self, worker: &WorkerName, lost: &[SessionId], reason: &str) {
+        let labels = Labels { pool: Some(&self.pool), ..Labels::default() };
+        for session in lost {
+            telemetry::emit(
+                labels,
+                &SessionLost::new(&self.pool, session, &worker.name, &worker.pid, &reason),
+            );
+        }
     }
 
     /// Passes a record of Python's `logging` on.

@@ -102,6 +102,8 @@ struct Inbox {
 #[derive(Debug)]
 pub(super) struct Station {
     pub(super) worker: Arc<WorkerName>,
+    /// Its place in the pool, which its replacement takes over.
+    pub(super) slot: usize,
     pub(super) epoch: Epoch,
     pub(super) bell: Bell,
     /// The eventfd of `docs/PROTOCOL.md`: whoever reads it owns the call ahead.
@@ -115,9 +117,10 @@ pub(super) struct Station {
 }
 
 impl Station {
-    pub(super) fn new(worker: WorkerName, epoch: Epoch, token: OwnedFd) -> Result<Self, Errno> {
+    pub(super) fn new(worker: WorkerName, slot: usize, epoch: Epoch, token: OwnedFd) -> Result<Self, Errno> {
         Ok(Self {
             worker: Arc::new(worker),
+            slot,
             epoch,
             bell: Bell::new()?,
             token,
@@ -168,13 +171,28 @@ impl Station {
     /// The keeper is told before `held` is unlocked: whoever sees in `held` that the call is gone, finds the
     /// order, too.
     pub(super) fn take_back(&self) -> Option<Job> {
+        self.take_ahead(|_| true)
+    }
+
+    /// Takes back the call ahead for another worker; not one that is bound to this one.
+    pub(super) fn yield_ahead(&self) -> Option<Job> {
+        self.take_ahead(|job| job.route.slot().is_none())
+    }
+
+    fn take_ahead(&self, may: impl Fn(&Job) -> bool) -> Option<Job> {
         let mut held = lock(&self.held);
-        if held.len() < 2 || !self.win_token() {
+        if held.len() < 2 || !held.back().is_some_and(may) || !self.win_token() {
             return None;
         }
         let job = held.pop_back()?;
         self.order(Order::TakenBack(job.id));
         Some(job)
+    }
+
+    /// Whether it has no call, and none was handed to it.
+    pub(super) fn is_free(&self) -> bool {
+        let handed = |order: &Order| matches!(order, Order::Job(_) | Order::Own(_));
+        lock(&self.held).is_empty() && !lock(&self.inbox).orders.iter().any(handed)
     }
 
     /// Puts a token down for a call that is sent ahead.

@@ -4,6 +4,7 @@
 //! Builder ── stores load ── environments ── pools start ──▶ Slither ──▶ run_pipe, stream_pipe
 //!            (any of them fails: nothing is left running)      ├──────▶ dispatch, dispatch_stream
 //!                                                              ├──────▶ execute, call_each
+//!                                                              ├──────▶ open_session ──▶ the same, in one worker
 //!                                                              └──────▶ store, stats, shutdown
 //! ```
 //!
@@ -22,23 +23,27 @@
 //! |---|---|---|
 //! | [`Pool::size`](crate::Pool::size) | workers: the number of cores | calls wait in the pool's queue |
 //! | [`Pool::queue`](crate::Pool::queue) | 1024 calls that no worker has yet | the caller waits for room |
+//! | [`Pool::max_sessions`](crate::Pool::max_sessions) | 1024 opened at a time | opening one fails as `session_limit` |
 //! | [`Pool::start_timeout`](crate::Pool::start_timeout) | 60 s until ready | the process is killed, which counts as a death |
 //! | [`Pool::call_timeout`](crate::Pool::call_timeout) | 30 s from the moment that Python begins a call | the worker is killed and replaced, the call fails with the Python stack |
 //! | [`Pool::max_frame`](crate::Pool::max_frame) | 256 MiB each way, at most 1 GiB | the batch or reply fails as `too_large`, the worker survives |
 //! | [`Pool::restart_budget`](crate::Pool::restart_budget) | 5 deaths in 10 s that no call is blamed for | the pool fails, and everything that waits with it |
 //!
 //! # Events
-//! Those of `slither.pool.worker.*`, `slither.pool.failed` and `slither.bridge.view.*`, beside those of what runs.
+//! Those of `slither.pool.worker.*`, `slither.pool.session.*`, `slither.pool.failed` and `slither.bridge.view.*`, beside those of what runs.
 //!
 //! # Pitfalls
 //! Dropping the last clone kills the workers, and blocks until they are gone, at most 5 s a pool: on an async task
-//! prefer `shutdown`.
+//! prefer `shutdown`. A [`Session`] holds a clone.
 
 mod builder;
 mod call;
+mod caller;
 mod python_stage;
+mod session;
 mod slither;
 
 pub use builder::Builder;
 pub use call::Call;
+pub use session::{OpenSession, Session};
 pub use slither::Slither;

@@ -7,7 +7,7 @@ use serde::Serialize;
 use serde::de::DeserializeOwned;
 
 use super::call::Call;
-use super::slither::Slither;
+use super::caller::Caller;
 use crate::dispatch::Executor;
 use crate::error::ConfigError;
 use crate::pipe::PipeBuilder;
@@ -17,7 +17,10 @@ impl<In: Send + 'static, Cur: Serialize + Send + 'static, Part> PipeBuilder<In, 
     ///
     /// The pool and the function are looked up when a run starts, before its first item is pulled; an unknown
     /// one is a [`ConfigError`] then. A pipe with such a stage is run by [`Slither::run_pipe`] or
-    /// [`Slither::stream_pipe`].
+    /// [`Slither::stream_pipe`], or by those of a [`Session`](crate::Session).
+    ///
+    /// [`Slither::run_pipe`]: crate::Slither::run_pipe
+    /// [`Slither::stream_pipe`]: crate::Slither::stream_pipe
     pub fn python<Next>(self, name: impl Into<Arc<str>>, call: Call<Cur>) -> PipeBuilder<In, Next, Part>
     where
         Next: DeserializeOwned + Send + 'static,
@@ -26,12 +29,12 @@ impl<In: Send + 'static, Cur: Serialize + Send + 'static, Part> PipeBuilder<In, 
         self.bound_stage(name, limits, move |bindings: Arc<dyn Any + Send + Sync>| {
             let (function, pool) = (function.clone(), pool.clone());
             Box::pin(async move {
-                let slither = bindings.downcast_ref::<Slither>().ok_or_else(|| {
+                let caller = bindings.downcast_ref::<Caller>().ok_or_else(|| {
                     ConfigError::new(format!("the stage of `{function}` needs Python workers"))
                         .hint("run the pipe with `Slither::run_pipe` or `Slither::stream_pipe`")
                 })?;
                 let executor: Arc<dyn Executor<Cur, Next>> =
-                    Arc::new(slither.bind(&pool, &function, timeout).await?);
+                    Arc::new(caller.bind(&pool, &function, timeout).await?);
                 Ok(executor)
             })
         })

@@ -11,14 +11,15 @@ use serde::de::DeserializeOwned;
 
 use super::builder::Builder;
 use super::call::{Call, check_function};
+use super::caller::Caller;
+use super::session::OpenSession;
 use crate::context::Context;
-use crate::dispatch::{self, DispatchError, DispatchStream, Dispatched, Executor};
+use crate::dispatch::{DispatchError, DispatchStream, Dispatched};
 use crate::error::{ConfigError, ErrorKind, ItemError, RunError};
-use crate::item::{Item, Ledger};
-use crate::pipe::{self, Outputs, Pipe, PipeError, PipeStream, RunOptions};
-use crate::pool::{Each, PoolExecutor, PoolStats, ProgressFeed, RunningPool, open_single};
+use crate::item::Item;
+use crate::pipe::{Outputs, Pipe, PipeError, PipeStream, RunOptions};
+use crate::pool::{Each, PoolStats, ProgressFeed, RunningPool};
 use crate::store::{Store, StoreHandle, Stores};
-use crate::wire;
 
 /// Started pools and opened stores. Cheap to clone; the last clone that is dropped kills the workers. For an
 /// end that waits for running calls, see [`shutdown`](Self::shutdown).
@@ -55,20 +56,6 @@ impl Slither {
         self.inner.pools.get(name).ok_or_else(|| ConfigError::unknown("pool", name, known()))
     }
 
-    /// Imports the call's function in its pool's workers and returns what runs its batches.
-    pub(super) async fn bind(
-        &self,
-        pool: &str,
-        function: &str,
-        timeout: Option<Duration>,
-    ) -> Result<PoolExecutor, ConfigError> {
-        check_function(function)?;
-        let pool = self.pool(pool)?.clone();
-        let yields = pool.bind(function).await?.kind == "generator";
-        let timeout = timeout.unwrap_or(pool.call_timeout);
-        Ok(PoolExecutor { pool, function: function.into(), timeout, yields })
-    }
-
     /// Runs payloads through a Python function, in batches, and collects what comes back.
     ///
     /// # Errors
@@ -86,14 +73,7 @@ impl Slither {
         I: Serialize,
         O: DeserializeOwned + Send + 'static,
     {
-        match self.executor(&call).await {
-            Ok(executor) => dispatch::dispatch(executor, payloads, &call.limits, Context::run()).await,
-            Err(error) => {
-                let finished =
-                    Dispatched { results: Vec::new(), failures: Vec::new(), ledger: Ledger::default() };
-                Err(DispatchError { cause: error.into(), finished: Box::new(finished) })
-            }
-        }
+        Caller::from(self).dispatch(payloads, call).await
     }
 
     /// Runs all payloads as one batch of a Python function, in one call of it whatever the call's batching, and returns
@@ -118,7 +98,7 @@ impl Slither {
         I: Serialize,
         O: DeserializeOwned + Send + 'static,
     {
-        dispatch::call_batch(self.executor(&call).await?, payloads, &call.limits, Context::run()).await
+        Caller::from(self).call_batch(payloads, call).await
     }
 
     /// Runs a stream of items through a Python function and streams their outcomes; input is pulled on demand,
@@ -136,16 +116,7 @@ impl Slither {
         I: Serialize,
         O: DeserializeOwned + Send + 'static,
     {
-        let executor = self.executor(&call).await?;
-        dispatch::dispatch_stream(executor, source, &call.limits, Context::run())
-    }
-
-    async fn executor<I: Serialize, O: DeserializeOwned + Send + 'static>(
-        &self,
-        call: &Call<I>,
-    ) -> Result<Arc<dyn Executor<I, O>>, ConfigError> {
-        call.validate()?;
-        Ok(Arc::new(self.bind(&call.pool, &call.function, call.timeout).await?))
+        Caller::from(self).dispatch_stream(source, call).await
     }
 
     /// Calls a Python function once, on whichever worker is free. A map or a struct becomes keyword arguments,
@@ -164,12 +135,7 @@ impl Slither {
         function: &str,
         args: &A,
     ) -> Result<T, ItemError> {
-        let pool = self.callee(pool, function)?;
-        let id = pool.next_id();
-        let context = Arc::new(Context::none());
-        let frame = wire::single(id, function, &context, args, pool.max_frame)?;
-        let reply = pool.submit(id, frame, pool.call_timeout, context).await?;
-        open_single(&reply)
+        Caller::from(self).execute(pool, function, args).await
     }
 
     /// Calls a Python function once on each live worker, for what every worker keeps for itself, such as
@@ -187,7 +153,7 @@ impl Slither {
         pool.call_each(function, args, pool.call_timeout, Arc::new(Context::none())).await
     }
 
-    fn callee(&self, pool: &str, function: &str) -> Result<&Arc<RunningPool>, ItemError> {
+    pub(super) fn callee(&self, pool: &str, function: &str) -> Result<&Arc<RunningPool>, ItemError> {
         let refuse = |error: ConfigError| ItemError::new(ErrorKind::Import, error.to_string());
         check_function(function).map_err(refuse)?;
         self.pool(pool).map_err(refuse)
@@ -211,7 +177,7 @@ impl Slither {
         Out: Send + 'static,
         P: IntoIterator<Item: Into<In>, IntoIter: Send + 'static>,
     {
-        pipe::run_pipe(pipe, payloads, RunOptions::new().bound_to(Arc::new(self.clone()))).await
+        Caller::from(self).run_pipe(pipe, payloads).await
     }
 
     /// Starts a run of a pipe over a stream of payloads that may fail, and returns the stream of what comes
@@ -235,7 +201,13 @@ impl Slither {
         E: fmt::Display,
         S: Stream<Item = Result<T, E>> + Send + 'static,
     {
-        pipe::try_stream_pipe(pipe, source, options.bound_to(Arc::new(self.clone()))).await
+        Caller::from(self).stream_pipe(pipe, source, options).await
+    }
+
+    /// Begins to open a session of a pool: work of the session goes to one worker, where Python keeps state for it.
+    /// See [`OpenSession`] for the options, and await it.
+    pub fn open_session(&self, pool: impl Into<String>) -> OpenSession {
+        OpenSession::new(self.clone(), pool.into())
     }
 
     /// What the functions of a pool say of their progress, with `slither.progress(done, total)` in Python, from now

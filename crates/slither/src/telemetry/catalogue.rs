@@ -162,6 +162,21 @@ events! {
         measurements: [delay, deaths],
         fields: [pool, worker, reason],
     }
+    /// A session was opened, or opened anew, and lives in that worker; none for one that only prefers a worker.
+    INFO "slither.pool.session.opened" SessionOpened {
+        measurements: [duration],
+        fields: [pool, session, worker, affinity],
+    }
+    /// A session ended; `reason` says how.
+    INFO "slither.pool.session.ended" SessionEnded {
+        measurements: [lifetime],
+        fields: [pool, session, reason],
+    }
+    /// A session's worker is gone, and what Python kept in it; `reason` says how.
+    WARN "slither.pool.session.lost" SessionLost {
+        measurements: [],
+        fields: [pool, session, worker, pid, reason],
+    }
     /// The pool gave up: its restart budget is spent, or its nursery cannot start.
     ERROR "slither.pool.failed" PoolFailed {
         measurements: [],

@@ -5,7 +5,7 @@ use thiserror::Error;
 /// Bytes of a header.
 pub(crate) const HEADER: usize = 16;
 
-/// `CALL`, `EXECUTE`: the worker must win the token before it runs this.
+/// `CALL`, `EXECUTE`, `OPEN_SESSION`, `END_SESSION`: the worker must win the token before it runs this.
 pub(crate) const CLAIM: u8 = 1;
 /// `CALL`: the host takes `PARTIAL` frames before the answer.
 pub(crate) const STREAM: u8 = 2;
@@ -57,6 +57,10 @@ kinds! {
     ViewReply = 4, flags VIEW_ERROR;
     /// Finish and exit.
     Stop = 5, flags 0;
+    /// Keep state for a session from now on.
+    OpenSession = 6, flags CLAIM;
+    /// Run a session's end hooks and forget its state.
+    EndSession = 7, flags CLAIM;
     /// The first frame of a worker.
     Hello = 32, flags 0;
     /// What a call gave.

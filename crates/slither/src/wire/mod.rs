@@ -17,7 +17,7 @@ pub(crate) use frame::{Kind, MANY, WireError};
 pub(crate) use message::well_formed;
 pub(crate) use message::{Bound, Done, Hello, Log, RemoteError, ViewCall, body, claimed, result, results};
 pub(crate) use reader::{Frame, FrameReader};
-pub(crate) use request::{bare, batch, bind, set_claim, set_stream, single, view_error, view_reply};
+pub(crate) use request::{bare, batch, bind, session, set_claim, set_stream, single, view_error, view_reply};
 
 #[cfg(test)]
 mod tests;

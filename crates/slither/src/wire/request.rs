@@ -113,6 +113,13 @@ pub(crate) fn bind(id: u64, function: &str, cap: usize) -> Result<Vec<u8>, ItemE
     builder.finish(cap).map_err(|length| too_large(length, cap))
 }
 
+/// `OPEN_SESSION` or `END_SESSION`, as `kind` says, for the session of the context.
+pub(crate) fn session(kind: Kind, id: u64, whose: &Context, cap: usize) -> Result<Vec<u8>, ItemError> {
+    let mut builder = Builder::new(kind, 0, id, 64);
+    context(&mut builder, whose).map_err(|reason| value_error(None, reason))?;
+    builder.finish(cap).map_err(|length| too_large(length, cap))
+}
+
 /// A frame without a body.
 pub(crate) fn bare(kind: Kind) -> Vec<u8> {
     Header { length: 0, kind, flags: 0, id: 0 }.bytes().to_vec()
@@ -143,7 +150,7 @@ pub(crate) fn view_error(id: u64, kind: &str, message: &str) -> Vec<u8> {
     builder.finish(usize::MAX).unwrap_or_default()
 }
 
-/// Marks a whole `CALL` or `EXECUTE` frame as sent ahead, or takes the mark away.
+/// Marks a whole frame that carries a call as sent ahead, or takes the mark away.
 pub(crate) fn set_claim(frame: &mut [u8], claim: bool) {
     if let Some(flags) = frame.get_mut(5) {
         *flags = if claim { *flags | CLAIM } else { *flags & !CLAIM };

@@ -22,6 +22,7 @@ mod progress;
 mod python_suite;
 mod retry;
 mod scratch_crate;
+mod sessions;
 mod snapshot_is_one_version;
 mod support;
 mod troubleshooting;

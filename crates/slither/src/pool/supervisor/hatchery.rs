@@ -137,7 +137,7 @@ impl Driver {
             .collect();
         self.outputs.add(Some(epoch), stdout, &self.pool, &worker.name, "stdout");
         let stderr = self.outputs.add(Some(epoch), stderr, &self.pool, &worker.name, "stderr");
-        let station = Arc::new(Station::new(worker, epoch, token)?);
+        let station = Arc::new(Station::new(worker, slot, epoch, token)?);
         let keeper = Keeper::new(Parts {
             station: station.clone(),
             socket,

@@ -40,6 +40,10 @@ impl Keeper {
         let reason = reason(&autopsy, self.sentence.as_ref());
         // Before anyone hears of it by a failed call, so that asking what was lost never comes too early.
         lock(&self.graveyard).bury(&self.station.worker, &reason);
+        let lost = self.queue.lose(&self.station, &autopsy.findings());
+        if self.queue.closed().is_none() {
+            self.service.sessions_lost(&self.station.worker, &lost, &reason);
+        }
         // A death that was asked for, or that a call is blamed for, costs no restart budget.
         let excused = self.machine.excused() || self.sentence == Some(Sentence::Distrust);
         let charged = self.settle(&autopsy) || excused;

@@ -86,7 +86,14 @@ impl Keeper {
                 }
                 self.ready_if_imported();
             }
-            Kind::Hello | Kind::Call | Kind::Execute | Kind::Bind | Kind::ViewReply | Kind::Stop => {
+            Kind::Hello
+            | Kind::Call
+            | Kind::Execute
+            | Kind::Bind
+            | Kind::ViewReply
+            | Kind::Stop
+            | Kind::OpenSession
+            | Kind::EndSession => {
                 return Err(WireError::Unexpected { kind: header.kind });
             }
         }

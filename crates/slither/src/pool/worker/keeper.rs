@@ -233,7 +233,7 @@ impl Keeper {
         loop {
             let job = match self.wants() {
                 Want::Nothing => return,
-                Want::Ahead if self.own.is_empty() => self.queue.take(Want::Ahead),
+                Want::Ahead if self.own.is_empty() => self.queue.take(Want::Ahead, &self.station),
                 Want::Ahead => return,
                 Want::Call => match self.own.pop_front() {
                     Some(job) => Some(job),

@@ -60,15 +60,20 @@ impl Autopsy {
         self.report(ErrorKind::Crash, format!("the worker {} before it could run this call", self.death))
     }
 
-    fn report(&self, kind: ErrorKind, message: String) -> ItemError {
-        let report = WorkerReport {
+    /// What is known of the worker.
+    pub(super) fn findings(&self) -> WorkerReport {
+        WorkerReport {
             worker: self.worker.name.clone(),
             pid: self.worker.pid,
             death: Some(self.death),
             phase: self.reading.map(|reading| reading.phase),
             running: self.reading.filter(|reading| reading.call != 0).map(|reading| reading.running),
             stderr: self.stderr.clone(),
-        };
+        }
+    }
+
+    fn report(&self, kind: ErrorKind, message: String) -> ItemError {
+        let report = self.findings();
         ItemError::new(kind, message).with_traceback(self.stack.clone(), Vec::new()).with_worker(report)
     }
 }

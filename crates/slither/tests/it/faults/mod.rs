@@ -61,7 +61,7 @@ fn pids(slither: &Slither) -> HashSet<u32> {
     slither.stats("default").unwrap().workers.iter().map(|worker| worker.1).collect()
 }
 
-fn kill(pid: u32) {
+pub(crate) fn kill(pid: u32) {
     let _ = Command::new("kill").args(["-9", &pid.to_string()]).status();
 }
 

@@ -1,0 +1,170 @@
+//! Who calls Python: the runtime itself, or a session of it. What both can do is written here once.
+
+use std::fmt;
+use std::sync::Arc;
+use std::time::Duration;
+
+use futures_core::Stream;
+use serde::Serialize;
+use serde::de::DeserializeOwned;
+
+use super::call::{Call, check_function};
+use super::slither::Slither;
+use crate::context::Context;
+use crate::dispatch::{self, DispatchError, DispatchStream, Dispatched, Executor};
+use crate::error::{ConfigError, ItemError, RunError};
+use crate::item::{Item, Ledger};
+use crate::pipe::{self, Outputs, Pipe, PipeError, PipeStream, RunOptions};
+use crate::pool::{PoolExecutor, PoolSession, RunningPool, Via, open_single};
+use crate::wire;
+
+/// A runtime, and the session in which it calls, if it does.
+#[derive(Debug, Clone)]
+pub(super) struct Caller {
+    slither: Slither,
+    session: Option<Arc<PoolSession>>,
+}
+
+impl From<&Slither> for Caller {
+    fn from(slither: &Slither) -> Self {
+        Self { slither: slither.clone(), session: None }
+    }
+}
+
+impl Caller {
+    pub(super) fn new(slither: Slither, session: Arc<PoolSession>) -> Self {
+        Self { slither, session: Some(session) }
+    }
+
+    /// How calls to this pool go: those to the session's go to its worker.
+    fn via(&self, pool: &Arc<RunningPool>) -> Via {
+        match &self.session {
+            Some(session) if Arc::ptr_eq(&session.pool, pool) => Via::Session(session.clone()),
+            _ => Via::Any,
+        }
+    }
+
+    fn within(&self, context: Context) -> Context {
+        match &self.session {
+            Some(session) => context.in_session(&session.id),
+            None => context,
+        }
+    }
+
+    /// Imports the function in the pool's workers and returns what runs its batches.
+    pub(super) async fn bind(
+        &self,
+        pool: &str,
+        function: &str,
+        timeout: Option<Duration>,
+    ) -> Result<PoolExecutor, ConfigError> {
+        check_function(function)?;
+        let pool = self.slither.pool(pool)?.clone();
+        let yields = pool.bind(function).await?.kind == "generator";
+        let (timeout, via) = (timeout.unwrap_or(pool.call_timeout), self.via(&pool));
+        Ok(PoolExecutor { pool, function: function.into(), timeout, via, yields })
+    }
+
+    async fn executor<I: Serialize, O: DeserializeOwned + Send + 'static>(
+        &self,
+        call: &Call<I>,
+    ) -> Result<Arc<dyn Executor<I, O>>, ConfigError> {
+        call.validate()?;
+        Ok(Arc::new(self.bind(&call.pool, &call.function, call.timeout).await?))
+    }
+
+    pub(super) async fn dispatch<I, O>(
+        &self,
+        payloads: impl IntoIterator<Item = I>,
+        call: Call<I>,
+    ) -> Result<Dispatched<O>, DispatchError<O>>
+    where
+        I: Serialize,
+        O: DeserializeOwned + Send + 'static,
+    {
+        match self.executor(&call).await {
+            Ok(executor) => {
+                dispatch::dispatch(executor, payloads, &call.limits, self.within(Context::run())).await
+            }
+            Err(error) => {
+                let finished =
+                    Dispatched { results: Vec::new(), failures: Vec::new(), ledger: Ledger::default() };
+                Err(DispatchError { cause: error.into(), finished: Box::new(finished) })
+            }
+        }
+    }
+
+    pub(super) async fn call_batch<I, O>(
+        &self,
+        payloads: impl IntoIterator<Item = I>,
+        call: Call<I>,
+    ) -> Result<Vec<Result<O, ItemError>>, RunError>
+    where
+        I: Serialize,
+        O: DeserializeOwned + Send + 'static,
+    {
+        let executor = self.executor(&call).await?;
+        dispatch::call_batch(executor, payloads, &call.limits, self.within(Context::run())).await
+    }
+
+    pub(super) async fn dispatch_stream<I, O>(
+        &self,
+        source: impl Stream<Item = Item<I>> + Send + 'static,
+        call: Call<I>,
+    ) -> Result<DispatchStream<I, O>, ConfigError>
+    where
+        I: Serialize,
+        O: DeserializeOwned + Send + 'static,
+    {
+        let executor = self.executor(&call).await?;
+        dispatch::dispatch_stream(executor, source, &call.limits, self.within(Context::run()))
+    }
+
+    pub(super) async fn execute<A: Serialize + ?Sized, T: DeserializeOwned>(
+        &self,
+        pool: &str,
+        function: &str,
+        args: &A,
+    ) -> Result<T, ItemError> {
+        let pool = self.slither.callee(pool, function)?;
+        let id = pool.next_id();
+        let context = Arc::new(self.within(Context::none()));
+        let frame = wire::single(id, function, &context, args, pool.max_frame)?;
+        let reply = pool.submit(id, frame, pool.call_timeout, context, &self.via(pool)).await?;
+        open_single(&reply)
+    }
+
+    fn bound(&self, options: RunOptions) -> RunOptions {
+        let session = self.session.as_ref().map(|session| session.id.clone());
+        options.bound_to(Arc::new(self.clone())).in_session(session)
+    }
+
+    pub(super) async fn run_pipe<In, Out, P>(
+        &self,
+        pipe: &Pipe<In, Out>,
+        payloads: P,
+    ) -> Result<Outputs<Out>, PipeError<Out>>
+    where
+        In: Send + 'static,
+        Out: Send + 'static,
+        P: IntoIterator<Item: Into<In>, IntoIter: Send + 'static>,
+    {
+        pipe::run_pipe(pipe, payloads, self.bound(RunOptions::new())).await
+    }
+
+    pub(super) async fn stream_pipe<In, Out, T, E, S>(
+        &self,
+        pipe: &Pipe<In, Out>,
+        source: S,
+        options: RunOptions,
+    ) -> Result<PipeStream<Out>, ConfigError>
+    where
+        In: Send + 'static,
+        Out: Send + 'static,
+        T: Into<In>,
+        E: fmt::Display,
+        S: Stream<Item = Result<T, E>> + Send + 'static,
+    {
+        pipe::try_stream_pipe(pipe, source, self.bound(options)).await
+    }
+}
