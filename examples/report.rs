@@ -159,4 +159,6 @@ pub enum Section {
     Lines(String, Vec<String>),
     /// A title, column heads, and rows; a column with numbers is aligned to the right.
     Table(String, Vec<&'static str>, Vec<Vec<String>>),
+    /// The same, where the column heads are only known at run time.
+    Matrix(String, Vec<String>, Vec<Vec<String>>),
 }

@@ -1,6 +1,8 @@
 //! Slither beside its peers: one run, one machine, in turn, as ratios of medians.
 
 mod echo;
+mod endless;
+mod hops;
 mod machine;
 mod memory;
 mod raw;
@@ -32,6 +34,18 @@ enum Bench {
         #[arg(long, default_value_t = 7)]
         rounds: usize,
     },
+    /// A minute of an endless input: the first result, memory, and how long a cancel takes.
+    Endless {
+        /// Seconds for each pipe.
+        #[arg(long, default_value_t = 60)]
+        seconds: u64,
+    },
+    /// What a hop between the stages of a pipe costs.
+    Hops {
+        /// Rounds.
+        #[arg(long, default_value_t = 5)]
+        rounds: usize,
+    },
     /// The host's peak memory for 50,000 and 1,000,000 short documents.
     Memory,
     /// One run of the memory benchmark, in a process of its own.
@@ -44,11 +58,18 @@ enum Bench {
 
 fn main() -> ExitCode {
     let args = Args::parse();
-    let all = [Bench::Echo { batches: 20_000, rounds: 7 }, Bench::Memory];
+    let all = [
+        Bench::Echo { batches: 20_000, rounds: 7 },
+        Bench::Memory,
+        Bench::Endless { seconds: 60 },
+        Bench::Hops { rounds: 5 },
+    ];
     let chosen = args.bench.map_or_else(|| all.to_vec(), |bench| vec![bench]);
     for bench in chosen {
         let done = match bench {
             Bench::Echo { batches, rounds } => echo::run(batches, rounds).map(|text| Some(("echo", text))),
+            Bench::Endless { seconds } => endless::run(seconds).map(|text| Some(("endless", text))),
+            Bench::Hops { rounds } => hops::run(rounds).map(|text| Some(("hops", text))),
             Bench::Memory => memory::run().map(|text| Some(("memory", text))),
             Bench::MemoryRun { documents } => memory::once(documents).map(|()| None),
         };

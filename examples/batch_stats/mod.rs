@@ -1,6 +1,7 @@
 //! `batch_stats`: good datasets among bad ones, one of which kills its worker, in four kinds of batches and under
 //! two policies; what the bad ones cost is counted.
 
+mod baseline;
 mod checks;
 mod datasets;
 mod evidence;
@@ -30,6 +31,8 @@ use evidence::{Evidence, Expected, Fell, Played};
 use flow::{Act, Described, MODULE, POOL, WorkerStats, acts};
 use input::Input;
 use journal::Journal;
+
+pub(crate) use baseline::work as baseline_work;
 
 /// What it is called on the command line.
 pub const NAME: &str = "batch_stats";

@@ -1,6 +1,7 @@
 //! `data_etl`: rows of a CSV file are checked by Python with a schema that changes all the while, and no row
 //! ever meets half a change.
 
+mod baseline;
 mod checks;
 mod contention;
 mod evidence;
@@ -34,6 +35,8 @@ use evidence::Evidence;
 use flow::{Gathered, MODULE, POOL, WorkerStats};
 use rows::{CHUNK, Input};
 use store::SchemaStore;
+
+pub(crate) use baseline::work as baseline_work;
 
 /// What it is called on the command line.
 pub const NAME: &str = "data_etl";

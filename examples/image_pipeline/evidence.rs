@@ -11,7 +11,7 @@ use super::output::png_size;
 use crate::report::Failures;
 
 /// What a worker may take beside the pixels of its batch: files, rows that are being decoded, thumbnails.
-const ALLOWANCE: u64 = 16 << 20;
+pub(super) const ALLOWANCE: u64 = 16 << 20;
 
 /// A thumbnail that came back, and what stands in its file.
 #[derive(Debug, Clone)]

@@ -1,6 +1,7 @@
 //! `image_pipeline`: pictures of very different sizes are made into thumbnails, in memory that is bounded by
 //! their pixels and measured.
 
+mod baseline;
 mod checks;
 mod evidence;
 mod flow;
@@ -26,6 +27,8 @@ use crate::report::Report;
 use evidence::{AtOnce, Evidence, Later};
 use flow::{BOUNDED, MODULE, PILLOW, Picture, STUDIO, Sheet, Thumbnail, UNBOUNDED, Wanted, WorkerStats};
 use output::SHEET;
+
+pub(crate) use baseline::work as baseline_work;
 
 /// What it is called on the command line.
 pub const NAME: &str = "image_pipeline";

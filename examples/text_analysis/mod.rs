@@ -1,6 +1,7 @@
 //! `text_analysis`: documents through a Rust stage, a Python stage and a router; every worker counts for
 //! itself, and the counts are merged in one place.
 
+mod baseline;
 mod checks;
 mod flow;
 mod merge;
@@ -24,6 +25,8 @@ use crate::report::Report;
 use flow::{BATCH, MODULE, Prepared, WorkerStats};
 use merge::{Evidence, Recount, WordCounts};
 use stopwords::StopwordStore;
+
+pub(crate) use baseline::work as baseline_work;
 
 /// What it is called on the command line.
 pub const NAME: &str = "text_analysis";

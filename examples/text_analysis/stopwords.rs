@@ -9,6 +9,11 @@ const WORDS: Table<String, ()> = Table::set("words");
 #[derive(Debug)]
 pub(super) struct StopwordStore;
 
+/// The words of the list that ships with the example.
+pub(super) fn words() -> impl Iterator<Item = &'static str> {
+    include_str!("stopwords.txt").lines().map(str::trim).filter(|word| !word.is_empty())
+}
+
 #[derive(Deserialize)]
 struct Asked {
     version: u64,
@@ -36,8 +41,7 @@ impl Store for StopwordStore {
     }
 
     fn load(&self, tx: &mut Transaction<'_>) -> Result<(), BoxError> {
-        let words = include_str!("stopwords.txt").lines().map(str::trim).filter(|word| !word.is_empty());
-        tx.bulk_insert(&WORDS, words.map(|word| (word.to_owned(), ())))?;
+        tx.bulk_insert(&WORDS, words().map(|word| (word.to_owned(), ())))?;
         Ok(())
     }
 }

@@ -3,7 +3,7 @@
 use std::path::PathBuf;
 
 use clap::builder::styling::{AnsiColor, Styles};
-use clap::{Parser, Subcommand, ValueHint};
+use clap::{ArgGroup, Parser, Subcommand, ValueHint};
 use clap_complete::Shell;
 
 const STYLES: Styles = Styles::styled()
@@ -17,6 +17,8 @@ Exit codes: 0 done, 1 items failed or a check did not hold, 2 could not run, 130
 
 Environment:
   SLITHER_PYTHON     the Python interpreter to use (3.10 or newer)
+  SLITHER_FREE_THREADED_PYTHON
+                     the interpreter without a GIL that baselines use
   SLITHER_CACHE_DIR  where packages are kept, instead of ~/.cache/slither
   SLITHER_OFFLINE    never use the network
   SLITHER_LOG        what is logged on stderr, as `debug` or `slither=trace`";
@@ -39,6 +41,7 @@ pub(crate) struct Args {
 #[derive(Debug, Subcommand)]
 pub(crate) enum Command {
     Example(Example),
+    Baseline(Baseline),
     Setup(Setup),
     Doctor(Doctor),
     /// Print a script that completes commands and options in a shell
@@ -51,15 +54,19 @@ pub(crate) enum Command {
     },
 }
 
-/// List the examples, or run one
+/// List the examples, or run them
 ///
 /// Without a name, lists them. Each example runs a real pipe over real data and proves what it shows by
-/// checks; one that does not hold makes the exit code 1.
+/// checks; one that does not hold makes the exit code 1. Then the same work is done by plain Python threads, and
+/// what breaks there stands beside it.
 #[derive(Debug, Parser)]
+#[command(group = ArgGroup::new("which").multiple(true).args(["name", "all", "stdlib"]))]
 #[command(after_help = "\
 Examples:
   slither example                                     list them
   slither example text_analysis                       run one on the documents that ship with it
+  slither example --all                               run all of them, and sum up
+  slither example --stdlib --no-baseline              run those that need no package, without plain Python
   slither example text_analysis --input ~/notes       on your own: .txt and .jsonl files
   slither example text_analysis --json | jq .checks   for programs
   slither example image_pipeline --output thumbnails  keep the files that it makes
@@ -71,6 +78,12 @@ them.")]
 pub(crate) struct Example {
     /// Which example
     pub(crate) name: Option<String>,
+    /// All examples, one after the other, and a summary
+    #[arg(long, conflicts_with = "name")]
+    pub(crate) all: bool,
+    /// Of all examples, those that need the standard library only
+    #[arg(long, conflicts_with = "name")]
+    pub(crate) stdlib: bool,
     /// Your own file or folder, instead of the data that ships with the example
     #[arg(long, value_name = "FILE|DIR", value_hint = ValueHint::AnyPath, requires = "name")]
     pub(crate) input: Option<PathBuf>,
@@ -78,9 +91,41 @@ pub(crate) struct Example {
     #[arg(long, value_name = "DIR", value_hint = ValueHint::DirPath, requires = "name")]
     pub(crate) output: Option<PathBuf>,
     /// Python workers [default: one a core]
-    #[arg(long, value_name = "N", value_parser = workers, requires = "name")]
+    #[arg(long, value_name = "N", value_parser = workers, requires = "which")]
     pub(crate) workers: Option<usize>,
-    /// Write one JSON object to stdout, and nothing else
+    /// Leave out the same work in plain Python
+    #[arg(long)]
+    pub(crate) no_baseline: bool,
+    /// Write one JSON object to stdout for each example, and nothing else
+    #[arg(long)]
+    pub(crate) json: bool,
+}
+
+/// Do an example's work in plain Python threads, and report what breaks
+///
+/// Once with shared state and no lock, once with locks wherever they belong; on a free-threaded interpreter, if
+/// one is found, and on one with a GIL. What breaks is found by running it: that a process dies or hangs is an
+/// outcome, and no error of this command.
+#[derive(Debug, Parser)]
+#[command(group = ArgGroup::new("which").required(true).args(["name", "all"]))]
+#[command(after_help = "\
+Examples:
+  slither baseline text_analysis                      on the interpreters that are found
+  slither baseline --all --json                       all of them, a line each
+  slither baseline batch_stats --python python3.13t   on this interpreter only
+
+A free-threaded interpreter is looked for under python3.Nt on PATH and among those of uv; \
+SLITHER_FREE_THREADED_PYTHON names another. To have one: uv python install 3.14t")]
+pub(crate) struct Baseline {
+    /// Whose work
+    pub(crate) name: Option<String>,
+    /// That of all examples
+    #[arg(long)]
+    pub(crate) all: bool,
+    /// Only this interpreter: a path, or a name to look up on PATH
+    #[arg(long, value_name = "PATH", value_hint = ValueHint::ExecutablePath)]
+    pub(crate) python: Option<PathBuf>,
+    /// Write one JSON object to stdout for each example, and nothing else
     #[arg(long)]
     pub(crate) json: bool,
 }
@@ -88,7 +133,8 @@ pub(crate) struct Example {
 impl Example {
     /// Whether batches and workers fail on purpose.
     pub(crate) fn means_failures(&self) -> bool {
-        self.input.is_none() && self.name.as_deref() == Some(slither_examples::batch_stats::NAME)
+        let whole = self.all || self.stdlib;
+        self.input.is_none() && (whole || self.name.as_deref() == Some(slither_examples::batch_stats::NAME))
     }
 }
 

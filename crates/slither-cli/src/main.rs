@@ -59,6 +59,7 @@ fn run(args: Args) -> Result<End, ConfigError> {
     log::start(matches!(&args.command, Command::Example(example) if example.means_failures()))?;
     match args.command {
         Command::Example(example) => commands::example::run(example),
+        Command::Baseline(baseline) => commands::baseline::run(baseline),
         Command::Setup(setup) => commands::setup::run(setup),
         Command::Doctor(doctor) => commands::doctor::run(&doctor),
         Command::Completions { shell } => commands::completions::run(shell),

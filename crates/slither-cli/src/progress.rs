@@ -36,6 +36,11 @@ fn show(bar: impl FnOnce() -> Option<ProgressBar>) {
     }
 }
 
+/// Takes the bar away, before something is printed.
+pub(crate) fn clear() {
+    show(|| None);
+}
+
 /// Shows the steps of a command.
 #[derive(Debug)]
 pub(crate) struct Bars {

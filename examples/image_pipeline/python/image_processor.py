@@ -148,7 +148,7 @@ def worker_stats() -> WorkerStats:
         "images": _images,
         "pixels": _pixels,
         "baseline_bytes": _BASELINE,
-        "peak_bytes": _memory("VmHWM"),
+        "peak_bytes": memory("VmHWM"),
     }
 
 
@@ -237,7 +237,7 @@ def _cut(draw: ImageDraw.ImageDraw, caption: str, width: int) -> str:
     return caption + "..."
 
 
-def _memory(field: str) -> int:
+def memory(field: str) -> int:
     """A line of `/proc/self/status`, in bytes."""
     for line in Path("/proc/self/status").read_text(encoding="ascii", errors="replace").splitlines():
         if line.startswith(f"{field}:"):
@@ -245,14 +245,14 @@ def _memory(field: str) -> int:
     raise RuntimeError(f"the kernel does not tell {field}")
 
 
-def _start_measuring() -> int:
+def start_measuring() -> int:
     """Forget what imports took at their peak; the memory now, which is where the pictures' begins."""
     # Kernels without it leave the peak as it is, which is then the higher one.
     with contextlib.suppress(OSError):
         Path("/proc/self/clear_refs").write_text("5", encoding="ascii")
-    return _memory("VmRSS")
+    return memory("VmRSS")
 
 
 # So that decoders are not counted as pictures.
 Image.init()
-_BASELINE = _start_measuring()
+_BASELINE = start_measuring()

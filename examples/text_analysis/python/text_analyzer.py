@@ -66,11 +66,31 @@ def analyze_batch(items: list[Document]) -> list[Analysis]:
     results: list[Analysis] = []
     index: Counter[str] = Counter()
     for item in items:
-        result, content = _analyze(item)
+        result, content = analyze(item, _stopwords(item["stopwords"]))
         results.append(result)
         index.update(content)
     _accumulate(len(results), sum(result["words"] for result in results), index)
     return results
+
+
+def analyze(item: Document, stopwords: frozenset[str]) -> tuple[Analysis, Counter[str]]:
+    """One document's analysis and its content words. It reads and writes no state."""
+    spoken = sentences(item["text"])
+    words = [word for sentence in spoken for word in sentence]
+    content = Counter(word for word in words if word not in stopwords)
+    result: Analysis = {
+        "name": item["name"],
+        "pid": os.getpid(),
+        "words": len(words),
+        "sentences": len(spoken),
+        "unique_words": len(set(words)),
+        "content_words": content.total(),
+        "top_words": [[word, count] for word, count in _top(content)],
+        "readability": readability(len(spoken), words),
+        "sentiment": sentiment(spoken),
+        "excerpt": excerpt(item["text"]),
+    }
+    return result, content
 
 
 def worker_stats() -> WorkerStats:
@@ -109,27 +129,6 @@ def straight_count(items: list[Document]) -> list[dict[str, int]]:
                 count[word] += 1
         counts.append(dict(count))
     return counts
-
-
-def _analyze(item: Document) -> tuple[Analysis, Counter[str]]:
-    """One document's analysis and its content words. It reads and writes no state but the stopwords."""
-    spoken = sentences(item["text"])
-    words = [word for sentence in spoken for word in sentence]
-    stopwords = _stopwords(item["stopwords"])
-    content = Counter(word for word in words if word not in stopwords)
-    result: Analysis = {
-        "name": item["name"],
-        "pid": os.getpid(),
-        "words": len(words),
-        "sentences": len(spoken),
-        "unique_words": len(set(words)),
-        "content_words": content.total(),
-        "top_words": [[word, count] for word, count in _top(content)],
-        "readability": readability(len(spoken), words),
-        "sentiment": sentiment(spoken),
-        "excerpt": excerpt(item["text"]),
-    }
-    return result, content
 
 
 def _top(content: Counter[str]) -> list[tuple[str, int]]:

@@ -1,38 +1,115 @@
-//! `slither example`: lists the examples or runs one.
+//! `slither example`: lists the examples or runs them.
 
 use std::sync::Arc;
 
 use slither::ConfigError;
-use slither_examples::{EXAMPLES, Settings};
+use slither_examples::baseline::{self, Baseline, Interpreters};
+use slither_examples::{EXAMPLES, Listed, Report, Settings, Stop};
 
+use super::baseline::find;
 use crate::args::Example;
-use crate::progress::Bars;
+use crate::progress::{self, Bars};
 use crate::{End, print, signals};
+
+/// An example that was run, and the same work in plain Python unless that was left out.
+type Played = (Report, Option<Baseline>);
 
 /// Lists or runs.
 pub(crate) fn run(args: Example) -> Result<End, ConfigError> {
-    let Example { name, input, output, workers, json } = args;
-    let Some(name) = name else {
-        print::examples(EXAMPLES, json)?;
-        return Ok(End::Done);
+    let whole = args.all || args.stdlib;
+    let chosen: Vec<_> = match &args.name {
+        Some(name) => vec![slither_examples::find(name)?],
+        None if whole => EXAMPLES.iter().filter(|it| !args.stdlib || it.requirements.is_empty()).collect(),
+        None => {
+            print::examples(EXAMPLES, args.json)?;
+            return Ok(End::Done);
+        }
     };
-    let listed = slither_examples::find(&name)?;
-    let settings = Settings { input, output, workers };
-    // The work owns the bars, so that they are gone before anything is printed.
-    let ended =
-        signals::guarded(|stop| slither_examples::run(listed, settings, Arc::new(Bars::new()), stop))?;
-    let mut report = match (ended, signals::seen()) {
-        (Ok(Ok(report)), _) => report,
-        // What was being prepared when the signal came was given up.
-        (Ok(Err(_)), Some(which)) | (Err(which), _) => return Ok(End::Interrupted(which)),
-        (Ok(Err(error)), None) => return Err(error),
+    match signals::guarded(|stop| play_all(chosen, args, whole, stop))? {
+        Ok(end) => end,
+        Err(which) => Ok(End::Interrupted(which)),
+    }
+}
+
+/// Plays the examples one after the other. One that cannot run keeps no other from it, unless it is alone.
+async fn play_all(
+    chosen: Vec<&'static Listed>,
+    args: Example,
+    whole: bool,
+    stop: Stop,
+) -> Result<End, ConfigError> {
+    let mut worst = End::Done;
+    let (mut played, mut refused) = (Vec::new(), Vec::new());
+    let (mut found, count) = (None, chosen.len());
+    for (number, example) in (1..).zip(chosen) {
+        if stop.is_requested() {
+            break;
+        }
+        if whole {
+            print::note(&format!("{number}/{count} {}", example.name));
+        }
+        let ran = play(example, &args, &mut found, &stop).await;
+        progress::clear();
+        let (mut report, baseline) = match (ran, signals::seen()) {
+            (Ok(ran), _) => ran,
+            // What was being prepared when the signal came was given up.
+            (Err(_), Some(_)) => break,
+            (Err(error), None) if whole => {
+                print::error(&error);
+                refused.push(example.name);
+                continue;
+            }
+            (Err(error), None) => return Err(error),
+        };
+        let end = match signals::seen() {
+            Some(which) => End::Interrupted(which),
+            None if report.exit == 0 => End::Done,
+            None => End::ItemsFailed,
+        };
+        report.exit = end.code();
+        print::report(&report, baseline.as_ref(), whole, args.json)?;
+        if report.exit > 0 {
+            worst = end;
+        }
+        played.push((report, baseline));
+    }
+    if let Some(which) = signals::seen() {
+        return Ok(End::Interrupted(which));
+    }
+    if whole && !args.json {
+        print::summary(&played)?;
+    }
+    match refused.as_slice() {
+        [] => Ok(worst),
+        names => Err(ConfigError::new(format!("could not run: {}", names.join(", ")))
+            .hint("each says above what it lacks")),
+    }
+}
+
+/// One example, and then the same work in plain Python.
+async fn play(
+    example: &'static Listed,
+    args: &Example,
+    found: &mut Option<Result<Interpreters, ConfigError>>,
+    stop: &Stop,
+) -> Result<Played, ConfigError> {
+    let settings = Settings { input: args.input.clone(), output: args.output.clone(), workers: args.workers };
+    let report = slither_examples::run(example, settings, Arc::new(Bars::new()), stop.clone()).await?;
+    if args.no_baseline || stop.is_requested() {
+        return Ok((report, None));
+    }
+    let interpreters = match found.take() {
+        Some(interpreters) => interpreters,
+        None => find(None).await,
     };
-    let end = match signals::seen() {
-        Some(which) => End::Interrupted(which),
-        None if report.exit == 0 => End::Done,
-        None => End::ItemsFailed,
+    let ran = match found.insert(interpreters) {
+        Ok(found) => {
+            let bars = Arc::new(Bars::new());
+            baseline::run(example, found, args.input.clone(), bars, stop.clone()).await
+        }
+        Err(error) => Err(error.clone()),
     };
-    report.exit = end.code();
-    print::report(&report, json)?;
-    Ok(end)
+    // What was run with Slither stands, whatever keeps plain Python from it.
+    let baseline = ran.unwrap_or_else(|error| Baseline::not_run(example, &error));
+    Ok((report, (!stop.is_requested()).then_some(baseline)))
 }

@@ -14,6 +14,8 @@ pub(super) struct Formed<I, K> {
     pub(super) sequence: u64,
     pub(super) items: Vec<Item<I>>,
     pub(super) tags: Vec<K>,
+    /// The hash of its key, if batches of one key are to run one at a time.
+    pub(super) key: Option<u64>,
     /// Why it must not run: its one item has no weight or key.
     pub(super) refused: Option<ItemError>,
 }
@@ -39,6 +41,8 @@ pub(super) struct Batcher<I, K> {
     by_key: BTreeMap<u64, Open<I, K>>,
     keys: Option<Box<dyn OpenKeys<I>>>,
     max_open_keys: usize,
+    /// Whether batches of one key are to run one at a time.
+    sticky: bool,
     formed: VecDeque<Formed<I, K>>,
 }
 
@@ -59,18 +63,18 @@ impl<I, K> Open<I, K> {
         self.tags.push(tag);
     }
 
-    fn close(&mut self, sequence: u64) -> Formed<I, K> {
+    fn close(&mut self, sequence: u64, key: Option<u64>) -> Formed<I, K> {
         (self.weight, self.since) = (0, None);
         let (items, tags) = (std::mem::take(&mut self.items), std::mem::take(&mut self.tags));
-        Formed { sequence, items, tags, refused: None }
+        Formed { sequence, items, tags, key, refused: None }
     }
 }
 
 impl<I, K> Batcher<I, K> {
     pub(super) fn new(batching: Batching<I>) -> Self {
-        let (keys, max_open_keys) = match &batching.strategy {
-            Strategy::Keyed(keyed) => (Some(keyed.open()), keyed.max_open_keys),
-            _ => (None, 1),
+        let (keys, max_open_keys, sticky) = match &batching.strategy {
+            Strategy::Keyed(keyed) => (Some(keyed.open()), keyed.max_open_keys, keyed.sticky),
+            _ => (None, 1, false),
         };
         Self {
             max_items: batching.max_items(),
@@ -80,6 +84,7 @@ impl<I, K> Batcher<I, K> {
             by_key: BTreeMap::new(),
             keys,
             max_open_keys,
+            sticky,
             formed: VecDeque::new(),
         }
     }
@@ -165,24 +170,23 @@ impl<I, K> Batcher<I, K> {
     fn refuse(&mut self, item: Item<I>, tag: K, error: ItemError) -> u64 {
         let sequence = self.sequence;
         self.sequence += 1;
-        self.formed.push_back(Formed { sequence, items: vec![item], tags: vec![tag], refused: Some(error) });
+        let (items, tags) = (vec![item], vec![tag]);
+        self.formed.push_back(Formed { sequence, items, tags, key: None, refused: Some(error) });
         sequence
     }
 
     /// Closes the one open batch that is not gathered by key, if it holds anything.
     fn close(&mut self) {
         if !self.open.items.is_empty() {
-            self.formed.push_back(self.open.close(self.sequence));
+            self.formed.push_back(self.open.close(self.sequence, None));
             self.sequence += 1;
         }
     }
 
     fn close_key(&mut self, batch: u64) {
+        let key = self.keys.as_mut().and_then(|keys| keys.close(batch));
         if let Some(mut open) = self.by_key.remove(&batch) {
-            self.formed.push_back(open.close(batch));
-        }
-        if let Some(keys) = &mut self.keys {
-            keys.close(batch);
+            self.formed.push_back(open.close(batch, key.filter(|_| self.sticky)));
         }
     }
 
@@ -223,8 +227,10 @@ impl<I, K> Batcher<I, K> {
     /// Gives up everything; returns how many items that were.
     pub(super) fn clear(&mut self) -> u64 {
         let by_key = std::mem::take(&mut self.by_key);
-        for batch in by_key.keys() {
-            self.keys.iter_mut().for_each(|keys| keys.close(*batch));
+        if let Some(keys) = &mut self.keys {
+            for batch in by_key.keys() {
+                keys.close(*batch);
+            }
         }
         let open = std::mem::replace(&mut self.open, Open::new());
         let open = open.items.len() + by_key.values().map(|open| open.items.len()).sum::<usize>();

@@ -177,6 +177,9 @@ impl<I> fmt::Display for Batching<I> {
             Strategy::Weighted(weighted) => write!(f, "batches of weight {}", weighted.max_weight)?,
             Strategy::Keyed(keyed) => {
                 write!(f, "batches of {} by key, {} keys open", keyed.batch_size, keyed.max_open_keys)?;
+                if keyed.sticky {
+                    f.write_str(", sticky")?;
+                }
             }
         }
         match self.max_wait {

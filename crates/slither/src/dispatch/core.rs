@@ -17,6 +17,7 @@ use super::outcome::{self, Ended, Finished};
 use super::permits::{Permit, Permits};
 use super::rate::Bucket;
 use super::recovery::{Attempt, Policy, Recovery};
+use super::sticky::Sticky;
 use super::window::Window;
 use crate::error::ItemError;
 use crate::item::{Failure, Item, Ledger};
@@ -70,6 +71,7 @@ pub(super) struct Core<I, O, K> {
     parts: VecDeque<Permit>,
     /// Batches that wait for their next attempt, by the time it is due; they keep their place in the window.
     waiting: BTreeMap<(Instant, u64), Running<I, O, K>>,
+    sticky: Sticky<I, K>,
     window: Window<I, O, K>,
     /// None for 4 × `max_in_flight`.
     max_window: Option<usize>,
@@ -95,6 +97,7 @@ impl<I, O, K> Core<I, O, K> {
             permits: Permits::new(max_in_flight),
             parts: VecDeque::new(),
             waiting: BTreeMap::new(),
+            sticky: Sticky::new(),
             window: Window::new(bounds.order, batcher.is_keyed()),
             batcher,
             max_window: bounds.window,
@@ -204,6 +207,13 @@ impl<I, O, K> Core<I, O, K> {
     /// Admits the oldest batch that is closed, or that is to be closed now, if a permit and a place in the window
     /// are free.
     fn begin(&mut self, now: Instant) -> Option<Permit> {
+        if let Some(next) = self.sticky.front() {
+            if !self.permits.has_room() || self.held_until(next.items.len(), now).is_some() {
+                return None;
+            }
+            let formed = self.sticky.pop()?;
+            return Some(self.admit(formed, now));
+        }
         while self.has_place() {
             let Some(front) = self.batcher.front() else {
                 let items = self.batcher.oldest_len();
@@ -217,12 +227,20 @@ impl<I, O, K> Core<I, O, K> {
                 self.refuse(now);
                 continue;
             }
-            if !self.permits.has_room() || self.held_until(front.items.len(), now).is_some() {
+            if !self.permits.has_room() {
+                return None;
+            }
+            if self.sticky.is_busy(front.key) {
+                // Others may overtake it, and items of other keys may come.
+                let formed = self.batcher.pop()?;
+                self.sticky.hold(formed);
+                continue;
+            }
+            if self.held_until(front.items.len(), now).is_some() {
                 return None;
             }
             let formed = self.batcher.pop()?;
-            let running = self.admit(formed, now);
-            return Some(self.permits.take(running));
+            return Some(self.admit(formed, now));
         }
         None
     }
@@ -245,15 +263,21 @@ impl<I, O, K> Core<I, O, K> {
     fn refuse(&mut self, now: Instant) {
         let Some(mut formed) = self.batcher.pop() else { return };
         let reply = Ok(formed.refused.take().into_iter().map(Err).collect());
-        let Running { sequence, batch, tags, .. } = self.admit(formed, now);
+        let Running { sequence, batch, tags, .. } = self.set_out(formed, now);
         self.window.insert(sequence, Finished::new(batch.items, tags, reply, self.stage.clone()), true);
     }
 
-    fn admit(&mut self, formed: Formed<I, K>, now: Instant) -> Running<I, O, K> {
-        let Formed { sequence, items, tags, .. } = formed;
+    fn admit(&mut self, formed: Formed<I, K>, now: Instant) -> Permit {
+        self.sticky.begin(formed.key);
+        let running = self.set_out(formed, now);
+        self.permits.take(running)
+    }
+
+    fn set_out(&mut self, formed: Formed<I, K>, now: Instant) -> Running<I, O, K> {
+        let Formed { sequence, items, tags, key, .. } = formed;
         self.window.admit();
         // The batch is numbered, and its clock runs, when it is started.
-        let batch = Batch { id: BatchId(0), items };
+        let batch = Batch { id: BatchId(0), items, key };
         Running {
             sequence,
             started: now,
@@ -293,6 +317,7 @@ impl<I, O, K> Core<I, O, K> {
         }
         if running.recovery.is_none() && self.policy.accepts(running.attempt, &reply) {
             let Running { sequence, batch, tags, .. } = self.permits.release(permit)?;
+            self.sticky.end(batch.key);
             let finished = Finished::new(batch.items, tags, reply, self.stage.clone());
             self.window.insert(sequence, finished, true);
         } else {
@@ -316,7 +341,7 @@ impl<I, O, K> Core<I, O, K> {
             }
             next => next.map(|((due, _), _)| *due),
         };
-        let open = match self.batcher.front() {
+        let open = match self.sticky.front().or_else(|| self.batcher.front()) {
             _ if !self.has_place() => None,
             Some(front) => self.held_until(front.items.len(), now),
             None if self.closes(now) => self.held_until(self.batcher.oldest_len(), now),
@@ -360,7 +385,7 @@ impl<I, O, K> Core<I, O, K> {
     /// of a batch of which only some has.
     pub(super) fn cancel_unfinished(&mut self) {
         self.input_ended = true;
-        self.ledger.cancelled += self.batcher.clear();
+        self.ledger.cancelled += self.batcher.clear() + self.sticky.clear();
         self.parts.clear();
         let waiting = std::mem::take(&mut self.waiting).into_values();
         let running: Vec<_> = self.permits.drain().chain(waiting).collect();
@@ -386,7 +411,7 @@ impl<I, O, K> Core<I, O, K> {
 
     /// Whether all input has been read, executed and emitted.
     pub(super) fn is_done(&self) -> bool {
-        self.input_ended && self.window.admitted() == 0 && self.batcher.is_empty()
+        self.input_ended && self.window.admitted() == 0 && self.batcher.is_empty() && self.sticky.is_empty()
     }
 
     pub(super) fn ledger(&self) -> Ledger {

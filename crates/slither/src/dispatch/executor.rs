@@ -27,6 +27,9 @@ pub struct Batch<I> {
     pub id: BatchId,
     /// Its items, in the order of the input; never none.
     pub items: Vec<Item<I>>,
+    /// For a sticky [`KeyPartition`](super::KeyPartition): the hash of its key. Batches of one key should go to
+    /// one place; they come one at a time.
+    pub key: Option<u64>,
 }
 
 impl<I> Batch<I> {

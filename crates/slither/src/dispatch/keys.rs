@@ -2,7 +2,7 @@
 
 use std::collections::HashMap;
 use std::fmt;
-use std::hash::Hash;
+use std::hash::{DefaultHasher, Hash, Hasher};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -19,11 +19,13 @@ type Open<I> = dyn Fn() -> Box<dyn OpenKeys<I>> + Send + Sync;
 /// closes the batch that holds the oldest item. So does the source when it must pause for lack of space, with
 /// nothing else on its way to you; and so memory is bounded on endless input, however many keys there are.
 ///
-/// Batches of one key are started in the order of their items, but may run side by side.
+/// Batches of one key are started in the order of their items, but may run side by side; unless they are
+/// [`sticky`](Self::sticky).
 pub struct KeyPartition<I> {
     open: Arc<Open<I>>,
     pub(super) batch_size: usize,
     pub(super) max_open_keys: usize,
+    pub(super) sticky: bool,
     pub(super) max_wait: Option<Duration>,
 }
 
@@ -37,7 +39,7 @@ impl<I: 'static> KeyPartition<I> {
         let open = move || -> Box<dyn OpenKeys<I>> {
             Box::new(Keys { key: key.clone(), batches: HashMap::new(), keys: HashMap::new() })
         };
-        Self { open: Arc::new(open), batch_size: 64, max_open_keys: 64, max_wait: None }
+        Self { open: Arc::new(open), batch_size: 64, max_open_keys: 64, sticky: false, max_wait: None }
     }
 }
 
@@ -54,6 +56,18 @@ impl<I> KeyPartition<I> {
     #[must_use]
     pub fn max_open_keys(mut self, keys: usize) -> Self {
         self.max_open_keys = keys;
+        self
+    }
+
+    /// Has each key keep to one place, one batch at a time: a batch of a key starts when the one before it is
+    /// settled, retries included, and a pool runs all of them in one worker slot, which the key's hash chooses.
+    ///
+    /// So what Python keeps by key is found where it was left, without a lock; but it does not survive the
+    /// worker: after a crash the slot's next worker goes on without it. Keys that share a slot wait for each other,
+    /// and a key with much to do keeps only one worker busy.
+    #[must_use]
+    pub fn sticky(mut self) -> Self {
+        self.sticky = true;
         self
     }
 
@@ -85,6 +99,7 @@ impl<I> fmt::Debug for KeyPartition<I> {
         f.debug_struct("KeyPartition")
             .field("batch_size", &self.batch_size)
             .field("max_open_keys", &self.max_open_keys)
+            .field("sticky", &self.sticky)
             .field("max_wait", &self.max_wait)
             .finish_non_exhaustive()
     }
@@ -95,8 +110,8 @@ pub(super) trait OpenKeys<I>: Send {
     /// The number of the batch that the payload belongs to: `fresh` if its key was not open.
     fn batch(&mut self, payload: &I, fresh: u64) -> u64;
 
-    /// The batch is closed.
-    fn close(&mut self, batch: u64);
+    /// The batch is closed. Returns the hash of its key, the same in every process of one build.
+    fn close(&mut self, batch: u64) -> Option<u64>;
 }
 
 struct Keys<I, K> {
@@ -116,9 +131,11 @@ impl<I, K: Hash + Eq + Clone + Send> OpenKeys<I> for Keys<I, K> {
         fresh
     }
 
-    fn close(&mut self, batch: u64) {
-        if let Some(key) = self.keys.remove(&batch) {
-            self.batches.remove(&key);
-        }
+    fn close(&mut self, batch: u64) -> Option<u64> {
+        let key = self.keys.remove(&batch)?;
+        self.batches.remove(&key);
+        let mut hasher = DefaultHasher::new();
+        key.hash(&mut hasher);
+        Some(hasher.finish())
     }
 }

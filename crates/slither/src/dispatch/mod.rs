@@ -71,6 +71,7 @@ mod reorder;
 mod retry;
 #[cfg(test)]
 mod schedules;
+mod sticky;
 mod stream;
 #[cfg(test)]
 mod trials;

@@ -10,6 +10,7 @@ use super::core::{Core, Started};
 use super::executor::BatchId;
 use super::outcome::Ended;
 use super::permits::Permit;
+use super::sticky::tests::OneByOne;
 use super::yields::Yielded;
 use super::{Batching, FixedBatch, KeyPartition, Limits, OnError, Order, Reply, Retry, WeightedBatch};
 use crate::error::{ErrorKind, ItemError};
@@ -53,6 +54,8 @@ struct Case {
 struct Flying {
     permit: Permit,
     batch: BatchId,
+    /// Its first item.
+    first: u64,
     /// What it may yield before its reply, which is for the rest.
     early: Vec<Result<u64, ItemError>>,
     reply: Reply<u64>,
@@ -83,8 +86,8 @@ impl Flying {
 enum Shape {
     Fixed,
     Weighted,
-    /// By the remainder of the id, with so many keys open.
-    Keyed(u64, usize),
+    /// By the remainder of the id, with so many keys open; sticky or not.
+    Keyed(u64, usize, bool),
 }
 
 /// What a play of a case came to.
@@ -119,9 +122,9 @@ impl Case {
                 let by_weight = WeightedBatch::new(MAX_WEIGHT, |id| weight(*id)).max_items(self.batch);
                 wait.map_or(by_weight.clone(), |wait| by_weight.max_wait(wait)).into()
             }
-            (Shape::Keyed(keys, open), wait) => {
-                let by_key =
-                    KeyPartition::new(move |id| id % keys).batch_size(self.batch).max_open_keys(open);
+            (Shape::Keyed(keys, open, sticky), wait) => {
+                let by_key = KeyPartition::new(move |id| id % keys).batch_size(self.batch);
+                let by_key = if sticky { by_key.sticky() } else { by_key }.max_open_keys(open);
                 wait.map_or(by_key.clone(), |wait| by_key.max_wait(wait)).into()
             }
         };
@@ -191,7 +194,7 @@ impl Case {
             self.shape != Shape::Weighted || total <= MAX_WEIGHT || batch.len() == 1,
             "it weighs {total}"
         );
-        if let Shape::Keyed(keys, _) = self.shape {
+        if let Shape::Keyed(keys, ..) = self.shape {
             assert!(batch.iter().all(|id| id % keys == batch[0] % keys), "a batch holds two keys");
         }
     }
@@ -210,7 +213,7 @@ impl Case {
         let mut runs: BTreeMap<u64, u32> = BTreeMap::new();
         let mut input = 0..self.faults.len() as u64;
         let mut delivered = Vec::new();
-        let mut dispatches = 0;
+        let (mut dispatches, mut one_by_one) = (0, OneByOne::default());
         let mut halted = false;
         for step in 0usize.. {
             assert!(step < 200_000, "it does not end");
@@ -259,9 +262,13 @@ impl Case {
                             *run += 1;
                             assert_eq!(*run, attempt, "the attempt is how often the items have been run");
                         }
+                        if let Shape::Keyed(keys, _, true) = self.shape {
+                            let others = running.iter().map(|flying| flying.first % keys);
+                            one_by_one.check(ids[0] % keys, &ids, attempt, others);
+                        }
                         let batch = batch.id;
                         let (early, reply) = self.run(&ids, &runs);
-                        running.push(Flying { permit, batch, early, reply });
+                        running.push(Flying { permit, batch, first: ids[0], early, reply });
                         true
                     }
                     None => false,
@@ -344,7 +351,8 @@ fn cases() -> impl Strategy<Value = Case> {
     let shape = prop_oneof![
         Just(Shape::Fixed),
         Just(Shape::Weighted),
-        (1u64..20, 1usize..8).prop_map(|(keys, open)| Shape::Keyed(keys, open)),
+        (1u64..20, 1usize..8, any::<bool>())
+            .prop_map(|(keys, open, sticky)| Shape::Keyed(keys, open, sticky)),
     ];
     let bounds = (1usize..9, 1usize..6, 1usize..10, order);
     let times = (

@@ -35,7 +35,7 @@ impl<I: Serialize, O: DeserializeOwned + Send + 'static> Executor<I, O> for Pool
     fn execute(&self, batch: &Batch<I>, context: &Context) -> BoxFuture<'static, dispatch::Reply<O>> {
         let id = self.pool.next_id();
         let Sent { frame, items, mut refused } = self.encode(id, batch, context);
-        let (pool, timeout, via) = (self.pool.clone(), self.timeout, self.via.clone());
+        let (pool, timeout, via) = (self.pool.clone(), self.timeout, self.via_of(batch));
         let context = Arc::new(context.clone());
         Box::pin(async move {
             let results = match frame {
@@ -62,7 +62,7 @@ impl<I: Serialize, O: DeserializeOwned + Send + 'static> Executor<I, O> for Pool
         }
         let id = self.pool.next_id();
         let Sent { frame, mut items, mut refused } = self.encode(id, batch, context);
-        let (pool, timeout, via) = (self.pool.clone(), self.timeout, self.via.clone());
+        let (pool, timeout, via) = (self.pool.clone(), self.timeout, self.via_of(batch));
         let context = Arc::new(context.clone());
         Box::pin(async move {
             if items == 0 {
@@ -133,6 +133,14 @@ impl PoolExecutor {
                 Cow::Owned(Context { session: Some(session.id.clone()), ..context.clone() })
             }
             _ => Cow::Borrowed(context),
+        }
+    }
+
+    /// How a batch goes: one with a key to the slot of its key, if nothing else says where.
+    fn via_of<I>(&self, batch: &Batch<I>) -> Via {
+        match (&self.via, batch.key) {
+            (Via::Any, Some(key)) => Via::Key(key),
+            (via, _) => via.clone(),
         }
     }
 

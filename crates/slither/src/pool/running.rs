@@ -58,6 +58,7 @@ pub(crate) struct RunningPool {
     pub(crate) name: Arc<str>,
     pub(crate) max_frame: usize,
     pub(crate) call_timeout: Duration,
+    size: usize,
     start_timeout: Duration,
     pub(super) queue: Arc<Queue>,
     notes: Arc<Notes>,
@@ -78,6 +79,8 @@ pub(crate) enum Via {
     Any,
     /// The session's.
     Session(Arc<PoolSession>),
+    /// The one in the slot that the hash of a key chooses.
+    Key(u64),
 }
 
 impl RunningPool {
@@ -144,6 +147,7 @@ impl RunningPool {
             name,
             max_frame: config.max_frame,
             call_timeout: config.call_timeout,
+            size: config.size,
             start_timeout: config.start_timeout,
             queue,
             notes,
@@ -206,6 +210,7 @@ impl RunningPool {
     ) -> Result<Reply, ItemError> {
         let (route, lease, fails_fast) = match via {
             Via::Any => (Route::Any, None, false),
+            Via::Key(key) => (Route::Slot((key % self.size as u64) as usize), None, false),
             Via::Session(session) => {
                 let called = session.call();
                 // At the end of the pool its workers are gone, too: that is the better reason.

@@ -7,6 +7,7 @@ use std::path::{Path, PathBuf};
 use serde::Serialize;
 
 use super::env::{Env, is_executable};
+use super::free_threaded;
 use super::interpreter::{INSTALL_PYTHON, Interpreter, numbers};
 use crate::error::ConfigError;
 
@@ -22,6 +23,10 @@ pub enum Origin {
     VirtualEnv,
     /// `python3`, then `python`, on `PATH`.
     Path,
+    /// The variable `SLITHER_FREE_THREADED_PYTHON`: for work that asks for an interpreter without a GIL.
+    FreeThreadedPython,
+    /// A free-threaded interpreter in the folder of `uv python install`; for the same.
+    Uv,
 }
 
 impl Origin {
@@ -31,6 +36,8 @@ impl Origin {
             Self::Setting => "the pool's setting",
             Self::VirtualEnv => "VIRTUAL_ENV",
             Self::Path => "PATH",
+            Self::FreeThreadedPython => "SLITHER_FREE_THREADED_PYTHON",
+            Self::Uv => "uv",
         }
     }
 }
@@ -120,7 +127,7 @@ impl Interpreter {
         Err(nothing(env, passed))
     }
 
-    /// Every candidate, and every `python3.N` on `PATH`, asked: for a report, so what is wrong with one is data.
+    /// Every candidate, every `python3.N` on `PATH` and the free-threaded ones elsewhere, asked: for a report, so what is wrong with one is data.
     ///
     /// The same interpreter under several paths is listed once, under the first.
     pub fn discover_all() -> Vec<Candidate> {
@@ -133,7 +140,12 @@ impl Interpreter {
             let path = resolve(env, value).unwrap_or_else(|| PathBuf::from(value));
             (origin, path)
         });
-        let places: Vec<_> = named.into_iter().chain(found(env)).chain(versioned(env)).collect();
+        let places: Vec<_> = named
+            .into_iter()
+            .chain(found(env))
+            .chain(versioned(env))
+            .chain(free_threaded::candidates(env))
+            .collect();
         // All at once: a shim takes its time, and one that hangs takes the whole limit.
         let mut candidates: Vec<Candidate> = std::thread::scope(|scope| {
             let asked: Vec<_> = places
@@ -163,7 +175,7 @@ fn named<'a>(env: &'a Env, setting: Option<&'a Path>) -> Option<(Origin, &'a OsS
 }
 
 /// A name without a slash is looked up on `PATH`, as a shell does.
-fn resolve(env: &Env, value: &OsStr) -> Option<PathBuf> {
+pub(super) fn resolve(env: &Env, value: &OsStr) -> Option<PathBuf> {
     let path = Path::new(value);
     match path.components().count() == 1 && path.is_relative() && !value.as_encoded_bytes().contains(&b'/') {
         true => path.to_str().and_then(|name| env.on_path(name).next()),
@@ -184,7 +196,7 @@ fn found(env: &Env) -> Vec<(Origin, PathBuf)> {
 }
 
 /// Every `python3.N` and `python3.Nt` on `PATH`.
-fn versioned(env: &Env) -> Vec<(Origin, PathBuf)> {
+pub(super) fn versioned(env: &Env) -> Vec<(Origin, PathBuf)> {
     let mut places = Vec::new();
     for dir in env.path_dirs() {
         let Ok(entries) = dir.read_dir() else { continue };
@@ -204,12 +216,18 @@ fn is_versioned(name: &str) -> bool {
     minor.is_some_and(|minor| !minor.is_empty() && minor.bytes().all(|byte| byte.is_ascii_digit()))
 }
 
-fn bad_name(origin: Origin, value: &OsStr, reason: &str) -> ConfigError {
+pub(super) fn bad_name(origin: Origin, value: &OsStr, reason: &str) -> ConfigError {
     let name = origin.name();
     let value = Path::new(value).display();
-    ConfigError::new(format!("{name} names {value} as the python to use, but: {reason}")).hint(format!(
-        "give the path of a python 3.10 or newer, or unset it; while {name} is set, no other python is tried"
-    ))
+    let error = ConfigError::new(format!("{name} names {value} as the python to use, but: {reason}"));
+    error.hint(match origin {
+        Origin::FreeThreadedPython => {
+            format!("unset it, or install one: `{}`", free_threaded::INSTALL)
+        }
+        _ => format!(
+            "give the path of a python 3.10 or newer, or unset it; while {name} is set, no other python is tried"
+        ),
+    })
 }
 
 fn unsuitable(env: &Env, unusable: &Interpreter, message: String) -> ConfigError {

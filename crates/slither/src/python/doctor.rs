@@ -7,6 +7,7 @@ use serde::Serialize;
 use super::cache::Cache;
 use super::discover::{Candidate, Origin};
 use super::env::Env;
+use super::free_threaded;
 use super::interpreter::{INSTALL_PYTHON, Interpreter};
 use super::overlay::Overlay;
 use super::uv::Uv;
@@ -21,6 +22,8 @@ pub struct Diagnosis {
     pub cores: usize,
     /// The interpreter that a pool without a setting gets.
     pub interpreter: Option<Interpreter>,
+    /// The interpreter without a GIL that baselines run on; nothing needs it otherwise.
+    pub free_threaded: Option<Interpreter>,
     /// All the interpreters found, with what is wrong with each.
     pub candidates: Vec<Candidate>,
     /// The packages that the interpreter lacks are provided from here; none if it lacks nothing or it is not made yet.
@@ -72,6 +75,12 @@ pub fn diagnose_in(env: &Env) -> Diagnosis {
             report(format!("VIRTUAL_ENV is passed over: {path}: {error}"), "unset VIRTUAL_ENV".to_owned());
         }
     }
+    if env.get(free_threaded::VARIABLE).is_some() && free_threaded::among(env, &candidates).is_none() {
+        report(
+            format!("{} names no python that runs without a GIL", free_threaded::VARIABLE),
+            format!("unset {}", free_threaded::VARIABLE),
+        );
+    }
     let interpreter = match Interpreter::find_in(env, None) {
         Ok(interpreter) => Some(interpreter),
         Err(error) => {
@@ -119,6 +128,7 @@ pub fn diagnose_in(env: &Env) -> Diagnosis {
         version: env!("CARGO_PKG_VERSION"),
         cores: std::thread::available_parallelism().map_or(1, usize::from),
         interpreter,
+        free_threaded: free_threaded::among(env, &candidates).cloned(),
         candidates,
         overlay,
         uv,

@@ -27,6 +27,7 @@ mod discover;
 mod doctor;
 mod env;
 mod environment;
+mod free_threaded;
 mod interpreter;
 mod overlay;
 mod process;

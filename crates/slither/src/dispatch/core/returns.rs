@@ -71,7 +71,7 @@ impl<I, O, K> Core<I, O, K> {
                 let running = self.permits.release(permit)?;
                 self.waiting.insert((now + wait, sequence), running);
             }
-            Next::Finish => drop(self.permits.release(permit)?),
+            Next::Finish => self.sticky.end(self.permits.release(permit)?.batch.key),
         }
         if last || !ready.is_empty() {
             self.window.insert(sequence, Finished::mixed(ready, self.stage.clone()), last);

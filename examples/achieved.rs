@@ -1,0 +1,45 @@
+//! An example's outcome in a phrase, made of its own figures: the last column of the summary.
+
+use serde_json::Value;
+
+use crate::report::Report;
+use crate::{batch_stats, data_etl, image_pipeline, text_analysis};
+
+/// What an example showed; or which of its checks did not hold, which comes first.
+pub fn achieved(report: &Report) -> String {
+    let broken: Vec<_> = report.checks.iter().filter(|check| !check.ok).map(|check| check.name).collect();
+    if !broken.is_empty() {
+        return format!("FAILED: {}", broken.join(", "));
+    }
+    let actual = |name: &str| {
+        let check = report.checks.iter().find(|check| check.name == name);
+        check.map_or_else(|| "?".to_owned(), |check| short(&check.actual))
+    };
+    let arrived: u64 = report.outputs.values().sum();
+    match report.example {
+        text_analysis::NAME => {
+            format!("{arrived} documents counted by {} workers, merged = serial", actual("workers_distinct"))
+        }
+        batch_stats::NAME => format!(
+            "{} good datasets lost under isolate, {} deaths, figures of {} recomputed",
+            actual("isolate_loses_none"),
+            actual("deaths_explained"),
+            actual("welford_recomputed")
+        ),
+        data_etl::NAME => format!("{arrived} rows, reloads: {}, none torn", actual("reloads_done")),
+        image_pipeline::NAME => format!("{arrived} thumbnails, peak {}", actual("peak_within_bound")),
+        _ => format!("{} checks hold", report.checks.len()),
+    }
+}
+
+/// Of an object its numbers.
+fn short(value: &Value) -> String {
+    match value {
+        Value::Object(fields) => {
+            let numbers = fields.iter().filter(|(_, value)| value.is_number());
+            numbers.map(|(name, value)| format!("{value} {name}")).collect::<Vec<_>>().join(", ")
+        }
+        Value::String(text) => text.clone(),
+        plain => plain.to_string(),
+    }
+}

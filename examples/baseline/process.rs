@@ -1,0 +1,106 @@
+//! A run as a process of its own: what it does to itself is an outcome, and it has a time limit.
+
+use std::os::unix::process::ExitStatusExt;
+use std::path::PathBuf;
+use std::process::Stdio;
+use std::time::{Duration, Instant};
+
+use slither::python::Interpreter;
+use slither::{ConfigError, Death};
+use tokio::io::{AsyncRead, AsyncReadExt};
+use tokio::process::Command;
+
+use super::findings::{Exit, Findings, Run};
+
+/// How long a run may take.
+pub(super) const LIMIT: Duration = Duration::from_secs(60);
+/// What is kept of each of its streams, in bytes.
+const KEEP: u64 = 256 * 1024;
+/// Lines of its last words.
+const LAST: usize = 4;
+
+/// Calls the harness with what stands behind it.
+const START: &str =
+    "import sys; sys.path[:0] = sys.argv[4:]; from _harness import main; main(*sys.argv[1:4])";
+
+/// What all runs of an example have in common.
+#[derive(Debug, Clone)]
+pub(super) struct Program {
+    pub(super) module: &'static str,
+    /// A file of JSON.
+    pub(super) work: PathBuf,
+    /// Folders to import from.
+    pub(super) path: Vec<PathBuf>,
+}
+
+impl Program {
+    /// With more folders to import from.
+    pub(super) fn with(mut self, more: impl Iterator<Item = PathBuf>) -> Self {
+        self.path.extend(more);
+        self
+    }
+
+    /// Runs a mode to its end, whatever that is.
+    ///
+    /// # Errors
+    /// If the interpreter cannot be started.
+    ///
+    /// # Cancellation
+    /// Dropping the future kills the process.
+    pub(super) async fn run(
+        &self,
+        interpreter: &Interpreter,
+        mode: &'static str,
+        limit: Duration,
+    ) -> Result<Run, ConfigError> {
+        let begun = Instant::now();
+        let mut command = Command::new(&interpreter.executable);
+        command.args(["-c", START, self.module, mode]).arg(&self.work).args(&self.path);
+        command.env("PYTHONDONTWRITEBYTECODE", "1").kill_on_drop(true);
+        command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped());
+        let failed = |error| ConfigError::new(format!("{interpreter} cannot be run: {error}"));
+        let mut child = command.spawn().map_err(failed)?;
+        let stdout = tokio::spawn(kept(child.stdout.take()));
+        let stderr = tokio::spawn(kept(child.stderr.take()));
+        let exit = tokio::select! {
+            status = child.wait() => {
+                let status = status.map_err(failed)?;
+                Exit::Died(match (status.code(), status.signal()) {
+                    (Some(code), _) => Death::Code(code),
+                    (None, Some(signal)) => Death::Signal(signal),
+                    (None, None) => Death::Unknown,
+                })
+            }
+            () = tokio::time::sleep(limit) => {
+                child.kill().await.map_err(failed)?;
+                Exit::TimedOut(limit.as_secs())
+            }
+        };
+        let (stdout, stderr) = (stdout.await.unwrap_or_default(), stderr.await.unwrap_or_default());
+        let findings = Findings::read(&stdout);
+        let unclean = !exit.is_clean() || !findings.ended();
+        let words: Vec<_> =
+            stderr.lines().filter(|line| !line.trim().is_empty()).map(str::to_owned).collect();
+        let last = words[words.len().saturating_sub(LAST)..].to_vec();
+        Ok(Run {
+            interpreter: interpreter.executable.display().to_string(),
+            version: interpreter.version.clone(),
+            gil: findings.gil(),
+            mode,
+            exit: exit.to_string(),
+            invariants: findings.invariants(exit),
+            stderr: if unclean { last } else { Vec::new() },
+            elapsed_s: begun.elapsed().as_secs_f64(),
+        })
+    }
+}
+
+/// The beginning of a stream; the rest is read and left.
+async fn kept(stream: Option<impl AsyncRead + Unpin>) -> String {
+    let Some(mut stream) = stream else { return String::new() };
+    let mut bytes = Vec::new();
+    // An error ends it as its end does: what came until then is there.
+    let _ = (&mut stream).take(KEEP).read_to_end(&mut bytes).await;
+    let _ = tokio::io::copy(&mut stream, &mut tokio::io::sink()).await;
+    String::from_utf8_lossy(&bytes).into_owned()
+}
