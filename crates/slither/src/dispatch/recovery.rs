@@ -128,10 +128,13 @@ impl Policy {
     }
 }
 
+/// What became of an item, if it is known.
+type Verdict<I, O> = Option<(Item<()>, Fate<I, O>)>;
+
 /// A batch of which some has failed.
 pub(super) struct Recovery<I, O, K> {
     /// By place; none while an item has to be run, and when it was taken.
-    settled: Vec<Option<(Item<()>, Fate<I, O>)>>,
+    settled: Vec<Verdict<I, O>>,
     /// By place; none when the item was taken.
     tags: Vec<Option<K>>,
     order: Order,

@@ -162,7 +162,7 @@ impl PoolExecutor {
         id: u64,
         batch: &Batch<I>,
         context: &Context,
-    ) -> (Result<Vec<u8>, ItemError>, Vec<(usize, ItemError)>) {
+    ) -> (Result<Vec<u8>, ItemError>, Vec<Unfit>) {
         let cap = self.pool.max_frame;
         let mut refused = Vec::new();
         let mut good = Vec::new();
@@ -190,10 +190,13 @@ fn yielded<O: DeserializeOwned>(portion: &Reply, open: usize) -> dispatch::Reply
     wire::results(&portion.body, portion.flags, count.min(open)).map_err(|reason| portion.broken(reason))
 }
 
+/// An item that cannot be sent, by its place in the batch.
+type Unfit = (usize, ItemError);
+
 /// Items that were never sent, to be put back into their places among the results.
 struct Refused {
     /// By their places in the batch, ascending.
-    items: Peekable<vec::IntoIter<(usize, ItemError)>>,
+    items: Peekable<vec::IntoIter<Unfit>>,
     /// The place of what is merged next.
     next: usize,
 }

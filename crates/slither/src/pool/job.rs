@@ -92,6 +92,14 @@ impl Drop for Lease {
     }
 }
 
+/// What only some calls have.
+#[derive(Debug, Default)]
+struct Rare {
+    lease: Option<Lease>,
+    portions: Option<Portions>,
+    progress: Option<Progress>,
+}
+
 /// A call, encoded, with whoever waits for it.
 #[derive(Debug)]
 pub(crate) struct Job {
@@ -107,11 +115,9 @@ pub(crate) struct Job {
     pub(crate) pinned: bool,
     /// To be run whether anybody waits for the answer or not.
     duty: bool,
-    lease: Option<Box<Lease>>,
+    /// Boxed, as few calls have any of it: a job is moved from hand to hand.
+    rare: Option<Box<Rare>>,
     waiter: oneshot::Sender<Result<Reply, ItemError>>,
-    portions: Option<Portions>,
-    /// How far it is, if it has said so.
-    pub(super) progress: Option<Progress>,
     /// The call's place in the bounded queue, free again when the job is gone.
     _place: Option<OwnedSemaphorePermit>,
 }
@@ -164,10 +170,8 @@ impl Job {
             route: Route::Any,
             pinned: false,
             duty: false,
-            lease: None,
+            rare: None,
             waiter,
-            portions: None,
-            progress: None,
             _place: place,
         };
         (job, waiting)
@@ -176,7 +180,9 @@ impl Job {
     /// Says who may run it, and for which session.
     pub(super) fn bound(mut self, route: Route, lease: Option<Lease>) -> Self {
         self.route = route;
-        self.lease = lease.map(Box::new);
+        if lease.is_some() {
+            self.rare().lease = lease;
+        }
         self
     }
 
@@ -186,9 +192,25 @@ impl Job {
         self
     }
 
+    fn rare(&mut self) -> &mut Rare {
+        self.rare.get_or_insert_default()
+    }
+
+    /// Notes how far it is, as it says.
+    pub(super) fn note_progress(&mut self, progress: Progress) {
+        self.rare().progress = Some(progress);
+    }
+
+    /// How far it is, if it has said so.
+    pub(super) fn progress(&self) -> Option<&Progress> {
+        self.rare.as_ref()?.progress.as_ref()
+    }
+
     /// Takes what the call yields before its answer.
     pub(crate) fn yielding(mut self, portions: Option<Portions>) -> Self {
-        self.portions = portions;
+        if portions.is_some() {
+            self.rare().portions = portions;
+        }
         self
     }
 
@@ -197,7 +219,7 @@ impl Job {
     /// # Errors
     /// When it was not asked to, or it is more than there are items.
     pub(super) fn pass(&mut self, portion: Reply) -> Result<(), String> {
-        match &mut self.portions {
+        match self.rare.as_mut().and_then(|rare| rare.portions.as_mut()) {
             Some(portions) => portions.take(portion),
             None => Err("the call was not asked to yield".to_owned()),
         }
@@ -205,7 +227,8 @@ impl Job {
 
     /// Whether it is known to have begun, because it has yielded.
     pub(super) fn has_yielded(&self) -> bool {
-        self.portions.as_ref().is_some_and(|portions| portions.left < portions.items)
+        let portions = self.rare.as_ref().and_then(|rare| rare.portions.as_ref());
+        portions.is_some_and(|portions| portions.left < portions.items)
     }
 
     /// Whether nobody waits any more.
@@ -220,7 +243,8 @@ impl Job {
 
     /// Fails it because the worker that it was bound to is gone.
     pub(super) fn lose(self, report: Option<&WorkerReport>) {
-        let error = lost(self.lease.as_ref().map(|lease| &lease.session), report);
+        let error =
+            lost(self.rare.as_ref().and_then(|rare| rare.lease.as_ref()).map(|lease| &lease.session), report);
         self.finish(Err(error));
     }
 }

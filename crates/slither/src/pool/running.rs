@@ -374,7 +374,7 @@ impl RunningPool {
             sessions: lock(&self.queue.sessions).len(),
             deaths: lock(&self.graveyard).total(),
             strays: self.service.strays(),
-            progress: stations.iter().filter_map(|at| lock(&at.held).front()?.progress.clone()).collect(),
+            progress: stations.iter().filter_map(|at| lock(&at.held).front()?.progress().cloned()).collect(),
         }
     }
 

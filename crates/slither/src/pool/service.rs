@@ -64,7 +64,7 @@ impl Service {
                 done,
                 total,
             };
-            job.progress = Some(report.clone());
+            job.note_progress(report.clone());
             (report, job.context.clone())
         };
         let [run, pipe, stage, session] = dispatch::ids(&context);

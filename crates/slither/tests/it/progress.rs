@@ -19,7 +19,11 @@ async fn progress_shows_in_the_statistics_and_comes_to_who_asked() {
             let stats = slither.stats("default").unwrap();
             assert_eq!(first.worker, stats.workers[0].0);
             assert!(first.run.is_some() && first.stage.is_none());
-            assert_eq!(stats.progress, [first.clone()], "the second report came too soon to be sent");
+            assert_eq!(
+                stats.progress,
+                std::slice::from_ref(&first),
+                "the second report came too soon to be sent"
+            );
             std::fs::write(&gate, "").unwrap();
             let last = feed.next().await.unwrap();
             assert_eq!((last.done, last.total, last.call), (2, Some(2), first.call));
