@@ -104,3 +104,61 @@ async fn kept(stream: Option<impl AsyncRead + Unpin>) -> String {
     let _ = tokio::io::copy(&mut stream, &mut tokio::io::sink()).await;
     String::from_utf8_lossy(&bytes).into_owned()
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::baseline::PYTHON;
+
+    /// A run of a module of these lines, on whatever python there is.
+    async fn run(lines: &str, limit: Duration) -> Run {
+        let folder = tempfile::tempdir().unwrap();
+        PYTHON.extract(folder.path()).unwrap();
+        std::fs::write(folder.path().join("trial.py"), lines).unwrap();
+        let work = folder.path().join("work.json");
+        std::fs::write(&work, "{}").unwrap();
+        let program = Program { module: "trial", work, path: vec![folder.path().to_owned()] };
+        program.run(&Interpreter::find(None).unwrap(), "naive", limit).await.unwrap()
+    }
+
+    fn verdicts(run: &Run) -> Vec<(&str, bool)> {
+        run.invariants.iter().map(|invariant| (invariant.name.as_str(), invariant.broke)).collect()
+    }
+
+    #[tokio::test]
+    async fn a_run_that_hangs_is_killed_at_its_limit_and_what_it_found_stands() {
+        let lines = "def run(run, work):\n run.equal('a', 1, 1)\n run.expect('b', 2)\n while True: pass\n";
+        let run = run(lines, Duration::from_secs(3)).await;
+        assert_eq!(run.exit, "timed out after 3 s");
+        assert_eq!(verdicts(&run), [("a", false), ("b", true), ("process_survives", true)]);
+        assert!(run.gil.is_some());
+    }
+
+    #[tokio::test]
+    async fn a_run_that_kills_itself_is_an_outcome() {
+        let lines = "import os\ndef run(run, work):\n run.expect('a', 1)\n os.kill(os.getpid(), 6)\n";
+        let run = run(lines, LIMIT).await;
+        assert_eq!(
+            (run.exit.as_str(), verdicts(&run)),
+            ("SIGABRT", vec![("a", true), ("process_survives", true)])
+        );
+    }
+
+    #[tokio::test]
+    async fn a_run_that_raises_says_what() {
+        let run = run("def run(run, work):\n raise KeyError('the cat')\n", LIMIT).await;
+        assert_eq!((run.exit.as_str(), verdicts(&run)), ("code 1", vec![("process_survives", true)]));
+        assert_eq!(run.stderr.last().unwrap(), "KeyError: 'the cat'");
+    }
+
+    #[tokio::test]
+    async fn a_thread_that_raises_breaks_the_run_and_not_the_others() {
+        let lines = "def run(run, work):\n done = []\n def work(n):\n  done.append(1 / n)\n run.share(range(8), work)\n run.equal('done', 6, len(done))\n print('noise')\n";
+        let run = run(lines, LIMIT).await;
+        // The thread that had 0 and then 4 ends with the 0.
+        assert_eq!(
+            verdicts(&run),
+            [("done", false), ("threads_finished", true), ("process_survives", false)]
+        );
+    }
+}

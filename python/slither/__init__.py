@@ -25,6 +25,7 @@ from slither._exceptions import (
 )
 from slither._failed import Failed
 from slither._progress import progress
+from slither._ref import Ref, ref
 from slither._retry import Retry
 from slither._sessions import on_session_end, session
 from slither._version import __version__
@@ -36,6 +37,7 @@ __all__ = [
     "NotInSession",
     "NotInWorker",
     "ProtocolError",
+    "Ref",
     "Retry",
     "SlitherError",
     "TooLarge",
@@ -48,6 +50,7 @@ __all__ = [
     "context",
     "on_session_end",
     "progress",
+    "ref",
     "session",
     "view",
     "view_many",

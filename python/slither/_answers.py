@@ -14,6 +14,7 @@ import msgspec
 from slither import _errors, _values, _wire
 from slither._exceptions import TooLarge, ValueNotSupported
 from slither._failed import Failed
+from slither._refs import TABLE
 from slither._retry import Retry
 
 _NIL: Final = msgspec.Raw(b"\xc0")
@@ -28,8 +29,10 @@ def answer_batch(results: Any, count: int, frame: bytearray, max_frame: int) -> 
     failures: list[tuple[int, _errors.Error]] = []
     size = 0
     for index, item in enumerate(results):
+        mark = TABLE.mark()
         data, error = encode_one(item, f"result[{index}]", max_frame)
         if error is not None:
+            TABLE.undo(mark)
             failures.append((index, error))
             delivered.append(_NIL)
         else:

@@ -17,6 +17,8 @@ import msgspec
 from slither import _tensor
 from slither._exceptions import ValueNotSupported
 from slither._failed import Failed
+from slither._ref import Ref
+from slither._refs import TABLE
 from slither._vetting import MAX_DEPTH
 
 _EXACT: Final = frozenset({type(None), bool, float, bytes})
@@ -111,6 +113,8 @@ def _other(value: Any, path: str, depth: int) -> Any:
             each.name: _convert(getattr(value, each.name), f"{path}.{each.name}", depth + 1)
             for each in dataclasses.fields(value)
         }
+    if kind is Ref:
+        return TABLE.pack(value, path)
     numpy = sys.modules.get("numpy")
     if numpy is not None and isinstance(value, numpy.generic):
         return _numpy_scalar(value, path, numpy)

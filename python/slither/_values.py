@@ -12,7 +12,7 @@ from typing import Any, Final
 import msgspec
 from msgspec.msgpack import Decoder, Encoder
 
-from slither import _tensor
+from slither import _refs, _tensor
 from slither._conversion import convert
 from slither._exceptions import ProtocolError, TooLarge, ValueNotSupported
 from slither._vetting import SCALARS, is_plain
@@ -39,6 +39,11 @@ def _ext_keeping(code: int, data: memoryview) -> Any:
 
 
 def _ext(code: int, data: memoryview, copy: bool) -> Any:
+    if code == _refs.CODE:
+        try:
+            return _refs.TABLE.unpack(data)
+        except _refs.BadRef as error:
+            raise Undecodable(str(error)) from None
     if code != _tensor.CODE:
         raise Undecodable(f"a value of the extension type {code}, which this version does not know")
     try:

@@ -34,6 +34,8 @@ VIEW_REPLY: Final = 4
 STOP: Final = 5
 OPEN_SESSION: Final = 6
 END_SESSION: Final = 7
+KEEP_REFS: Final = 8
+DROP_REFS: Final = 9
 
 HELLO: Final = 32
 RESULT: Final = 33
@@ -49,6 +51,7 @@ CLAIM: Final = 1  # on CALL, EXECUTE, OPEN_SESSION and END_SESSION
 STREAM: Final = 2  # on CALL
 VIEW_FAILED: Final = 1  # on VIEW_REPLY, where the page calls it ERROR
 FAILED: Final = 1  # on RESULT and PARTIAL
+REFS: Final = 2  # on RESULT
 MANY: Final = 1  # on VIEW
 
 # Flags that each kind may carry, of what a worker receives; a kind that is absent is not for a worker.
@@ -60,6 +63,8 @@ _FLAGS: Final = {
     STOP: 0,
     OPEN_SESSION: CLAIM,
     END_SESSION: CLAIM,
+    KEEP_REFS: 0,
+    DROP_REFS: 0,
 }
 
 _BUFFER: Final = 256 << 10

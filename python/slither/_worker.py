@@ -20,7 +20,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 import msgspec
 
-from slither import _blackbox, _current, _errors, _logging, _values, _wire
+from slither import _blackbox, _current, _errors, _logging, _refs, _values, _wire
 from slither._answers import answer_batch, answer_rest, wrong_count
 from slither._exceptions import (
     ProtocolError,
@@ -103,6 +103,8 @@ class Worker:
             self._bind(ident, body)
         elif kind in (_wire.OPEN_SESSION, _wire.END_SESSION):
             self._turn_session(kind, ident, body)
+        elif kind in (_wire.KEEP_REFS, _wire.DROP_REFS):
+            self._turn_refs(kind, ident, body)
         elif kind == _wire.STOP:
             self._end_sessions(ident)
             return False
@@ -135,7 +137,10 @@ class Worker:
             if type(results) is list and len(results) == count and _values.encode_plain(results, frame, limit):
                 self._connection.send(_wire.RESULT, 0, ident, frame)
             else:
+                _refs.TABLE.begin()
                 kind, flags = answer_batch(results, count, frame, limit)
+                if _refs.TABLE.finish(ident, kind == _wire.RESULT):
+                    flags |= _wire.REFS
                 self._connection.send(kind, flags, ident, frame)
         except (_wire.Closed, ProtocolError):
             raise
@@ -205,8 +210,10 @@ class Worker:
                 self._raw_context = None
                 del args
             box.enter(_blackbox.ENCODE)
+            _refs.TABLE.begin()
             _values.encode_value(result, "result", frame, self._connection.max_frame)
-            self._connection.send(_wire.RESULT, 0, ident, frame)
+            flags = _wire.REFS if _refs.TABLE.finish(ident, True) else 0
+            self._connection.send(_wire.RESULT, flags, ident, frame)
         except (_wire.Closed, ProtocolError):
             raise
         except BaseException as error:
@@ -228,6 +235,18 @@ class Worker:
             self._fail(ident, error)
         finally:
             self._box.end()
+
+    @staticmethod
+    def _turn_refs(kind: int, ident: int, body: memoryview) -> None:
+        """Hear which references the host keeps of a result, or drops."""
+        try:
+            ids = _refs.ids(body)
+        except msgspec.DecodeError as error:
+            raise ProtocolError(f"a body that is no array of references: {error}") from None
+        if kind == _wire.KEEP_REFS:
+            _refs.TABLE.keep(ident, ids)
+        else:
+            _refs.TABLE.drop(ids)
 
     # Sessions
 
@@ -324,6 +343,7 @@ class Worker:
 
     def _fail(self, ident: int, error: BaseException) -> None:
         made: _errors.Error
+        _refs.TABLE.finish(ident, False)
         if isinstance(error, CannotImport):
             made = error.error
         elif isinstance(error, _values.Undecodable):
@@ -378,6 +398,9 @@ class Worker:
                 if kind == _wire.VIEW_REPLY:
                     if ident == number:
                         break
+                    continue
+                if kind in (_wire.KEEP_REFS, _wire.DROP_REFS):
+                    self._turn_refs(kind, ident, body)
                     continue
                 if len(self._waiting) >= _WAITING_LIMIT:
                     raise ProtocolError(f"{_WAITING_LIMIT} frames sent ahead of a worker that awaits a view")

@@ -93,6 +93,7 @@ _TENSORS = [
     {"$tensor": {"dtype": "f2", "shape": [1], "data": "003c"}},
 ]
 _CONTEXT = ["run-1", "score", "predict", "session-7", 2, {"tenant": "a", "n": 3}]
+_REF = {"$ext": [2, "92cf112233445566778803"]}
 _SESSION = [None, None, None, "session-7", 1, None]
 _BARE = [None, None, None, None, 1, None]
 
@@ -128,6 +129,10 @@ def frames() -> dict[str, tuple[str, int, int, int, Any]]:
         "end_session_claim": (WORKER, 7, 1, 18, _SESSION),
         "hello": (HOST, 32, 0, 0, {"protocol": 1, "sdk": "0.1.0", "pid": 4242, "python": "3.11.7",
                                    "implementation": "CPython", "gil": True}),
+        "keep_refs": (WORKER, 8, 0, 19, [1, 3]),
+        "drop_refs": (WORKER, 9, 0, 0, [3]),
+        "execute_ref": (*execute, 0, 20, ["m:f", None, [_REF, 1]]),
+        "result_refs": (HOST, 33, 2, 19, [_REF, {"model": _REF}]),
         "result": (HOST, 33, 0, 1, [2, "two", {"score": 0.5}]),
         "result_scalars": (HOST, 33, 0, 5, _SCALARS),
         "result_nested": (HOST, 33, 0, 6, _NESTED),
@@ -195,6 +200,7 @@ def malformed() -> dict[str, tuple[str, str, str, bytes]]:
     add("bind_flag", WORKER, "a flag on BIND, which has none", header(1, 3, 1) + b"\xc0")
     add("stop_with_body", WORKER, "a body on STOP, which has none", header(1, 5) + b"\xc0")
     body("open_session_no_context", WORKER, 6, "a str in place of the context", encode("session-7"))
+    body("keep_refs_no_array", WORKER, 8, "a map in place of the array", encode({"1": 2}))
     body("end_session_without_id", WORKER, 7, "a context without a session", encode(_BARE))
     add("worker_gets_result", WORKER, "a kind of the other direction", header(2, 33) + encode([1]))
     add("host_gets_call", HOST, "a kind of the other direction", header(len(good), 1) + good)

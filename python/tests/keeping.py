@@ -45,3 +45,40 @@ def hooks(items: list[str]) -> list[str]:
     for hook in (first, first, broken, last):
         slither.on_session_end(hook)
     return items
+
+
+class Box:
+    """Holds a name."""
+
+    def __init__(self, name: str) -> None:
+        self.name = name
+
+
+def boxes(items: list[str]) -> list[slither.Ref]:
+    return [slither.ref(Box(name)) for name in items]
+
+
+def open_boxes(items: list[Box]) -> list[str]:
+    return [box.name for box in items]
+
+
+def box_and_set() -> list[Any]:
+    return [slither.ref(Box("lost")), {1, 2}]
+
+
+def boxes_and_sets(items: list[int]) -> list[Any]:
+    return [box_and_set() for _ in items]
+
+
+def many_boxes(items: list[int]) -> list[Any]:
+    return [[slither.ref(None) for _ in range(count)] for count in items]
+
+
+def ask_with_box(items: list[int]) -> list[Any]:
+    return [slither.view("lookup", key=slither.ref(items))]
+
+
+def held() -> int:
+    from slither import _refs
+
+    return len(_refs.TABLE._held)

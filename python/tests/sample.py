@@ -63,6 +63,11 @@ def twice(items: list[Any]) -> Iterator[Any]:
         yield item
 
 
+def refers(items: list[Any]) -> Iterator[Any]:
+    for item in items:
+        yield slither.ref(item) if item == "ref" else item
+
+
 def same_list(items: list[Any]) -> Iterator[Any]:
     seen: list[Any] = []
     for item in items:

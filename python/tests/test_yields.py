@@ -117,3 +117,13 @@ def test_a_generator_may_use_its_objects_again(worker: FakeWorker) -> None:
     ident = stream(worker, "same_list", [1, 2, 3])
     _, _, rest = worker.answer(ident)
     assert [each for part in partials(worker, ident) for each in part] + rest == [[1], [1, 2], [1, 2, 3]]
+
+
+def test_a_reference_that_is_yielded_fails_its_item_and_no_other(worker: FakeWorker) -> None:
+    ident = stream(worker, "refers", ["a", "ref", "c"])
+    kind, flags, rest = worker.answer(ident)
+    frames = [(flag, body) for name, flag, _, body in worker.meanwhile if name == _wire.PARTIAL] + [(flags, rest)]
+    results = [each for flag, body in frames for each in (body[0] if flag else body)]
+    failures = [failure for flag, body in frames if flag for _, failure in body[1]]
+    assert (kind, results) == (_wire.RESULT, ["a", None, "c"])
+    assert [(failure["kind"], "slither.Ref" in failure["message"]) for failure in failures] == [("value", True)]

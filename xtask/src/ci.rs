@@ -123,26 +123,41 @@ fn deny(root: &Path, _: &mut Vec<String>) -> Result<Outcome, String> {
     passed(cargo(root, &["deny", "check"]).run())
 }
 
-/// The first run of a newcomer, and the form that other programs read.
+/// All examples with their baselines, in the form that other programs read: a line each.
 fn example(root: &Path) -> Result<(), String> {
     let mut printed = String::new();
     let gather = |line: &str| printed.extend([line, "\n"]);
-    cargo(root, &["run", "--release", "--", "example", "text_analysis", "--json"]).run_watched(gather)?;
-    judge_report(&printed)
+    cargo(root, &["run", "--release", "--", "example", "--all", "--json"]).run_watched(gather)?;
+    // Where an interpreter without a GIL is named, as in CI, each baseline has to have run on it.
+    let threaded = std::env::var_os("SLITHER_FREE_THREADED_PYTHON").is_some();
+    judge_reports(&printed, threaded)
 }
 
-fn judge_report(printed: &str) -> Result<(), String> {
+fn judge_reports(printed: &str, threaded: bool) -> Result<(), String> {
+    if printed.trim().is_empty() {
+        return Err("no example reported".into());
+    }
+    printed.lines().try_for_each(|line| judge_report(line, threaded))
+}
+
+fn judge_report(printed: &str, threaded: bool) -> Result<(), String> {
     let report: serde_json::Value =
-        serde_json::from_str(printed).map_err(|error| format!("stdout is not one JSON value: {error}"))?;
+        serde_json::from_str(printed).map_err(|error| format!("a line of stdout is no JSON: {error}"))?;
+    let example = report["example"].as_str().ok_or("a report does not name its example")?;
     let checks = report["checks"].as_array().filter(|checks| !checks.is_empty());
-    let checks = checks.ok_or("the report has no checks")?;
+    let checks = checks.ok_or_else(|| format!("the report of {example} has no checks"))?;
     let broken: Vec<_> =
         checks.iter().filter(|check| check["ok"] != true).map(|check| check["name"].to_string()).collect();
     if !broken.is_empty() {
-        return Err(format!("the example's checks failed: {}", broken.join(", ")));
+        return Err(format!("checks of {example} failed: {}", broken.join(", ")));
     }
     if report["ledger"]["balanced"] != true {
-        return Err("the example's ledger is not balanced".into());
+        return Err(format!("the ledger of {example} is not balanced"));
+    }
+    let runs = report["baseline"]["runs"].as_array().filter(|runs| !runs.is_empty());
+    let runs = runs.ok_or_else(|| format!("{example} has no baseline: {}", report["baseline"]["skipped"]))?;
+    if threaded && !runs.iter().any(|run| run["gil"] == false) {
+        return Err(format!("the baseline of {example} never ran without a GIL"));
     }
     Ok(())
 }
@@ -160,18 +175,25 @@ mod tests {
         assert_eq!(total(&counts.map(str::to_owned)), "in all: 43 passed, 2 failed, 1 ignored");
     }
 
+    const SOUND: &str = r#"{"example": "x", "checks": [{"name": "a", "ok": true}], "ledger": {"balanced": true}, "baseline": {"runs": [{"gil": true}, {"gil": false}]}}"#;
+
     #[test]
-    fn a_report_needs_checks_that_hold() {
-        assert!(
-            judge_report(r#"{"checks": [{"name": "a", "ok": true}], "ledger": {"balanced": true}}"#).is_ok()
-        );
-        for report in [
-            r#"{"checks": [{"name": "a", "ok": false}], "ledger": {"balanced": true}}"#,
-            r#"{"checks": [{"name": "a", "ok": true}], "ledger": {"balanced": false}}"#,
-            r#"{"checks": []}"#,
-            "progress\n{}",
+    fn a_report_needs_checks_that_hold_and_a_baseline() {
+        assert_eq!(judge_reports(&format!("{SOUND}\n{SOUND}\n"), true), Ok(()));
+        for (from, to) in [
+            (r#""ok": true"#, r#""ok": false"#),
+            (r#"[{"name": "a", "ok": true}]"#, "[]"),
+            (r#""balanced": true"#, r#""balanced": false"#),
+            (r#"[{"gil": true}, {"gil": false}]"#, "[]"),
+            (r#"{"gil": false}"#, r#"{"gil": true}"#),
+            ("{\"example\"", "progress\n{\"example\""),
         ] {
-            assert!(judge_report(report).is_err(), "{report}");
+            let spoilt = SOUND.replace(from, to);
+            assert_ne!(spoilt, SOUND);
+            assert!(judge_reports(&spoilt, true).is_err(), "{spoilt}");
         }
+        assert!(judge_reports("", false).is_err());
+        let unthreaded = SOUND.replace(r#"{"gil": false}"#, r#"{"gil": true}"#);
+        assert_eq!(judge_reports(&unthreaded, false), Ok(()));
     }
 }

@@ -66,7 +66,7 @@ Examples:
   slither example                                     list them
   slither example text_analysis                       run one on the documents that ship with it
   slither example --all                               run all of them, and sum up
-  slither example --stdlib --no-baseline              run those that need no package, without plain Python
+  slither example --stdlib --no-baseline              those without packages, and no plain Python
   slither example text_analysis --input ~/notes       on your own: .txt and .jsonl files
   slither example text_analysis --json | jq .checks   for programs
   slither example image_pipeline --output thumbnails  keep the files that it makes

@@ -80,7 +80,9 @@ fn open(frame: &Frame) {
         | Kind::ViewReply
         | Kind::Stop
         | Kind::OpenSession
-        | Kind::EndSession => {
+        | Kind::EndSession
+        | Kind::KeepRefs
+        | Kind::DropRefs => {
             unreachable!("the reader refuses what only the host sends")
         }
     }

@@ -51,6 +51,7 @@
 //! | [`store`] | shared state: tables, snapshots, transactions, and views for Python |
 //! | [`Pool`], [`Call`] | Python workers, and what is called there within which bounds |
 //! | [`Session`] | work that keeps to one worker, and the state that Python keeps there for it |
+//! | [`PyRef`] | a handle to an object that stays in a Python worker |
 //! | [`python`] | interpreters, and the packages that are provided beside them |
 //! | [`telemetry`] | the list of events |
 //! | [`Value`], [`Tensor`], [`Timestamp`] | payloads whose shape is not known beforehand, arrays, points in time |
@@ -107,8 +108,8 @@ pub use item::{Failure, Item, ItemId, Ledger};
 pub use metadata::Metadata;
 pub use pipe::{Defaults, Outputs, Pipe, PipeError, Router, RunOptions};
 pub use pool::{
-    Affinity, Each, Inherit, LostWorker, Pool, PoolStats, Progress, ProgressFeed, RestartBudget, SessionEnd,
-    Start, WorkerReply,
+    Affinity, Each, Inherit, LostWorker, Pool, PoolStats, Progress, ProgressFeed, PyRef, RestartBudget,
+    SessionEnd, Start, WorkerReply,
 };
 pub use runtime::{Builder, Call, OpenSession, Session, Slither};
 pub use store::{Store, StoreHandle, Table, View};

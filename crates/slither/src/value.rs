@@ -12,6 +12,8 @@ use serde::de::{self, MapAccess, SeqAccess, Visitor};
 use serde::ser::{SerializeMap, SerializeSeq};
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
+pub(crate) use self::serde_bytes_buf::ByteBuf;
+pub(crate) use tensor::serialize_ext;
 pub use tensor::{Dtype, Tensor};
 pub use timestamp::Timestamp;
 
@@ -271,6 +273,7 @@ impl<'de> Deserialize<'de> for Key {
 pub(crate) mod serde_bytes_buf {
     use super::*;
 
+    #[derive(Debug)]
     pub(crate) struct ByteBuf(pub(crate) Vec<u8>);
 
     impl<'de> Deserialize<'de> for ByteBuf {

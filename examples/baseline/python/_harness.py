@@ -20,6 +20,7 @@ _Task = TypeVar("_Task")
 THREADS = 4
 """Threads that share a work, unless it asks for more."""
 
+
 class Run:
     """One run of a baseline: the mode, the lock or what stands in its place, and where findings go."""
 

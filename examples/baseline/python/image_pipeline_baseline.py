@@ -74,4 +74,3 @@ def _thumbnail(wanted: Wanted) -> str:
     file = io.BytesIO()
     small.save(file, "PNG")
     return hashlib.sha256(file.getvalue()).hexdigest()
-

@@ -19,8 +19,8 @@ fn a_hundred_reloads_mix_nothing() {
 fn a_faulty_row_of_the_users_is_named() {
     let scratch = Scratch::new();
     let file = scratch.file("x.csv", "a,b\n1,2\n\n3\n");
-    let mut command = slither(&["example", "data_etl", "--input"]);
-    command.arg(file);
+    let mut command = slither(&["example", "data_etl"]);
+    command.arg("--input").arg(file);
     assert_snapshot!(run(command).snapshot(&[(scratch.path(), "DIR")]), @r"
     exit code: 2
     ----- stdout -----

@@ -105,8 +105,18 @@ fn doctor_finds_what_runs_use() {
     assert_eq!((ended.code(), ended.stderr.as_str()), (Some(0), ""), "{ended}");
     let found = ended.json();
     let keys: Vec<&str> = found.as_object().unwrap().keys().map(String::as_str).collect();
-    let expected =
-        ["cache", "candidates", "cores", "interpreter", "offline", "overlay", "problems", "uv", "version"];
+    let expected = [
+        "cache",
+        "candidates",
+        "cores",
+        "free_threaded",
+        "interpreter",
+        "offline",
+        "overlay",
+        "problems",
+        "uv",
+        "version",
+    ];
     assert_eq!(keys, expected);
     assert!(found["interpreter"]["version"].as_str().unwrap().starts_with("3."));
     assert_eq!(found["cache"]["writable"], true);
@@ -124,7 +134,11 @@ fn doctor_says_what_mends_it() {
         .env("SLITHER_PYTHON", scratch.python("3.9.18"))
         .env("SLITHER_CACHE_DIR", scratch.path().join("cache"))
         .env("PATH", "/nowhere")
+        .env("HOME", scratch.path())
         .env_remove("VIRTUAL_ENV")
+        .env_remove("XDG_DATA_HOME")
+        .env_remove("UV_PYTHON_INSTALL_DIR")
+        .env_remove("SLITHER_FREE_THREADED_PYTHON")
         .env_remove("SLITHER_OFFLINE");
     let ended = run(command).snapshot(&[(scratch.path(), "DIR")]);
     // The number of processors is the machine's, and the width of a column that of the folder's name.
@@ -140,6 +154,7 @@ fn doctor_says_what_mends_it() {
     ----- stdout -----
     slither VERSION, N cores
     finds no Python to use
+    finds no free-threaded Python, for baselines without a GIL: uv python install 3.14t
 
     Interpreters
     path version build msgspec remark

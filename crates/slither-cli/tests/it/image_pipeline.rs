@@ -10,8 +10,8 @@ fn thumbnails_are_kept_where_they_are_asked_for() {
     assert_eq!(run(slither(&["setup", "image_pipeline"])).code(), Some(0));
     let scratch = Scratch::new();
     let output = scratch.path().join("thumbnails");
-    let mut command = slither(&["example", "image_pipeline", "--json", "--workers", "2", "--output"]);
-    command.arg(&output);
+    let mut command = slither(&["example", "image_pipeline", "--json", "--workers", "2"]);
+    command.arg("--output").arg(&output);
     let ended = run(command);
     assert_eq!((ended.code(), ended.stderr.as_str()), (Some(0), ""), "{ended}");
     let report = ended.json();
@@ -24,8 +24,8 @@ fn thumbnails_are_kept_where_they_are_asked_for() {
 fn an_output_that_is_in_use_or_useless_is_refused() {
     let scratch = Scratch::new();
     scratch.file("mine.txt", "");
-    let mut command = slither(&["example", "image_pipeline", "--output"]);
-    command.arg(scratch.path());
+    let mut command = slither(&["example", "image_pipeline"]);
+    command.arg("--output").arg(scratch.path());
     assert_snapshot!(run(command).snapshot(&[(scratch.path(), "DIR")]), @r"
     exit code: 2
     ----- stdout -----

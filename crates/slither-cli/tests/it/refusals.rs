@@ -18,7 +18,8 @@ fn help_says_what_there_is() {
     Usage: slither <COMMAND>
 
     Commands:
-      example      List the examples, or run one
+      example      List the examples, or run them
+      baseline     Do an example's work in plain Python threads, and report what breaks
       setup        Provide what Python needs ahead of time, so that later runs need no network
       doctor       Say what was found, what is missing, and the command that mends it
       completions  Print a script that completes commands and options in a shell
@@ -33,6 +34,8 @@ fn help_says_what_there_is() {
 
     Environment:
       SLITHER_PYTHON     the Python interpreter to use (3.10 or newer)
+      SLITHER_FREE_THREADED_PYTHON
+                         the interpreter without a GIL that baselines use
       SLITHER_CACHE_DIR  where packages are kept, instead of ~/.cache/slither
       SLITHER_OFFLINE    never use the network
       SLITHER_LOG        what is logged on stderr, as `debug` or `slither=trace`
@@ -41,10 +44,11 @@ fn help_says_what_there_is() {
     assert_snapshot!(answer(&["example", "--help"]), @r"
     exit code: 0
     ----- stdout -----
-    List the examples, or run one
+    List the examples, or run them
 
     Without a name, lists them. Each example runs a real pipe over real data and proves what it shows by
-    checks; one that does not hold makes the exit code 1.
+    checks; one that does not hold makes the exit code 1. Then the same work is done by plain Python
+    threads, and what breaks there stands beside it.
 
     Usage: slither example [OPTIONS] [NAME]
 
@@ -53,6 +57,12 @@ fn help_says_what_there_is() {
               Which example
 
     Options:
+          --all
+              All examples, one after the other, and a summary
+
+          --stdlib
+              Of all examples, those that need the standard library only
+
           --input <FILE|DIR>
               Your own file or folder, instead of the data that ships with the example
 
@@ -62,8 +72,11 @@ fn help_says_what_there_is() {
           --workers <N>
               Python workers [default: one a core]
 
+          --no-baseline
+              Leave out the same work in plain Python
+
           --json
-              Write one JSON object to stdout, and nothing else
+              Write one JSON object to stdout for each example, and nothing else
 
       -h, --help
               Print help (see a summary with '-h')
@@ -74,6 +87,8 @@ fn help_says_what_there_is() {
     Examples:
       slither example                                     list them
       slither example text_analysis                       run one on the documents that ship with it
+      slither example --all                               run all of them, and sum up
+      slither example --stdlib --no-baseline              those without packages, and no plain Python
       slither example text_analysis --input ~/notes       on your own: .txt and .jsonl files
       slither example text_analysis --json | jq .checks   for programs
       slither example image_pipeline --output thumbnails  keep the files that it makes
@@ -175,9 +190,9 @@ fn options_of_an_example_without_one() {
     ----- stdout -----
     ----- stderr -----
     error: the following required arguments were not provided:
-      <NAME>
+      <NAME|--all|--stdlib>
 
-    Usage: slither example --workers <N> <NAME>
+    Usage: slither example --workers <N> <NAME|--all|--stdlib>
 
     For more information, try '--help'.
     ");

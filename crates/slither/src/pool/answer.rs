@@ -2,6 +2,7 @@
 
 use super::graveyard::LostWorker;
 use super::job::Reply;
+use super::refs;
 use crate::error::ItemError;
 use crate::wire::{self, Kind};
 
@@ -9,7 +10,7 @@ use crate::wire::{self, Kind};
 pub(crate) fn open_single<T: serde::de::DeserializeOwned>(reply: &Reply) -> Result<T, ItemError> {
     match reply.kind {
         Kind::Error => Err(remote_error(reply)),
-        _ => match wire::result(&reply.body, reply.flags) {
+        _ => match refs::reading(reply, || wire::result(&reply.body, reply.flags)) {
             Ok(result) => result.map_err(|error: ItemError| error.with_worker(reply.worker())),
             Err(reason) => Err(reply.broken(reason)),
         },

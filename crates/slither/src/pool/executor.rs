@@ -12,6 +12,7 @@ use serde::de::DeserializeOwned;
 
 use super::answer::remote_error;
 use super::job::{Portions, Reply};
+use super::refs;
 use super::running::{RunningPool, Via};
 use crate::context::Context;
 use crate::dispatch::{self, Batch, Executor, Yields};
@@ -34,14 +35,14 @@ pub(crate) struct PoolExecutor {
 impl<I: Serialize, O: DeserializeOwned + Send + 'static> Executor<I, O> for PoolExecutor {
     fn execute(&self, batch: &Batch<I>, context: &Context) -> BoxFuture<'static, dispatch::Reply<O>> {
         let id = self.pool.next_id();
-        let Sent { frame, items, mut refused } = self.encode(id, batch, context);
-        let (pool, timeout, via) = (self.pool.clone(), self.timeout, self.via_of(batch));
+        let Sent { frame, items, mut refused, via } = self.encode(id, batch, context);
+        let (pool, timeout) = (self.pool.clone(), self.timeout);
         let context = Arc::new(context.clone());
         Box::pin(async move {
             let results = match frame {
                 _ if items == 0 => Vec::new(),
                 Ok(frame) => {
-                    let reply = pool.submit(id, frame, timeout, context, &via).await?;
+                    let reply = pool.submit(id, frame, timeout, context, &via?).await?;
                     open(&reply, items)?
                 }
                 Err(error) => return Err(error),
@@ -61,14 +62,14 @@ impl<I: Serialize, O: DeserializeOwned + Send + 'static> Executor<I, O> for Pool
             return self.execute(batch, context);
         }
         let id = self.pool.next_id();
-        let Sent { frame, mut items, mut refused } = self.encode(id, batch, context);
-        let (pool, timeout, via) = (self.pool.clone(), self.timeout, self.via_of(batch));
+        let Sent { frame, mut items, mut refused, via } = self.encode(id, batch, context);
+        let (pool, timeout) = (self.pool.clone(), self.timeout);
         let context = Arc::new(context.clone());
         Box::pin(async move {
             if items == 0 {
                 return Ok(refused.merge_last(Vec::new()));
             }
-            let mut frame = frame?;
+            let (mut frame, via) = (frame?, via?);
             wire::set_stream(&mut frame);
             let (portions, mut arriving) = Portions::new(items);
             let mut answer =
@@ -124,6 +125,8 @@ struct Sent {
     /// How many items are in the frame.
     items: usize,
     refused: Refused,
+    /// Where it has to go.
+    via: Result<Via, ItemError>,
 }
 
 impl PoolExecutor {
@@ -148,12 +151,14 @@ impl PoolExecutor {
         let cap = self.pool.max_frame;
         // Python finds its state by the session's id, whatever views the run may ask.
         let inside = self.inside(context);
-        let (frame, refused) = match wire::batch(id, &self.function, &inside, batch.payloads(), cap) {
+        let encode = || match wire::batch(id, &self.function, &inside, batch.payloads(), cap) {
             Ok(frame) => (Ok(frame), Vec::new()),
             Err(_) => self.sift(id, batch, &inside),
         };
+        let ((frame, refused), homes) = refs::writing(encode);
+        let via = homes.via(&self.pool, self.via_of(batch));
         let items = batch.items.len() - refused.len();
-        Sent { frame, items, refused: Refused { items: refused.into_iter().peekable(), next: 0 } }
+        Sent { frame, items, refused: Refused { items: refused.into_iter().peekable(), next: 0 }, via }
     }
 
     /// When a batch cannot be encoded: encodes what can be, and names the items that cannot.
@@ -179,7 +184,8 @@ impl PoolExecutor {
 fn open<O: DeserializeOwned>(reply: &Reply, sent: usize) -> dispatch::Reply<O> {
     match reply.kind {
         Kind::Error => Err(remote_error(reply)),
-        Kind::Result => wire::results(&reply.body, reply.flags, sent).map_err(|reason| reply.broken(reason)),
+        Kind::Result => refs::reading(reply, || wire::results(&reply.body, reply.flags, sent))
+            .map_err(|reason| reply.broken(reason)),
         other => Err(reply.broken(format_args!("a {other:?} frame answered a batch"))),
     }
 }

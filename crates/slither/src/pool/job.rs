@@ -1,12 +1,14 @@
 //! A call on its way to a worker, and what comes back.
 
-use std::sync::{Arc, Mutex};
+use std::sync::{Arc, Mutex, Weak};
 use std::time::{Duration, Instant};
 
 use bytes::Bytes;
 use tokio::sync::{OwnedSemaphorePermit, mpsc, oneshot};
 
 use super::progress::Progress;
+use super::refs::Unread;
+use super::running::RunningPool;
 use super::sessions::Sessions;
 use super::station::{Order, Sentence, Station, lock};
 use super::supervisor::Epoch;
@@ -26,6 +28,9 @@ pub(crate) struct Reply {
     pub(crate) body: Bytes,
     /// The worker that answered.
     pub(super) from: Arc<Station>,
+    /// The references in it, until it is known which of them are kept.
+    pub(super) refs: Mutex<Option<Unread>>,
+    pub(super) pool: Weak<RunningPool>,
 }
 
 impl Reply {

@@ -1,7 +1,7 @@
 //! A started pool: where calls come in, and how it ends.
 
 use std::sync::atomic::{AtomicU64, Ordering};
-use std::sync::{Arc, Mutex, mpsc};
+use std::sync::{Arc, Mutex, Weak, mpsc};
 use std::time::{Duration, Instant};
 
 use futures_util::StreamExt;
@@ -19,7 +19,7 @@ use super::queue::Queue;
 use super::service::Service;
 use super::session::PoolSession;
 use super::station::{Station, lock};
-use super::supervisor::{Driver, Launch, Life, Note, Notes};
+use super::supervisor::{Driver, Epoch, Launch, Life, Note, Notes};
 use super::worker::CallId;
 use crate::context::Context;
 use crate::error::{ConfigError, ErrorKind, ItemError};
@@ -55,6 +55,8 @@ pub struct PoolStats {
 /// A pool whose workers run. Dropping it kills them.
 #[derive(Debug)]
 pub(crate) struct RunningPool {
+    /// For what its answers hold that is to call it again.
+    me: Weak<Self>,
     pub(crate) name: Arc<str>,
     pub(crate) max_frame: usize,
     pub(crate) call_timeout: Duration,
@@ -81,6 +83,8 @@ pub(crate) enum Via {
     Session(Arc<PoolSession>),
     /// The one in the slot that the hash of a key chooses.
     Key(u64),
+    /// This one, which holds a Python object.
+    Worker { slot: usize, epoch: Epoch },
 }
 
 impl RunningPool {
@@ -143,7 +147,8 @@ impl RunningPool {
                 drop(alive);
             })
             .map_err(broken)?;
-        let pool = Arc::new(Self {
+        let pool = Arc::new_cyclic(|me| Self {
+            me: me.clone(),
             name,
             max_frame: config.max_frame,
             call_timeout: config.call_timeout,
@@ -210,6 +215,7 @@ impl RunningPool {
     ) -> Result<Reply, ItemError> {
         let (route, lease, fails_fast) = match via {
             Via::Any => (Route::Any, None, false),
+            Via::Worker { slot, epoch } => (Route::Worker { slot: *slot, epoch: *epoch }, None, false),
             Via::Key(key) => (Route::Slot((key % self.size as u64) as usize), None, false),
             Via::Session(session) => {
                 let called = session.call();
@@ -247,7 +253,11 @@ impl RunningPool {
         // Nothing is left to withdraw.
         caller.waiting = None;
         // A job that was dropped unanswered was in a queue that closed.
-        answer.unwrap_or_else(|| Err(self.refusal()))
+        let mut answer = answer.unwrap_or_else(|| Err(self.refusal()));
+        if let Ok(reply) = &mut answer {
+            reply.pool = self.me.clone();
+        }
+        answer
     }
 
     /// Sends a frame to each live worker; returns who will answer where. With `duty` it is run also when nobody waits

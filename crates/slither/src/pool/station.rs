@@ -70,6 +70,8 @@ pub(super) enum Order {
     TakenBack(CallId),
     /// A view has answered.
     View { id: u64, answer: Result<Vec<u8>, (String, String)> },
+    /// Send this frame, which nobody answers.
+    Tell(Vec<u8>),
     /// Help to empty the queue, then stop.
     Drain { deadline: Instant },
     /// Die now.
@@ -109,7 +111,7 @@ pub(super) struct Station {
     /// The eventfd of `docs/PROTOCOL.md`: whoever reads it owns the call ahead.
     pub(super) token: OwnedFd,
     /// Filled by whoever hands over a call (one while idle, one for each `call_each` and bind, which hold
-    /// places of the bounded queue), by a view's answer (at most as many as were asked) and by the supervisor.
+    /// places of the bounded queue), by a reference that is dropped (of which a worker makes only so many), by a view's answer (at most as many as were asked) and by the supervisor.
     inbox: Mutex<Inbox>,
     /// The calls in the worker, oldest first; all but the first were sent ahead. Locked after the queue's
     /// state and before the inbox.

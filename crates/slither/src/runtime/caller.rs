@@ -15,7 +15,7 @@ use crate::dispatch::{self, DispatchError, DispatchStream, Dispatched, Executor}
 use crate::error::{ConfigError, ItemError, RunError};
 use crate::item::{Item, Ledger};
 use crate::pipe::{self, Outputs, Pipe, PipeError, PipeStream, RunOptions};
-use crate::pool::{PoolExecutor, PoolSession, RunningPool, Via, open_single};
+use crate::pool::{PoolExecutor, PoolSession, RunningPool, Via, open_single, writing};
 use crate::wire;
 
 /// A runtime, and the session in which it calls, if it does.
@@ -129,8 +129,9 @@ impl Caller {
         let pool = self.slither.callee(pool, function)?;
         let id = pool.next_id();
         let context = Arc::new(self.within(Context::none()));
-        let frame = wire::single(id, function, &context, args, pool.max_frame)?;
-        let reply = pool.submit(id, frame, pool.call_timeout, context, &self.via(pool)).await?;
+        let (frame, homes) = writing(|| wire::single(id, function, &context, args, pool.max_frame));
+        let via = homes.via(pool, self.via(pool))?;
+        let reply = pool.submit(id, frame?, pool.call_timeout, context, &via).await?;
         open_single(&reply)
     }
 

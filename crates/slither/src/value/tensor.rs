@@ -132,7 +132,7 @@ impl fmt::Debug for Tensor {
 }
 
 /// Writes `body` as the msgpack extension `code`; other formats see a newtype around the pair.
-pub(super) fn serialize_ext<S: Serializer>(serializer: S, code: i8, body: &[u8]) -> Result<S::Ok, S::Error> {
+pub(crate) fn serialize_ext<S: Serializer>(serializer: S, code: i8, body: &[u8]) -> Result<S::Ok, S::Error> {
     struct Raw<'a>(&'a [u8]);
     impl Serialize for Raw<'_> {
         fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {

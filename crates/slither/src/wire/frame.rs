@@ -11,6 +11,8 @@ pub(crate) const CLAIM: u8 = 1;
 pub(crate) const STREAM: u8 = 2;
 /// `RESULT` and `PARTIAL`: the body is a pair of results and failures.
 pub(crate) const FAILED: u8 = 1;
+/// `RESULT`: it holds references, and waits for `KEEP_REFS`.
+pub(crate) const REFS: u8 = 2;
 /// `VIEW`: the arguments are an array of maps.
 pub(crate) const MANY: u8 = 1;
 /// `VIEW_REPLY`: the body is an error.
@@ -61,10 +63,14 @@ kinds! {
     OpenSession = 6, flags CLAIM;
     /// Run a session's end hooks and forget its state.
     EndSession = 7, flags CLAIM;
+    /// Which references of a result the host keeps.
+    KeepRefs = 8, flags 0;
+    /// References that the host has dropped.
+    DropRefs = 9, flags 0;
     /// The first frame of a worker.
     Hello = 32, flags 0;
     /// What a call gave.
-    Result = 33, flags FAILED;
+    Result = 33, flags FAILED | REFS;
     /// A call failed as a whole.
     Error = 34, flags 0;
     /// Python calls a view.

@@ -120,6 +120,14 @@ pub(crate) fn session(kind: Kind, id: u64, whose: &Context, cap: usize) -> Resul
     builder.finish(cap).map_err(|length| too_large(length, cap))
 }
 
+/// `KEEP_REFS` for the result of call `id`, or `DROP_REFS`, as `kind` says.
+pub(crate) fn refs(kind: Kind, id: u64, refs: &[u64]) -> Vec<u8> {
+    let mut builder = Builder::new(kind, 0, id, 16);
+    // Numbers always encode, and no more than came in a frame fit one.
+    let _ = builder.value(refs);
+    builder.finish(usize::MAX).unwrap_or_default()
+}
+
 /// A frame without a body.
 pub(crate) fn bare(kind: Kind) -> Vec<u8> {
     Header { length: 0, kind, flags: 0, id: 0 }.bytes().to_vec()

@@ -107,9 +107,13 @@ fn every_golden_frame_to_the_host_is_what_its_description_says() {
             None => assert!(frame.body.is_empty(), "{name}"),
             Some(described) => {
                 assert!(well_formed(&frame.body), "{name}");
+                assert_eq!(described.encoded(), frame.body, "{name}");
+                if header.flags & REFS != 0 {
+                    // What is in it is no value, and becomes a handle where the pool reads it.
+                    continue;
+                }
                 let there: Value = body(&frame.body).unwrap_or_else(|error| panic!("{name}: {error}"));
                 assert_eq!(plain(&there), plain(&described.value()), "{name}");
-                assert_eq!(described.encoded(), frame.body, "{name}");
             }
         }
         seen += 1;
@@ -179,6 +183,11 @@ fn written(name: &str, golden: &Golden) -> Vec<u8> {
             view_error(id, part("kind"), part("message"))
         }
         5 => bare(Kind::Stop),
+        8 | 9 => {
+            let kind = if golden.kind == 8 { Kind::KeepRefs } else { Kind::DropRefs };
+            let number = |each: &Described| each.value().as_i64().unwrap() as u64;
+            refs(kind, id, &parts.iter().map(number).collect::<Vec<_>>())
+        }
         6 | 7 => {
             let kind = if golden.kind == 6 { Kind::OpenSession } else { Kind::EndSession };
             let id = SessionId::of(parts[3].text());

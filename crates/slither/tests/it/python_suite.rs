@@ -37,6 +37,7 @@ fn the_sdk_passes_its_tests() {
 #[test]
 fn the_examples_pass_theirs() {
     pytest("examples/text_analysis/tests", &["python", "examples/text_analysis/python"]);
+    pytest("examples/baseline/tests", &["python", "examples/baseline/python"]);
     pytest("examples/batch_stats/tests", &["python", "examples/batch_stats/python"]);
     pytest("examples/data_etl/tests", &["python", "examples/data_etl/python"]);
     pytest("examples/image_pipeline/tests", &["python", "examples/image_pipeline/python"]);

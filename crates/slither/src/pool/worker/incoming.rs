@@ -93,7 +93,9 @@ impl Keeper {
             | Kind::ViewReply
             | Kind::Stop
             | Kind::OpenSession
-            | Kind::EndSession => {
+            | Kind::EndSession
+            | Kind::KeepRefs
+            | Kind::DropRefs => {
                 return Err(WireError::Unexpected { kind: header.kind });
             }
         }

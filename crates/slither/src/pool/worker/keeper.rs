@@ -2,7 +2,7 @@
 
 use std::collections::VecDeque;
 use std::os::fd::OwnedFd;
-use std::sync::{Arc, Mutex};
+use std::sync::{Arc, Mutex, Weak};
 use std::time::{Duration, Instant};
 
 use rustix::event::{PollFd, PollFlags, poll};
@@ -18,6 +18,7 @@ use crate::pool::graveyard::Graveyard;
 use crate::pool::job::{Job, Reply};
 use crate::pool::output::Output;
 use crate::pool::queue::Queue;
+use crate::pool::refs::Unread;
 use crate::pool::service::Service;
 use crate::pool::station::{Order, Sentence, Station, lock};
 use crate::pool::supervisor::Notes;
@@ -173,7 +174,16 @@ impl Keeper {
 
     pub(super) fn reply(&self, frame: Frame) -> Reply {
         let Frame { header, body } = frame;
-        Reply { kind: header.kind, flags: header.flags, body, from: self.station.clone() }
+        let refs = header.flags & wire::REFS != 0 && header.kind == Kind::Result;
+        let refs = refs.then(|| Unread::new(&self.station, header.id));
+        Reply {
+            kind: header.kind,
+            flags: header.flags,
+            body,
+            from: self.station.clone(),
+            refs: Mutex::new(refs),
+            pool: Weak::new(),
+        }
     }
 
     fn signal(&self, signal: Signal) {
@@ -196,6 +206,7 @@ impl Keeper {
                 Order::View { id, answer } => {
                     self.views.answer(id, answer, self.max_frame, &mut self.connection);
                 }
+                Order::Tell(frame) => self.connection.write(&frame),
                 Order::Drain { deadline } => self.drain(deadline),
                 Order::Kill(sentence) => self.execute(sentence),
                 Order::Died(death) => self.death = Some(death),

@@ -7,7 +7,7 @@ use serde::ser::{SerializeMap, SerializeSeq};
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
 use crate::codec;
-use crate::value::{Dtype, Tensor, Timestamp, Value};
+use crate::value::{Dtype, Tensor, Timestamp, Value, serialize_ext};
 
 /// One described value.
 #[derive(Debug, Clone)]
@@ -24,6 +24,7 @@ pub(super) enum Described {
     Bytes(Vec<u8>),
     Timestamp(Timestamp),
     Tensor(Tensor),
+    Ext(i8, Vec<u8>),
 }
 
 impl Described {
@@ -59,6 +60,10 @@ impl Described {
             "$map" => Self::Map(
                 inner.list().iter().map(|pair| (pair.list()[0].clone(), pair.list()[1].clone())).collect(),
             ),
+            "$ext" => {
+                let code = inner.list()[0].value().as_i64().unwrap();
+                Self::Ext(i8::try_from(code).unwrap(), hex(inner.list()[1].text()))
+            }
             "$timestamp" => {
                 let value = inner.value();
                 let part = |at: usize| value.as_list().unwrap()[at].as_i64().unwrap();
@@ -119,6 +124,7 @@ impl Serialize for Described {
             }
             Self::Timestamp(value) => value.serialize(serializer),
             Self::Tensor(value) => value.serialize(serializer),
+            Self::Ext(code, body) => serialize_ext(serializer, *code, body),
         }
     }
 }

@@ -1,0 +1,191 @@
+//! Who gets which call: a queue, and workers that are only stations.
+
+use std::time::Duration;
+
+use rustix::event::{EventfdFlags, eventfd};
+
+use super::*;
+use crate::context::Context;
+use crate::error::ErrorKind;
+use crate::pool::job::{Waiting, WorkerName};
+use crate::pool::station::Order;
+
+fn station(epoch: u64) -> Arc<Station> {
+    let token = eventfd(0, EventfdFlags::NONBLOCK | EventfdFlags::SEMAPHORE).unwrap();
+    let name = WorkerName { name: format!("p/0#{epoch}"), pid: 1 };
+    Arc::new(Station::new(name, usize::from(epoch > 1), epoch, token).unwrap())
+}
+
+fn job(id: u64) -> (Job, Waiting) {
+    Job::new(id, vec![0; 16], Duration::from_secs(1), Arc::new(Context::none()), None)
+}
+
+#[test]
+fn a_call_for_a_worker_that_has_just_gone_goes_to_the_next() {
+    let queue = Queue::new(4, 2, 8);
+    let (gone, idle) = (station(1), station(2));
+    for station in [&gone, &idle] {
+        queue.join(station);
+        assert!(queue.take_or_wait(station).is_none());
+    }
+    gone.close();
+    let (first, _waiting) = job(1);
+    queue.push(first);
+    let mut orders = Vec::new();
+    idle.take_orders(&mut orders);
+    assert!(matches!(&orders[..], [Order::Job(job)] if job.id == 1), "{orders:?}");
+    let (second, _waiting) = job(2);
+    queue.push(second);
+    assert_eq!(queue.depth(), 1, "nobody is idle any more");
+}
+
+#[test]
+fn whoever_takes_a_call_back_has_told_its_keeper_before_anyone_can_see() {
+    let station = station(1);
+    let (front, _first) = job(1);
+    let (ahead, _second) = job(2);
+    lock(&station.held).extend([front, ahead]);
+    assert!(station.yield_ahead().is_none(), "without a token there is nothing to take back");
+    station.put_token();
+    let held = lock(&station.held);
+    let thief = std::thread::spawn({
+        let station = station.clone();
+        move || station.yield_ahead().map(|job| job.id)
+    });
+    assert_eq!(held.len(), 2);
+    drop(held);
+    while lock(&station.held).len() == 2 {
+        std::hint::spin_loop();
+    }
+    let mut orders = Vec::new();
+    station.take_orders(&mut orders);
+    assert!(matches!(orders[..], [Order::TakenBack(2)]), "{orders:?}");
+    assert_eq!(thief.join().unwrap(), Some(2));
+}
+
+#[test]
+fn what_nobody_waits_for_leaves_the_queue_at_once() {
+    let queue = Queue::new(4, 2, 8);
+    let (first, waiting) = job(1);
+    let (second, _kept) = job(2);
+    queue.push(first);
+    queue.push(second);
+    drop(waiting);
+    queue.sweep();
+    assert_eq!(queue.depth(), 1);
+}
+
+#[tokio::test]
+async fn what_was_taken_in_before_a_drain_is_still_done_and_after_it_refused() {
+    let queue = Queue::new(4, 2, 8);
+    let cause = ItemError::new(ErrorKind::Pool, "it is shut down");
+    queue.close(&cause, false);
+    let (begun, kept) = job(1);
+    queue.put_back(begun);
+    let (late, refused) = job(2);
+    queue.push(late);
+    assert_eq!(queue.depth(), 1);
+    assert_eq!(refused.await.unwrap().unwrap_err(), cause);
+    queue.close(&cause, true);
+    assert_eq!(kept.await.unwrap().unwrap_err(), cause);
+}
+
+fn bound(id: u64, route: Route) -> (Job, Waiting) {
+    let (job, waiting) = job(id);
+    (job.bound(route, None), waiting)
+}
+
+fn ids(queue: &Queue, station: &Arc<Station>) -> Vec<u64> {
+    std::iter::from_fn(|| queue.take_or_wait(station).map(|job| job.id)).collect()
+}
+
+fn death() -> WorkerReport {
+    let death = Some(crate::error::Death::Signal(9));
+    WorkerReport { worker: "p/0#1".into(), pid: 1, death, phase: None, running: None, stderr: Vec::new() }
+}
+
+#[test]
+fn a_worker_takes_the_oldest_of_what_it_may_run_and_nothing_that_is_bound_elsewhere() {
+    let queue = Queue::new(9, 2, 8);
+    let (first, second) = (station(1), station(2));
+    queue.join(&first);
+    queue.join(&second);
+    let mut waiting = Vec::new();
+    for (id, route) in [
+        (1, Route::Slot(1)),
+        (2, Route::Any),
+        (3, Route::Worker { slot: 0, epoch: 1 }),
+        (4, Route::Near(1)),
+        (5, Route::Slot(0)),
+    ] {
+        let (job, wait) = bound(id, route);
+        queue.push(job);
+        waiting.push(wait);
+    }
+    assert_eq!(queue.depth(), 5);
+    assert_eq!(ids(&queue, &first), [2, 3, 4, 5]);
+    assert_eq!(ids(&queue, &second), [1]);
+    let (near, _near) = bound(6, Route::Near(1));
+    queue.push(near);
+    let mut orders = Vec::new();
+    second.take_orders(&mut orders);
+    assert!(matches!(&orders[..], [Order::Job(job)] if job.id == 6), "idle, and preferred: {orders:?}");
+}
+
+#[test]
+fn a_call_ahead_that_is_bound_is_not_taken_by_another_worker() {
+    let queue = Queue::new(4, 2, 8);
+    let (busy, idle) = (station(1), station(2));
+    queue.join(&busy);
+    queue.join(&idle);
+    let (running, _running) = job(1);
+    let (ahead, _ahead) = bound(2, Route::Slot(0));
+    lock(&busy.held).extend([running, ahead]);
+    busy.put_token();
+    assert!(queue.take_or_wait(&idle).is_none());
+    assert_eq!(busy.take_back().map(|job| job.id), Some(2), "its own keeper may");
+}
+
+#[tokio::test]
+async fn a_death_fails_what_was_for_that_worker_and_leaves_what_is_for_its_slot() {
+    let queue = Queue::new(4, 1, 8);
+    let gone = station(1);
+    queue.join(&gone);
+    let this = Route::Worker { slot: 0, epoch: 1 };
+    let (waited, lost) = bound(1, this);
+    let (kept, _kept) = bound(2, Route::Slot(0));
+    queue.push(waited);
+    queue.push(kept);
+    queue.leave(&gone);
+    assert_eq!(queue.depth(), 2, "until it is known how it died");
+    queue.lose(&gone, &death());
+    assert_eq!(lost.await.unwrap().unwrap_err().kind(), ErrorKind::SessionLost);
+    let (late, refused) = bound(3, this);
+    queue.push(late);
+    let error = refused.await.unwrap().unwrap_err();
+    assert_eq!(
+        error.message(),
+        "the Python object is lost: its worker p/0#1 (pid 1) was killed by SIGKILL (signal 9)"
+    );
+    let token = eventfd(0, EventfdFlags::NONBLOCK).unwrap();
+    let name = WorkerName { name: "p/0#2".into(), pid: 2 };
+    let next = Arc::new(Station::new(name, 0, 2, token).unwrap());
+    queue.join(&next);
+    assert_eq!(ids(&queue, &next), [2]);
+}
+
+#[test]
+fn who_asks_for_a_free_worker_finds_it_free_or_gets_the_call_back() {
+    let queue = Queue::new(4, 1, 8);
+    let only = station(1);
+    queue.join(&only);
+    let this = Route::Worker { slot: 0, epoch: 1 };
+    let (first, _first) = bound(1, this);
+    assert!(queue.push_if_free(first).is_ok(), "it has not said yet that it is idle, and is");
+    let (second, _second) = bound(2, this);
+    assert_eq!(queue.push_if_free(second).unwrap_err().id, 2, "one waits before it");
+    let running = queue.take_or_wait(&only).unwrap();
+    lock(&only.held).push_back(running);
+    let (third, _third) = bound(3, this);
+    assert_eq!(queue.push_if_free(third).unwrap_err().id, 3, "one runs");
+}

@@ -1,0 +1,121 @@
+"""`ref()`: an object that stays in this worker while Rust holds a handle to it.
+
+Encoding a `Ref` in a result puts its object into the worker's table, and its number on the wire (docs/PROTOCOL.md,
+*References*). What of a call's references the host keeps it says when it has read the result; what it drops, later.
+"""
+
+from __future__ import annotations
+
+import os
+from typing import Any, Final
+
+import msgspec
+from msgspec.msgpack import Ext
+
+from slither._exceptions import ValueNotSupported
+from slither._ref import Ref
+
+CODE: Final = 2
+LIMIT: Final = 65_536
+_BODY: Final = msgspec.msgpack.Decoder(tuple[int, int])
+_IDS: Final = msgspec.msgpack.Decoder(list[int])
+
+
+class BadRef(ValueError):
+    """A reference to something that is not held here."""
+
+
+class Table:
+    """The objects that the host holds references to."""
+
+    def __init__(self) -> None:
+        self._nonce = 0
+        self._next = 0
+        self._held: dict[int, Any] = {}
+        self._open = False
+        self._made: list[int] = []
+        self._unread: dict[int, list[int]] = {}
+
+    def begin(self) -> None:
+        """A result is encoded from here on: only what is part of one can be referred to."""
+        self._open = True
+
+    def mark(self) -> int:
+        """Return how far the result has come, for `undo`."""
+        return len(self._made)
+
+    def undo(self, mark: int) -> None:
+        """Take back what was made since: the item that held it has failed."""
+        self.drop(self._made[mark:])
+        del self._made[mark:]
+
+    def finish(self, call: int, sent: bool) -> bool:
+        """The result is encoded, or there is none. Tell whether it holds references that the host has to answer."""
+        made, self._made, self._open = self._made, [], False
+        if not made:
+            return False
+        if sent:
+            self._unread[call] = made
+        else:
+            self.drop(made)
+        return sent
+
+    def keep(self, call: int, ids: list[int]) -> None:
+        """The host has read the result of `call`, and keeps these of its references."""
+        kept = set(ids)
+        self.drop([each for each in self._unread.pop(call, []) if each not in kept])
+
+    def drop(self, ids: list[int]) -> None:
+        """Forget objects. What their destructors raise is printed by Python, and goes no further."""
+        for each in ids:
+            self._held.pop(each, None)
+
+    def pack(self, ref: Ref, path: str) -> Ext:
+        """Put the object into the table; return what travels."""
+        if not self._open:
+            raise ValueNotSupported(f"{path} is a slither.Ref, which travels in a result only")
+        if len(self._held) >= LIMIT:
+            raise ValueNotSupported(
+                f"{path} is one reference more than the {LIMIT} that a worker holds\nhint: drop some `PyRef`s in Rust"
+            )
+        if not self._nonce:  # not before the first use, so that no two workers have the same from one nursery
+            self._nonce = int.from_bytes(os.urandom(8), "little") | 1
+        self._next += 1
+        self._held[self._next] = ref.value
+        self._made.append(self._next)
+        return Ext(CODE, msgspec.msgpack.encode((self._nonce, self._next)))
+
+    def unpack(self, data: memoryview) -> Any:
+        """Return the object that a reference stands for. Raises `BadRef`."""
+        try:
+            nonce, number = _BODY.decode(data)
+        except msgspec.DecodeError as error:
+            raise BadRef(f"a reference that cannot be read: {error}") from None
+        if nonce != self._nonce:
+            raise BadRef("a reference to an object that another worker holds")
+        if number not in self._held:
+            raise BadRef("a reference to an object that was dropped")
+        return self._held[number]
+
+
+TABLE: Final = Table()
+
+
+def ids(body: memoryview) -> list[int]:
+    """Decode the body of KEEP_REFS and DROP_REFS. Raises `msgspec.DecodeError`."""
+    return _IDS.decode(body)
+
+
+def invoke(value: Any, method: str, args: Any) -> Any:
+    """Call a method of an object, as `PyRef::call` asks."""
+    call = getattr(value, method)
+    if isinstance(args, dict):
+        return call(**args)
+    if isinstance(args, list):
+        return call(*args)
+    return call() if args is None else call(args)
+
+
+def get(value: Any) -> Any:
+    """Return an object itself, as `PyRef::get` asks."""
+    return value
