@@ -260,7 +260,7 @@ impl RunningPool {
         answer
     }
 
-    /// Sends a frame to each live worker; returns who will answer where. With `duty` it is run also when nobody waits
+    /// Sends a frame to each live worker; returns who will answer where, and whether it was free. With `duty` it is run also when nobody waits
     /// for the answer any more.
     async fn send_each(
         &self,
@@ -268,23 +268,25 @@ impl RunningPool {
         timeout: Duration,
         context: &Arc<Context>,
         duty: bool,
-    ) -> Result<Vec<(Arc<Station>, Waiting)>, ItemError> {
+    ) -> Result<Vec<(Arc<Station>, Waiting, bool)>, ItemError> {
         let mut out = Vec::new();
         for station in self.queue.stations() {
             let Some(place) = self.queue.place().await else { return Err(self.refusal()) };
             let id = self.next_id();
             let (job, waiting) = Job::new(id, frame(id)?, timeout, context.clone(), Some(place));
             let job = if duty { job.on_duty() } else { job };
+            let free = lock(&station.held).is_empty();
             if let Err(job) = station.hand_own(job) {
                 let message = "the worker died before it could run this call";
                 job.finish(Err(ItemError::new(ErrorKind::Crash, message)));
             }
-            out.push((station, waiting));
+            out.push((station, waiting, free));
         }
         Ok(out)
     }
 
-    /// Imports `function` in every worker, those still to be started included, and waits for the first that has done so.
+    /// Imports `function` in every worker, those still to be started included, and waits until one has done so, and all
+    /// that were free.
     ///
     /// # Errors
     /// When no worker can import it; with the traceback and what to do.
@@ -294,17 +296,21 @@ impl RunningPool {
         let mut answers = Vec::new();
         match self.send_each(frame, self.start_timeout, &context, true).await {
             Ok(out) => {
-                // Whoever is free imports it at once, and the others before their next call. The first success will
-                // do: a worker may be busy for long.
+                // Whoever is free imports it now, and is waited for; whoever is busy does so before its next call, which
+                // may be long from now, and is waited for only until one worker has it.
+                let (free, busy): (Vec<_>, Vec<_>) = out.into_iter().partition(|(_, _, free)| *free);
+                for (_, waiting, _) in free {
+                    answers.push(self.answer(waiting).await);
+                }
+                let imported = |answer: &Result<Reply, ItemError>| {
+                    answer.as_ref().is_ok_and(|reply| reply.kind == Kind::Bound)
+                };
                 let mut waiting: FuturesUnordered<_> =
-                    out.into_iter().map(|(_, waiting)| self.answer(waiting)).collect();
-                while let Some(answer) = waiting.next().await {
-                    let imported = matches!(&answer, Ok(reply) if reply.kind == Kind::Bound);
+                    busy.into_iter().map(|(_, waiting, _)| self.answer(waiting)).collect();
+                while !answers.iter().any(imported)
+                    && let Some(answer) = waiting.next().await
+                {
                     answers.push(answer);
-                    if imported {
-                        answers.drain(..answers.len() - 1);
-                        break;
-                    }
                 }
             }
             Err(error) => answers.push(Err(error)),
@@ -348,7 +354,7 @@ impl RunningPool {
     ) -> Result<Each<T>, ItemError> {
         let frame = |id| wire::single(id, function, &context, args, self.max_frame);
         let mut replies = Vec::new();
-        for (station, waiting) in self.send_each(frame, timeout, &context, false).await? {
+        for (station, waiting, _) in self.send_each(frame, timeout, &context, false).await? {
             let answer = self.answer(waiting).await;
             replies.push(WorkerReply {
                 worker: station.worker.name.clone(),
