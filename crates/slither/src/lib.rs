@@ -132,4 +132,6 @@ mod pages {
     mod sessions {}
     #[doc = include_str!("../../../guides/operations.md")]
     mod operations {}
+    #[doc = include_str!("../../../guides/examples.md")]
+    mod examples {}
 }
