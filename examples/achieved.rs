@@ -21,10 +21,9 @@ pub fn achieved(report: &Report) -> String {
             format!("{arrived} documents counted by {} workers, merged = serial", actual("workers_distinct"))
         }
         batch_stats::NAME => format!(
-            "{} good datasets lost under isolate, {} deaths, figures of {} recomputed",
+            "{} good datasets lost under isolate, {} workers died and were replaced",
             actual("isolate_loses_none"),
-            actual("deaths_explained"),
-            actual("welford_recomputed")
+            actual("deaths_explained")
         ),
         data_etl::NAME => format!("{arrived} rows, reloads: {}, none torn", actual("reloads_done")),
         image_pipeline::NAME => format!("{arrived} thumbnails, peak {}", actual("peak_within_bound")),

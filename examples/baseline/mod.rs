@@ -4,6 +4,7 @@
 mod beside;
 mod findings;
 mod process;
+mod scoring;
 mod work;
 
 use std::path::{Path, PathBuf};
@@ -149,9 +150,9 @@ fn made(example: &'static str, input: Option<&Path>, folder: &Path) -> Result<(W
     let (harness, modules, given) =
         (folder.join("harness"), folder.join("example"), folder.join("work.json"));
     let written = || -> std::io::Result<()> {
-        for (dir, files) in [(&harness, &PYTHON), (&modules, work.python)] {
+        for (dir, files) in [(&harness, Some(&PYTHON)), (&modules, work.python)] {
             std::fs::create_dir_all(dir)?;
-            files.extract(dir)?;
+            files.map_or(Ok(()), |files| files.extract(dir))?;
         }
         std::fs::write(&given, work.given.to_string())
     };
@@ -206,4 +207,33 @@ async fn play(
 fn unwritten(error: &std::io::Error) -> ConfigError {
     ConfigError::new(format!("the baseline's files cannot be written to a temporary folder: {error}"))
         .hint("set TMPDIR to a folder with room")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    struct Silent;
+
+    impl Observer for Silent {
+        fn step(&self, _: &str, _: Option<u64>) {}
+
+        fn advance(&self, _: u64) {}
+
+        fn note(&self, _: &str) {}
+    }
+
+    /// The baseline of models and sessions is run by itself, with the package that it needs.
+    #[tokio::test(flavor = "multi_thread")]
+    async fn models_behind_a_lock_stay_with_their_sessions() {
+        let listed = Listed { name: "ml_scoring", summary: "", requirements: &["scikit-learn>=1.3"] };
+        let interpreters =
+            Interpreters { found: vec![Interpreter::find(None).unwrap()], missing: Vec::new() };
+        let (_sender, stop) = Stop::new();
+        let baseline = run(&listed, &interpreters, None, Arc::new(Silent), stop).await.unwrap();
+        assert!(baseline.skipped.is_empty(), "{:?}", baseline.skipped);
+        let locked = baseline.runs.iter().find(|run| run.mode == "locked").unwrap();
+        assert_eq!(locked.broken().count(), 0, "{locked:?}");
+        assert!(locked.invariant("predictions_by_own_model").is_some());
+    }
 }

@@ -57,6 +57,12 @@ impl Program {
         let mut command = Command::new(&interpreter.executable);
         command.args(["-c", START, self.module, mode]).arg(&self.work).args(&self.path);
         command.env("PYTHONDONTWRITEBYTECODE", "1").kill_on_drop(true);
+        // As Slither sets them for its workers: threads of threads only stand in each other's way.
+        for threads in ["OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS"] {
+            if std::env::var_os(threads).is_none() {
+                command.env(threads, "1");
+            }
+        }
         command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped());
         let failed = |error| ConfigError::new(format!("{interpreter} cannot be run: {error}"));
         let mut child = command.spawn().map_err(failed)?;

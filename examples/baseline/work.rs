@@ -6,6 +6,7 @@ use include_dir::Dir;
 use serde_json::Value;
 use slither::ConfigError;
 
+use super::scoring;
 use crate::{batch_stats, data_etl, image_pipeline, text_analysis};
 
 /// The work of an example, for plain Python.
@@ -14,8 +15,8 @@ pub(crate) struct Work {
     pub(crate) example: &'static str,
     /// The module of `baseline/python` that does it.
     pub(crate) module: &'static str,
-    /// The example's own modules, which it imports.
-    pub(crate) python: &'static Dir<'static>,
+    /// The example's own modules, if it imports any.
+    pub(crate) python: Option<&'static Dir<'static>>,
     /// What it is given, as JSON.
     pub(crate) given: Value,
     /// Whether its pictures and the like have to be made first.
@@ -37,6 +38,7 @@ pub(super) fn of(example: &str, input: Option<&Path>, folder: &Path) -> Result<W
         batch_stats::NAME => batch_stats::baseline_work(input),
         data_etl::NAME => data_etl::baseline_work(input),
         image_pipeline::NAME => image_pipeline::baseline_work(input, folder),
+        scoring::NAME => Ok(scoring::work()),
         other => Err(ConfigError::new(format!("example `{other}` has no baseline"))),
     }
 }

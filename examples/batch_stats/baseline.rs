@@ -24,7 +24,7 @@ pub(crate) fn work(input: Option<&Path>) -> Result<Work, ConfigError> {
     Ok(Work {
         example: NAME,
         module: "batch_stats_baseline",
-        python: &PYTHON,
+        python: Some(&PYTHON),
         given: json!({ "datasets": datasets, "rounds": rounds }),
         prepares: false,
         beside: &[

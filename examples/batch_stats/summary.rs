@@ -154,7 +154,7 @@ fn culprits(evidence: &Evidence) -> Option<Section> {
             (Some(pid), Some(death)) => {
                 format!("{death}; pid {pid} {}", if fell.alive { "is still there" } else { "is gone" })
             }
-            (Some(pid), None) => format!("pid {pid} lives on"),
+            (Some(pid), None) => format!("pid {pid} survived it"),
             (None, _) => String::new(),
         };
         vec![name, fell.message.clone(), end]

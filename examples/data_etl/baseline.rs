@@ -26,7 +26,7 @@ pub(crate) fn work(input: Option<&Path>) -> Result<Work, ConfigError> {
     Ok(Work {
         example: NAME,
         module: "data_etl_baseline",
-        python: &PYTHON,
+        python: Some(&PYTHON),
         given: json!({ "rows": rows, "schemas": schemas, "reloads": 2 * RELOADS }),
         prepares: false,
         beside: &[

@@ -29,7 +29,7 @@ pub(crate) fn work(input: Option<&Path>, folder: &Path) -> Result<Work, ConfigEr
     Ok(Work {
         example: NAME,
         module: "image_pipeline_baseline",
-        python: &PYTHON,
+        python: Some(&PYTHON),
         given: json!({
             "pictures": wanted, "max_weight": MAX_WEIGHT, "allowance": ALLOWANCE, "in_flight": IN_FLIGHT,
         }),

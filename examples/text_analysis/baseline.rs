@@ -26,7 +26,7 @@ pub(crate) fn work(input: Option<&Path>) -> Result<Work, ConfigError> {
     Ok(Work {
         example: NAME,
         module: "text_analysis_baseline",
-        python: &PYTHON,
+        python: Some(&PYTHON),
         given: json!({ "documents": documents, "stopwords": words, "rounds": rounds }),
         prepares: false,
         beside: &[

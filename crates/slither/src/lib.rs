@@ -108,8 +108,8 @@ pub use item::{Failure, Item, ItemId, Ledger};
 pub use metadata::Metadata;
 pub use pipe::{Defaults, Outputs, Pipe, PipeError, Router, RunOptions};
 pub use pool::{
-    Affinity, Each, Inherit, LostWorker, Pool, PoolStats, PyRef, RestartBudget, SessionEnd, Start,
-    WorkerReply,
+    Affinity, Each, Inherit, LostWorker, Pool, PoolStats, Progress, ProgressFeed, PyRef, RestartBudget,
+    SessionEnd, Start, WorkerReply,
 };
 pub use runtime::{Builder, Call, OpenSession, Session, Slither};
 pub use store::{Store, StoreHandle, Table, View};
@@ -132,4 +132,6 @@ mod pages {
     mod sessions {}
     #[doc = include_str!("../../../guides/operations.md")]
     mod operations {}
+    #[doc = include_str!("../../../guides/examples.md")]
+    mod examples {}
 }

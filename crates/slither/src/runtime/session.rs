@@ -15,7 +15,7 @@ use super::caller::Caller;
 use super::slither::Slither;
 use crate::context::SessionId;
 use crate::dispatch::{DispatchError, DispatchStream, Dispatched};
-use crate::error::{ConfigError, ErrorKind, ItemError};
+use crate::error::{ConfigError, ErrorKind, ItemError, RunError};
 use crate::item::Item;
 use crate::pipe::{Outputs, Pipe, PipeError, PipeStream, RunOptions};
 use crate::pool::{Affinity, EndHook, PoolSession, SessionEnd};
@@ -181,6 +181,25 @@ impl Session {
         O: DeserializeOwned + Send + 'static,
     {
         self.caller.dispatch(payloads, call).await
+    }
+
+    /// Runs all payloads as one batch of a Python function; as [`Slither::call_batch`] does.
+    ///
+    /// # Errors
+    /// As for [`Slither::call_batch`].
+    ///
+    /// # Cancellation
+    /// As for [`Slither::call_batch`].
+    pub async fn call_batch<I, O>(
+        &self,
+        payloads: impl IntoIterator<Item = I>,
+        call: Call<I>,
+    ) -> Result<Vec<Result<O, ItemError>>, RunError>
+    where
+        I: Serialize,
+        O: DeserializeOwned + Send + 'static,
+    {
+        self.caller.call_batch(payloads, call).await
     }
 
     /// Runs a stream of items through a Python function; as [`Slither::dispatch_stream`] does.
