@@ -262,8 +262,9 @@ impl Session {
         self.caller.stream_pipe(pipe, source, options).await
     }
 
-    /// Opens a lost session anew, in the worker with the fewest sessions: the id and the hook of the host stay,
-    /// what Python kept is gone and `slither.session()` is empty. A session that is not lost is left as it is.
+    /// Opens a lost session anew, in the worker with the fewest sessions, for which it waits if that is only being
+    /// started: the id and the hook of the host stay, what Python kept is gone and `slither.session()` is empty. A
+    /// session that is not lost is left as it is.
     ///
     /// # Errors
     /// Of kind [`SessionEnded`](ErrorKind::SessionEnded) after its time to live, [`Pool`](ErrorKind::Pool) if the
