@@ -3,7 +3,7 @@
 use serde_json::Value;
 
 use crate::report::Report;
-use crate::{batch_stats, data_etl, image_pipeline, text_analysis};
+use crate::{batch_stats, data_etl, image_pipeline, ml_scoring, text_analysis};
 
 /// What an example showed; or which of its checks did not hold, which comes first.
 pub fn achieved(report: &Report) -> String {
@@ -26,6 +26,10 @@ pub fn achieved(report: &Report) -> String {
             actual("deaths_explained")
         ),
         data_etl::NAME => format!("{arrived} rows, reloads: {}, none torn", actual("reloads_done")),
+        ml_scoring::NAME => format!(
+            "models differ on {} of 20 records; one lost with its worker and trained again, the other untouched",
+            actual("predictions_diverge")
+        ),
         image_pipeline::NAME => format!("{arrived} thumbnails, peak {}", actual("peak_within_bound")),
         _ => format!("{} checks hold", report.checks.len()),
     }

@@ -10,6 +10,7 @@ pub mod data_etl;
 pub mod documents;
 pub mod image_pipeline;
 mod jsonl;
+pub mod ml_scoring;
 pub mod observe;
 pub mod report;
 pub mod text_analysis;
@@ -50,6 +51,11 @@ pub const EXAMPLES: &[Listed] = &[
         name: data_etl::NAME,
         summary: "rows checked by a schema that is reloaded while they flow; none meets half a change",
         requirements: &[],
+    },
+    Listed {
+        name: ml_scoring::NAME,
+        summary: "two sessions with models of their own, one of which loses its worker and has to train again",
+        requirements: ml_scoring::REQUIREMENTS,
     },
     Listed {
         name: image_pipeline::NAME,
@@ -97,6 +103,7 @@ pub async fn run(
         text_analysis::NAME => text_analysis::run(settings, observer, stop).await,
         batch_stats::NAME => batch_stats::run(settings, observer, stop).await,
         data_etl::NAME => data_etl::run(settings, observer, stop).await,
+        ml_scoring::NAME => ml_scoring::run(settings, observer, stop).await,
         image_pipeline::NAME => image_pipeline::run(settings, observer, stop).await,
         other => Err(ConfigError::new(format!("example `{other}` is listed but cannot be run"))),
     }

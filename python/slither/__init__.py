@@ -24,6 +24,7 @@ from slither._exceptions import (
     ViewTimeout,
 )
 from slither._failed import Failed
+from slither._progress import progress
 from slither._ref import Ref, ref
 from slither._retry import Retry
 from slither._sessions import on_session_end, session
@@ -48,6 +49,7 @@ __all__ = [
     "__version__",
     "context",
     "on_session_end",
+    "progress",
     "ref",
     "session",
     "view",

@@ -29,25 +29,15 @@ def answer_batch(results: Any, count: int, frame: bytearray, max_frame: int) -> 
     failures: list[tuple[int, _errors.Error]] = []
     size = 0
     for index, item in enumerate(results):
-        data: msgspec.Raw | None = None
-        if isinstance(item, Failed):
-            failures.append((index, _errors.make("failed", item.reason)))
-        elif isinstance(item, Retry):
-            failures.append((index, _errors.from_exception(item)))
+        mark = TABLE.mark()
+        data, error = encode_one(item, f"result[{index}]", max_frame)
+        if error is not None:
+            TABLE.undo(mark)
+            failures.append((index, error))
+            delivered.append(_NIL)
         else:
-            mark = TABLE.mark()
-            try:
-                data = msgspec.Raw(_encode_one(item, f"result[{index}]", max_frame))
-                size += memoryview(data).nbytes
-            except TooLarge as error:
-                failures.append((index, _errors.make("too_large", str(error))))
-            except ValueNotSupported as error:
-                failures.append((index, _errors.make("value", str(error))))
-            except BaseException as error:  # a property of a dataclass, a __len__: code of the user
-                failures.append((index, _errors.from_exception(error)))
-            if data is None:
-                TABLE.undo(mark)
-        delivered.append(_NIL if data is None else data)
+            size += len(data)
+            delivered.append(msgspec.Raw(data))
     if size > max_frame:
         return _too_large(size, count, frame, max_frame)
     if failures:
@@ -59,11 +49,38 @@ def answer_batch(results: Any, count: int, frame: bytearray, max_frame: int) -> 
     return _wire.RESULT, _wire.FAILED if failures else 0
 
 
-def _encode_one(item: Any, path: str, max_frame: int) -> bytes:
-    alone = bytearray(_wire.HEADER_SIZE)
-    if _values.encode_plain(item, alone, max_frame):
-        return bytes(memoryview(alone)[_wire.HEADER_SIZE :])
-    return _values.encode_careful(item, path, max_frame)
+def encode_one(item: Any, path: str, max_frame: int) -> tuple[bytes, _errors.Error | None]:
+    """Return one result encoded, or the error that it stands for or fails with."""
+    if isinstance(item, Failed):
+        return b"", _errors.make("failed", item.reason)
+    if isinstance(item, Retry):
+        return b"", _errors.from_exception(item)
+    try:
+        return _values.encode_alone(item, path, max_frame), None
+    except TooLarge as error:
+        return b"", _errors.make("too_large", str(error))
+    except ValueNotSupported as error:
+        return b"", _errors.make("value", str(error))
+    except BaseException as error:  # a property of a dataclass, a __len__: code of the user
+        return b"", _errors.from_exception(error)
+
+
+def answer_rest(
+    results: list[msgspec.Raw], failures: list[tuple[int, _errors.Error]], frame: bytearray
+) -> tuple[int, int]:
+    """Put what a generator yielded last, already encoded, into `frame`; return its kind and flags."""
+    _values.encode_trusted((results, failures) if failures else results, frame)
+    return _wire.RESULT, _wire.FAILED if failures else 0
+
+
+def wrong_count(yielded: int, count: int) -> _errors.Error:
+    """Return the error for a generator that yielded too few results, or went on behind the last."""
+    few = yielded < count
+    text = (
+        f"the generator yielded {'' if few else 'at least '}{yielded} result{'' if yielded == 1 else 's'} for {count} "
+        f"item{'' if count == 1 else 's'}; it yields one an item, in their order"
+    )
+    return _errors.make("contract", text)
 
 
 def _too_large(size: int, count: int, frame: bytearray, max_frame: int) -> tuple[int, int]:

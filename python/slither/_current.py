@@ -32,6 +32,9 @@ class Runner(Protocol):
     def raw_context(self) -> bytes | None:
         """Return the running call's context, still encoded."""
 
+    def report(self, call: int, done: int, total: int | None) -> None:
+        """Send how far a call is, if the socket takes it."""
+
     def ask(self, name: str, args: Mapping[str, Any] | Sequence[Mapping[str, Any]], many: bool) -> Any:
         """Send a view call and wait for its answer."""
 
@@ -43,6 +46,14 @@ def install(runner: Runner | None) -> None:
     """Make `runner` the worker of this process."""
     global _runner
     _runner = runner
+
+
+def running(what: str) -> Runner | None:
+    """Return this process's worker if it runs a call. In a process forked from one, raise `NotInWorker`."""
+    runner = _runner
+    if runner is None or not runner.call:
+        return None
+    return current(what)
 
 
 def current(what: str) -> Runner:

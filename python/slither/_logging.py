@@ -1,7 +1,8 @@
 """Logging: records of the `logging` module become LOG frames, which the host turns into events of its own.
 
 A record is never worth more than the work: a message is cut at 8 KiB, and a record that cannot be sent at once,
-because the socket is busy or full, is dropped and counted.
+because the socket is busy or full, is dropped and counted. The count is told with the next record that can be sent,
+or at the end.
 """
 
 from __future__ import annotations
@@ -42,6 +43,19 @@ class HostHandler(logging.Handler):
         _values.encode_trusted((record.levelno, name, _errors.cut(text, _LIMIT), self._running() or None), frame)
         if not self._connection.try_send(_wire.LOG, 0, frame, _PATIENCE):
             self.dropped += 1
+        elif self.dropped:
+            self.report()
+
+    def report(self) -> None:
+        """Tell the host how many records were dropped since it was last told, if any were and it can be told."""
+        count = self.dropped
+        if not count:
+            return
+        text = f"{count} log record{' was' if count == 1 else 's were'} dropped: the host did not take them in time"
+        frame = bytearray(_wire.HEADER_SIZE)
+        _values.encode_trusted((logging.WARNING, "slither", text, self._running() or None), frame)
+        if self._connection.try_send(_wire.LOG, 0, frame, _PATIENCE):
+            self.dropped -= count
 
 
 def install(connection: _wire.Connection, running: Callable[[], int], level: str | int | None) -> HostHandler:

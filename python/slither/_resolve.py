@@ -66,14 +66,14 @@ def resolve(name: str, user_path: list[str]) -> Bound:
 
 
 def kind_of(function: Callable[..., Any]) -> FunctionKind:
-    """Say how the function gives its results."""
+    """Say how the function gives its results; an async generator is a generator, too."""
     while isinstance(function, functools.partial):
         function = function.func
     called = function if inspect.isroutine(function) or inspect.isclass(function) else type(function).__call__
     for each in (function, called):
         if inspect.iscoroutinefunction(each):
             return "coroutine"
-        if inspect.isgeneratorfunction(each):
+        if inspect.isgeneratorfunction(each) or inspect.isasyncgenfunction(each):
             return "generator"
     return "function"
 

@@ -15,7 +15,7 @@ from msgspec.msgpack import Decoder, Encoder
 from slither import _refs, _tensor
 from slither._conversion import convert
 from slither._exceptions import ProtocolError, TooLarge, ValueNotSupported
-from slither._vetting import is_plain
+from slither._vetting import SCALARS, is_plain
 from slither._wire import HEADER_SIZE
 
 # A tensor out of a frame up to this size is copied, because the buffer that it came in is used again.
@@ -66,6 +66,8 @@ _context: Final = Decoder(
     tuple[str | None, str | None, str | None, str | None, int, dict[str, Any] | None], ext_hook=_ext_copying
 ).decode
 
+# Ints beyond 64 bits, lone surrogates, lengths beyond 32 bits: the careful way finds where.
+_UNFIT: Final = (OverflowError, UnicodeEncodeError, RecursionError, ValueError, TypeError)
 _MALFORMED: Final = (msgspec.DecodeError, UnicodeDecodeError, RecursionError)
 
 
@@ -126,8 +128,7 @@ def encode_plain(value: Any, frame: bytearray, max_frame: int) -> bool:
         if not is_plain(value, max_frame):
             return False
         _encode_into(value, frame, HEADER_SIZE)
-    except (OverflowError, UnicodeEncodeError, RecursionError, ValueError, TypeError):
-        # Ints beyond 64 bits, lone surrogates, lengths beyond 32 bits: the careful way finds where.
+    except _UNFIT:
         return False
     return len(frame) - HEADER_SIZE <= max_frame
 
@@ -144,6 +145,18 @@ def encode_careful(value: Any, path: str, max_frame: int) -> bytes:
     if len(data) > max_frame:
         raise TooLarge(f"{path} takes {len(data)} bytes encoded; the pool's max_frame is {max_frame}")
     return data
+
+
+def encode_alone(value: Any, path: str, max_frame: int) -> bytes:
+    """Encode one value, the fast way if possible. Raises like `encode_careful`."""
+    try:
+        if type(value) in SCALARS or is_plain(value, max_frame):
+            data = encode(value)
+            if len(data) <= max_frame:
+                return data
+    except _UNFIT:
+        pass
+    return encode_careful(value, path, max_frame)
 
 
 def encode_value(value: Any, path: str, frame: bytearray, max_frame: int) -> None:

@@ -16,9 +16,9 @@ import msgspec
 # An item sits two arrays deep in a RESULT with failures, and three in a CALL; the frame's own cap is 128.
 MAX_DEPTH: Final = 125
 
-_SCALARS: Final = frozenset({type(None), bool, int, float, str, bytes})
+SCALARS: Final = frozenset({type(None), bool, int, float, str, bytes})
 _CONTAINERS: Final = frozenset({list, tuple, dict})
-_PLAIN: Final = _SCALARS | _CONTAINERS
+_PLAIN: Final = SCALARS | _CONTAINERS
 _KEYS: Final = frozenset({str, int})
 
 
@@ -52,7 +52,7 @@ def is_plain(value: Any, limit: int) -> bool:
     # A list, which results are, is the level below it already.
     level: list[Any] = value if type(value) is list else [value]
     types = set(map(type, level))
-    if types <= _SCALARS:
+    if types <= SCALARS:
         return True
     seen = 0
     for _ in range(MAX_DEPTH):
@@ -75,6 +75,6 @@ def is_plain(value: Any, limit: int) -> bool:
                 return False
         level = below
         types = set(map(type, level))
-        if types <= _SCALARS:
+        if types <= SCALARS:
             return True
     return False

@@ -44,16 +44,19 @@ VIEW: Final = 35
 LOG: Final = 36
 BOUND: Final = 37
 SKIPPED: Final = 38
+PARTIAL: Final = 39
+PROGRESS: Final = 40
 
 CLAIM: Final = 1  # on CALL, EXECUTE, OPEN_SESSION and END_SESSION
+STREAM: Final = 2  # on CALL
 VIEW_FAILED: Final = 1  # on VIEW_REPLY, where the page calls it ERROR
-FAILED: Final = 1  # on RESULT
+FAILED: Final = 1  # on RESULT and PARTIAL
 REFS: Final = 2  # on RESULT
 MANY: Final = 1  # on VIEW
 
 # Flags that each kind may carry, of what a worker receives; a kind that is absent is not for a worker.
 _FLAGS: Final = {
-    CALL: CLAIM,
+    CALL: CLAIM | STREAM,
     EXECUTE: CLAIM,
     BIND: 0,
     VIEW_REPLY: VIEW_FAILED,

@@ -14,14 +14,14 @@ import platform
 import sys
 import threading
 from collections import deque
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import AsyncGenerator, Callable, Mapping, Sequence
 from time import monotonic_ns
 from typing import TYPE_CHECKING, Any, Final
 
 import msgspec
 
 from slither import _blackbox, _current, _errors, _logging, _refs, _values, _wire
-from slither._answers import answer_batch
+from slither._answers import answer_batch, answer_rest, wrong_count
 from slither._exceptions import (
     ProtocolError,
     TooLarge,
@@ -34,6 +34,7 @@ from slither._exceptions import (
 from slither._resolve import Bound, CannotImport, resolve
 from slither._sessions import Sessions
 from slither._version import __version__
+from slither._yields import TooMany, Yields
 
 if TYPE_CHECKING:
     import asyncio
@@ -42,6 +43,9 @@ PROTOCOL: Final = 1
 _NIL: Final = b"\xc0"
 # How many frames may wait while the running call awaits a view: one sent ahead, and imports beside it.
 _WAITING_LIMIT: Final = 64
+
+# How long a report of progress waits for room in the socket, before it is dropped.
+_REPORT_PATIENCE: Final = 0.05
 
 _VIEW_ERRORS: Final[dict[str, type[ViewError]]] = {"unknown": UnknownView, "timeout": ViewTimeout}
 
@@ -66,6 +70,7 @@ class Worker:
         self._frame = bytearray(_wire.HEADER_SIZE)
         self._waiting: deque[tuple[int, int, int, memoryview]] = deque()
         self._views = 0
+        self._yields = Yields(connection)
         self._loop: asyncio.AbstractEventLoop | None = None
 
     def run(self) -> int:
@@ -86,11 +91,12 @@ class Worker:
 
     def _serve(self, kind: int, flags: int, ident: int, body: memoryview) -> bool:
         """Handle one frame; False says that it was the last."""
-        if flags and kind != _wire.VIEW_REPLY and not _wire.claim(self._token):
+        if flags & _wire.CLAIM and kind != _wire.VIEW_REPLY and not _wire.claim(self._token):
             self._connection.send(_wire.SKIPPED, 0, ident, bytearray(_wire.HEADER_SIZE))
             return True
         if kind == _wire.CALL:
-            self._work(ident, body)
+            work = self._stream if flags & _wire.STREAM else self._work
+            work(ident, body)
         elif kind == _wire.EXECUTE:
             self._execute(ident, body)
         elif kind == _wire.BIND:
@@ -146,6 +152,46 @@ class Worker:
             words[1] = 0
             if len(frame) > _values.KEEP:
                 self._frame = bytearray(_wire.HEADER_SIZE)
+
+    def _stream(self, ident: int, body: memoryview) -> None:
+        """Run a batch whose results the host takes as they come, if the function is a generator."""
+        box, yields = self._box, self._yields
+        box.begin(ident)
+        try:
+            name, self._raw_context, items = _values.decode_call(body)
+            bound = self._bound.get(name) or self._resolve(name)
+            if bound.kind != "generator":
+                self._work(ident, body)
+                return
+            count = len(items)
+            yields.begin(ident, count)
+            box.enter(_blackbox.USER)
+            self.call = ident
+            try:
+                self._each(bound.call(items), yields.add)
+            finally:
+                self.call = 0
+                self._raw_context = None
+                del items
+            box.enter(_blackbox.ENCODE)
+            if yields.yielded < count:
+                yields.flush()
+                self._send(_wire.ERROR, 0, ident, wrong_count(yields.yielded, count))
+                return
+            frame = bytearray(_wire.HEADER_SIZE)
+            kind, flags = answer_rest(*yields.end(), frame)
+            self._connection.send(kind, flags, ident, frame)
+        except (_wire.Closed, ProtocolError):
+            raise
+        except BaseException as error:
+            # What was yielded before is final, and goes ahead of the error.
+            yields.flush()
+            if isinstance(error, TooMany):
+                self._send(_wire.ERROR, 0, ident, wrong_count(yields.yielded + 1, yields.yielded))
+            else:
+                self._fail(ident, error)
+        finally:
+            box.end()
 
     def _execute(self, ident: int, body: memoryview) -> None:
         """Run one call and answer with its one value."""
@@ -257,15 +303,31 @@ class Worker:
     def _finish(self, bound: Bound, result: Any) -> Any:
         """Bring what a call returned to its value: run a coroutine, collect a generator."""
         if bound.kind == "coroutine":
-            if self._loop is None:
-                import asyncio  # not before it is needed: it takes longer than all the rest to import
-
-                self._loop = asyncio.new_event_loop()
-                asyncio.set_event_loop(self._loop)
-            return self._loop.run_until_complete(result)
+            return self._event_loop().run_until_complete(result)
         if bound.kind == "generator":
-            return list(result)
+            collected: list[Any] = []
+            self._each(result, collected.append)
+            return collected
         return result
+
+    def _each(self, results: Any, take: Callable[[Any], None]) -> None:
+        """Have `take` called with each result of a generator, which may be an async one, and close it."""
+        if hasattr(results, "__aiter__"):
+            self._event_loop().run_until_complete(_each_of(results, take))
+            return
+        try:
+            for result in results:
+                take(result)
+        finally:
+            results.close()
+
+    def _event_loop(self) -> asyncio.AbstractEventLoop:
+        if self._loop is None:
+            import asyncio  # not before it is needed: it takes longer than all the rest to import
+
+            self._loop = asyncio.new_event_loop()
+            asyncio.set_event_loop(self._loop)
+        return self._loop
 
     @staticmethod
     def _spread(call: Callable[..., Any], args: Any) -> Any:
@@ -315,6 +377,12 @@ class Worker:
             raw = self._raw_context = bytes(raw)
         return None if raw == _NIL else raw
 
+    def report(self, call: int, done: int, total: int | None) -> None:
+        """Send how far a call is, if the socket takes it."""
+        frame = bytearray(_wire.HEADER_SIZE)
+        _values.encode_trusted((done, total), frame)
+        self._connection.try_send(_wire.PROGRESS, call, frame, _REPORT_PATIENCE)
+
     def ask(self, name: str, args: Mapping[str, Any] | Sequence[Mapping[str, Any]], many: bool) -> Any:
         """Send a view call and wait for its answer. Frames that come meanwhile are kept for later."""
         self.raw_context()  # the buffer that it lies in is about to be used again
@@ -357,6 +425,14 @@ class Worker:
         raise _VIEW_ERRORS.get(str(value.get("kind")), ViewFailed)(str(value.get("message", f"view {name!r} failed")))
 
 
+async def _each_of(results: AsyncGenerator[Any, None], take: Callable[[Any], None]) -> None:
+    try:
+        async for result in results:
+            take(result)
+    finally:
+        await results.aclose()
+
+
 def _raised_by_user(error: BaseException) -> bool:
     """Tell whether the exception came out of the user's code, rather than of encoding what it returned."""
     tb = error.__traceback__
@@ -393,9 +469,10 @@ def main(
     """Run the worker of this process; return its exit code."""
     worker = Worker(connection, box, token, user_path)
     _current.install(worker)
-    _logging.install(connection, lambda: worker.call, log_level)
+    logs = _logging.install(connection, lambda: worker.call, log_level)
     try:
         return worker.run()
     finally:
+        logs.report()
         _current.install(None)
         connection.close()

@@ -102,7 +102,7 @@ class FakeWorker:
         """The answer to `ident`; what comes before it is kept in `meanwhile`."""
         while True:
             kind, flags, about, body = self.recv()
-            if about == ident and kind not in (_wire.LOG, _wire.VIEW):
+            if about == ident and kind not in (_wire.LOG, _wire.VIEW, _wire.PARTIAL, _wire.PROGRESS):
                 return kind, flags, body
             self.meanwhile.append((kind, flags, about, body))
 

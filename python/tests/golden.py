@@ -109,6 +109,8 @@ def frames() -> dict[str, tuple[str, int, int, int, Any]]:
         "call_without_context": (*call, 0, 2, ["my_model:predict_batch", None, [1]]),
         "call_with_bare_context": (*call, 0, 3, ["my_model:predict_batch", _BARE, []]),
         "call_claim": (*call, 1, 4, ["my_model:Model.predict", None, [1, 2]]),
+        "call_stream": (*call, 2, 16, ["my_model:generate", None, [1, 2, 3]]),
+        "call_stream_claim": (*call, 3, 17, ["my_model:generate", None, [1]]),
         "call_scalars": (*call, 0, 5, ["m:f", None, _SCALARS]),
         "call_nested": (*call, 0, 6, ["m:f", None, _NESTED]),
         "call_timestamps": (*call, 0, 7, ["m:f", None, _TIMES]),
@@ -151,6 +153,10 @@ def frames() -> dict[str, tuple[str, int, int, int, Any]]:
         "log_idle": (HOST, 36, 0, 0, [20, "root", "between calls", None]),
         "bound": (HOST, 37, 0, 13, {"kind": "generator"}),
         "skipped": (HOST, 38, 0, 4, EMPTY),
+        "partial": (HOST, 39, 0, 16, [2, "two"]),
+        "progress": (HOST, 40, 0, 16, [3, 2**32]),
+        "progress_without_total": (HOST, 40, 0, 16, [0, None]),
+        "partial_failed": (HOST, 39, 1, 16, [[1, None], [[1, _FAILED]]]),
     }  # fmt: skip
 
 
@@ -199,6 +205,8 @@ def malformed() -> dict[str, tuple[str, str, str, bytes]]:
     add("worker_gets_result", WORKER, "a kind of the other direction", header(2, 33) + encode([1]))
     add("host_gets_call", HOST, "a kind of the other direction", header(len(good), 1) + good)
     add("skipped_with_body", HOST, "a body on SKIPPED, which has none", header(1, 38) + b"\xc0")
+    add("partial_flag", HOST, "a flag that PARTIAL does not have", header(2, 39, 2) + encode([1]))
+    add("progress_flag", HOST, "a flag on PROGRESS, which has none", header(3, 40, 1) + encode([1, 2]))
     add("error_flag", HOST, "a flag on ERROR, which has none", header(1, 34, 1) + b"\xc0")
     body("result_nested_129", HOST, 33, "arrays 129 levels deep", b"\x91" * 128 + b"\x90")
     for name, wrong, ext in (

@@ -15,8 +15,10 @@ import pathlib
 import signal
 import subprocess
 import sys
+import threading
+import time
 import uuid
-from collections.abc import Iterator
+from collections.abc import AsyncIterator, Iterator
 from typing import Any
 
 import msgspec
@@ -34,6 +36,80 @@ def double(items: list[int]) -> list[int]:
 
 def generate(items: list[Any]) -> Iterator[Any]:
     yield from items
+
+
+async def generate_async(items: list[Any]) -> AsyncIterator[Any]:
+    for item in items:
+        await asyncio.sleep(0)
+        yield item
+
+
+def step_by_step(items: list[Any]) -> Iterator[Any]:
+    """Yields an item, and goes on when the view `go` answers; what it answers may say how to end."""
+    for item in items:
+        yield slither.Failed("an odd one") if item == "fails" else {1, 2} if item == "a set" else item
+        match slither.view("go"):
+            case "raise":
+                raise ValueError("no more")
+            case "stop":
+                return
+            case "exit":
+                os._exit(7)
+
+
+def twice(items: list[Any]) -> Iterator[Any]:
+    for item in items:
+        yield item
+        yield item
+
+
+def refers(items: list[Any]) -> Iterator[Any]:
+    for item in items:
+        yield slither.ref(item) if item == "ref" else item
+
+
+def same_list(items: list[Any]) -> Iterator[Any]:
+    seen: list[Any] = []
+    for item in items:
+        seen.append(item)
+        yield seen
+
+
+def counts(items: list[int]) -> list[int]:
+    for item in items:
+        for done in range(item + 1):
+            slither.progress(done, item)
+        slither.progress(item, item)
+    return items
+
+
+def counts_in_a_thread(items: list[int]) -> list[int]:
+    thread = threading.Thread(target=counts, args=[items])
+    thread.start()
+    thread.join()
+    return items
+
+
+def counts_for_long(seconds: float) -> None:
+    end = time.monotonic() + seconds
+    done = 0
+    while time.monotonic() < end:
+        done += 1
+        slither.progress(done)
+
+
+def progress_in_a_child() -> str:
+    reader, writer = os.pipe()
+    pid = os.fork()
+    if pid == 0:
+        try:
+            slither.progress(3, 3)
+        except BaseException as error:
+            os.write(writer, type(error).__name__.encode())
+        os._exit(0)
+    os.waitpid(pid, 0)
+    os.close(writer)
+    return os.read(reader, 100).decode()
 
 
 async def eventually(items: list[Any]) -> list[Any]:

@@ -2,7 +2,7 @@
 
 use crate::codec;
 use crate::value::Value;
-use crate::wire::{self, Bound, Frame, FrameReader, Hello, Kind, Log, RemoteError, ViewCall};
+use crate::wire::{self, Bound, Done, Frame, FrameReader, Hello, Kind, Log, RemoteError, ViewCall};
 
 /// The cap that frames are read with: above the buffer, so that large bodies are tried, too.
 const CAP: usize = 1 << 20;
@@ -54,6 +54,7 @@ fn open(frame: &Frame) {
         Kind::Hello => drop(wire::body::<Hello>(body)),
         Kind::Bound => drop(wire::body::<Bound>(body)),
         Kind::Log => drop(wire::body::<Log>(body)),
+        Kind::Progress => drop(wire::body::<Done>(body)),
         Kind::Error => drop(wire::body::<RemoteError>(body)),
         Kind::View => drop(ViewCall::parse(body)),
         Kind::Result => {
@@ -63,6 +64,14 @@ fn open(frame: &Frame) {
                 }
             }
             drop(wire::body::<Value>(body));
+        }
+        Kind::Partial => {
+            if let Ok(count) = wire::claimed(body, frame.header.flags)
+                && count <= body.len()
+                && let Ok(results) = wire::results::<Value>(body, frame.header.flags, count)
+            {
+                assert_eq!(results.len(), count, "as many results as it claims");
+            }
         }
         Kind::Skipped => assert!(body.is_empty(), "a body where there is none"),
         Kind::Call

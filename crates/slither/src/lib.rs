@@ -108,8 +108,8 @@ pub use item::{Failure, Item, ItemId, Ledger};
 pub use metadata::Metadata;
 pub use pipe::{Defaults, Outputs, Pipe, PipeError, Router, RunOptions};
 pub use pool::{
-    Affinity, Each, Inherit, LostWorker, Pool, PoolStats, PyRef, RestartBudget, SessionEnd, Start,
-    WorkerReply,
+    Affinity, Each, Inherit, LostWorker, Pool, PoolStats, Progress, ProgressFeed, PyRef, RestartBudget,
+    SessionEnd, Start, WorkerReply,
 };
 pub use runtime::{Builder, Call, OpenSession, Session, Slither};
 pub use store::{Store, StoreHandle, Table, View};

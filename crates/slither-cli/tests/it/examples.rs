@@ -20,6 +20,7 @@ fn the_list_names_every_example() {
       text_analysis   documents through a pipe; every worker counts for itself, and Rust merges the counts            the standard library
       batch_stats     good datasets among bad ones, one of which kills its worker; what each policy loses is counted  the standard library
       data_etl        rows checked by a schema that is reloaded while they flow; none meets half a change             the standard library
+      ml_scoring      two sessions with models of their own, one of which loses its worker and has to train again     scikit-learn>=1.3
       image_pipeline  thumbnails of small and large pictures, in memory bounded by their pixels and measured          Pillow>=10
 
     Run one: slither example NAME

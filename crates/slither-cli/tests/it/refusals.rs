@@ -96,7 +96,7 @@ fn help_says_what_there_is() {
     For text_analysis a .txt file is one document; a .jsonl file is one document a line, an object with
     a `text` field or a bare string; a folder is all of them. batch_stats takes a .csv file, of which
     each column of numbers is described, or a .jsonl file of lists; data_etl a .csv file with a header;
-    image_pipeline a picture or a folder of them.
+    image_pipeline a picture or a folder of them; ml_scoring takes none.
     ----- stderr -----
     ");
     assert_snapshot!(answer(&["setup", "--help"]), @r"
@@ -162,7 +162,7 @@ fn an_unknown_example() {
     ----- stdout -----
     ----- stderr -----
     error: unknown example `poetry`
-      hint: known: text_analysis, batch_stats, data_etl, image_pipeline
+      hint: known: text_analysis, batch_stats, data_etl, ml_scoring, image_pipeline
     ");
 }
 

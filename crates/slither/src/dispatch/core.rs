@@ -2,24 +2,29 @@
 //!
 //! Driven by calls: `offer` and `end_input` from the input, `start` and `complete` around the executor, `next`
 //! towards the reader. An item passes batcher → permits → reorder → reader, and is counted where it leaves. A
-//! batch that failed may pass the executor several times, in parts, before it goes on to the reader.
+//! batch that failed may pass the executor several times, in parts, before it goes on to the reader. What a batch
+//! yields before its end goes on at once: see `returns`.
 
 use std::collections::{BTreeMap, VecDeque};
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
 use std::time::{Duration, Instant};
 
 use super::batcher::{Batcher, Formed};
 use super::executor::{Batch, BatchId, Reply};
-use super::limits::{Bounds, DEFAULT_MAX_IN_FLIGHT, MaxInFlight};
+use super::limits::{Bounds, DEFAULT_MAX_IN_FLIGHT, MaxInFlight, Order};
 use super::outcome::{self, Ended, Finished};
 use super::permits::{Permit, Permits};
 use super::rate::Bucket;
-use super::recovery::{Attempt, Next, Policy, Recovery};
+use super::recovery::{Attempt, Policy, Recovery};
 use super::sticky::Sticky;
 use super::window::Window;
 use crate::error::ItemError;
 use crate::item::{Failure, Item, Ledger};
+
+mod returns;
+
+pub(super) use returns::Partial;
 
 /// An admitted batch on its way.
 struct Running<I, O, K> {
@@ -28,9 +33,15 @@ struct Running<I, O, K> {
     /// What of it is at the executor, or goes there next.
     batch: Batch<I>,
     attempt: Attempt,
+    /// Of its items; they are with the recovery when there is one.
     tags: Vec<K>,
+    /// Items of `batch` that were sent to the executor, and results that came of them before the reply. Those
+    /// items are in `batch` no more.
+    sent: usize,
+    yielded: usize,
+    yielded_failed: usize,
     /// Since something of it failed that does not stay so.
-    recovery: Option<Box<Recovery<I, O>>>,
+    recovery: Option<Box<Recovery<I, O, K>>>,
 }
 
 /// A batch that goes to the executor now.
@@ -44,6 +55,7 @@ pub(super) struct Started<'a, I> {
 /// What telemetry is told of a batch that came back.
 pub(super) struct Completed {
     pub(super) batch: BatchId,
+    /// With an error those that it fails: what was yielded before stays.
     pub(super) items: usize,
     pub(super) failed: usize,
     pub(super) duration: Duration,
@@ -65,6 +77,7 @@ pub(super) struct Core<I, O, K> {
     max_window: Option<usize>,
     bucket: Option<Bucket>,
     policy: Policy,
+    order: Order,
     ids: Arc<AtomicU64>,
     stage: Option<Arc<str>>,
     input_ended: bool,
@@ -90,6 +103,7 @@ impl<I, O, K> Core<I, O, K> {
             max_window: bounds.window,
             bucket: bounds.rate.map(Bucket::new),
             policy: Policy::new(bounds.on_error, bounds.stateful),
+            order: bounds.order,
             ids,
             stage,
             input_ended: false,
@@ -162,8 +176,9 @@ impl<I, O, K> Core<I, O, K> {
             None => self.begin(now)?,
         };
         let running = self.permits.get_mut(permit)?;
-        running.batch.id = BatchId(self.ids.fetch_add(1, Ordering::Relaxed));
+        running.batch.id = BatchId(self.ids.fetch_add(1, Relaxed));
         running.started = now;
+        (running.sent, running.yielded, running.yielded_failed) = (running.batch.items.len(), 0, 0);
         if let Some(bucket) = &mut self.bucket {
             bucket.take(running.batch.items.len(), now);
         }
@@ -249,7 +264,7 @@ impl<I, O, K> Core<I, O, K> {
         let Some(mut formed) = self.batcher.pop() else { return };
         let reply = Ok(formed.refused.take().into_iter().map(Err).collect());
         let Running { sequence, batch, tags, .. } = self.set_out(formed, now);
-        self.window.insert(sequence, Finished::new(batch, tags, reply, self.stage.clone()));
+        self.window.insert(sequence, Finished::new(batch.items, tags, reply, self.stage.clone()), true);
     }
 
     fn admit(&mut self, formed: Formed<I, K>, now: Instant) -> Permit {
@@ -263,21 +278,37 @@ impl<I, O, K> Core<I, O, K> {
         self.window.admit();
         // The batch is numbered, and its clock runs, when it is started.
         let batch = Batch { id: BatchId(0), items, key };
-        Running { sequence, started: now, batch, attempt: Attempt::first(), tags, recovery: None }
+        Running {
+            sequence,
+            started: now,
+            batch,
+            attempt: Attempt::first(),
+            tags,
+            sent: 0,
+            yielded: 0,
+            yielded_failed: 0,
+            recovery: None,
+        }
     }
 
     /// A batch, or a part of one, came back: it is settled, or the policy has some of it run again. A failure
     /// under `halt` halts the dispatch.
     pub(super) fn complete(&mut self, permit: Permit, reply: Reply<O>, now: Instant) -> Option<Completed> {
         let running = self.permits.get_mut(permit)?;
-        let reply = outcome::complete(reply, running.batch.items.len());
+        let rest = running.batch.items.len();
+        let mut reply = outcome::complete(reply, running.sent, running.yielded);
+        let failed = reply.as_ref().map_or(0, |each| each.iter().filter(|result| result.is_err()).count());
         let completed = Completed {
             batch: running.batch.id,
-            items: running.batch.items.len(),
-            failed: reply.as_ref().map_or(0, |each| each.iter().filter(|result| result.is_err()).count()),
+            items: if reply.is_ok() { running.sent } else { rest },
+            failed: running.yielded_failed + failed,
             duration: now.saturating_duration_since(running.started),
             error: reply.as_ref().err().cloned(),
         };
+        if rest == 0 {
+            // An error behind the last result fails no item; that it came is told above.
+            reply = Ok(Vec::new());
+        }
         if let Err(error) = &reply
             && self.halted.is_none()
             && self.policy.halts(running.attempt, &reply)
@@ -287,38 +318,12 @@ impl<I, O, K> Core<I, O, K> {
         if running.recovery.is_none() && self.policy.accepts(running.attempt, &reply) {
             let Running { sequence, batch, tags, .. } = self.permits.release(permit)?;
             self.sticky.end(batch.key);
-            self.window.insert(sequence, Finished::new(batch, tags, reply, self.stage.clone()));
+            let finished = Finished::new(batch.items, tags, reply, self.stage.clone());
+            self.window.insert(sequence, finished, true);
         } else {
             self.recover(permit, reply, now);
         }
         Some(completed)
-    }
-
-    /// Settles what stays as it is, and has the rest run again.
-    #[cold]
-    fn recover(&mut self, permit: Permit, reply: Reply<O>, now: Instant) -> Option<()> {
-        let running = self.permits.get_mut(permit)?;
-        let items = std::mem::take(&mut running.batch.items);
-        let recovery = running.recovery.get_or_insert_with(|| Box::new(Recovery::new(items.len())));
-        let next = recovery.came_back(items, running.attempt, reply, &mut self.policy);
-        if let Some(part) = recovery.next_part() {
-            running.batch.items = part.items;
-            running.attempt = part.attempt;
-        }
-        match next {
-            Next::Run => self.parts.push_back(permit),
-            Next::Wait(wait) => {
-                let running = self.permits.release(permit)?;
-                self.waiting.insert((now + wait, running.sequence), running);
-            }
-            Next::Finish => {
-                let Running { sequence, batch, tags, recovery, .. } = self.permits.release(permit)?;
-                self.sticky.end(batch.key);
-                let settled = recovery?.into_settled();
-                self.window.insert(sequence, Finished::mixed(settled, tags, self.stage.clone()));
-            }
-        }
-        Some(())
     }
 
     /// When something can be started that could not be at `now`, when `start` last said so, if nothing else
@@ -384,16 +389,11 @@ impl<I, O, K> Core<I, O, K> {
         self.parts.clear();
         let waiting = std::mem::take(&mut self.waiting).into_values();
         let running: Vec<_> = self.permits.drain().chain(waiting).collect();
-        for Running { sequence, batch, tags, recovery, .. } in running {
+        for Running { sequence, batch, recovery, .. } in running {
             let open = recovery.as_ref().map_or(batch.items.len(), |recovery| recovery.open());
             self.ledger.cancelled += open as u64;
-            match recovery {
-                Some(recovery) if open < tags.len() => {
-                    let settled = recovery.into_settled();
-                    self.window.insert(sequence, Finished::mixed(settled, tags, self.stage.clone()));
-                }
-                _ => self.window.withdraw(),
-            }
+            let settled = recovery.map_or_else(Vec::new, |recovery| recovery.into_rest());
+            self.window.insert(sequence, Finished::mixed(settled, self.stage.clone()), true);
         }
         self.window.skip_gaps();
     }

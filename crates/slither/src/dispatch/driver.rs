@@ -21,6 +21,7 @@ use super::limits::{Bounds, MaxInFlight};
 use super::outcome::Ended;
 use super::permits::Permit;
 use super::probes::Probes;
+use super::yields::Arrivals;
 use crate::context::Context;
 use crate::error::{ItemError, RunError};
 use crate::item::{Item, Ledger};
@@ -32,6 +33,8 @@ pub(crate) struct Driver<S, I, O, K> {
     context: Context,
     probes: Probes,
     running: FuturesUnordered<InFlight<O>>,
+    /// What batches yield before they come back.
+    arrivals: Arc<Arrivals<O>>,
     /// Wakes the task when the core waits for a time; made when it first does.
     timer: Option<Pin<Box<Sleep>>>,
     /// When the core was last asked what to start.
@@ -65,6 +68,7 @@ where
             executor,
             context,
             running: FuturesUnordered::new(),
+            arrivals: Arrivals::new(),
             timer: None,
             clock: std::time::Instant::now(),
             follows_slots,
@@ -116,11 +120,25 @@ where
     }
 
     fn collect(&mut self, task: &mut Task<'_>) -> bool {
+        self.arrivals.register(task.waker());
         let mut moved = false;
         while let Poll::Ready(Some((permit, reply))) = Pin::new(&mut self.running).poll_next(task) {
             moved = true;
+            self.take_yields();
             if let Some(completed) = self.core.complete(permit, reply, Instant::now().into_std()) {
                 self.probes.completed(&self.context, self.executor.name(), &completed);
+            }
+        }
+        self.take_yields() || moved
+    }
+
+    /// What a batch has yielded is taken in before its reply.
+    fn take_yields(&mut self) -> bool {
+        let mut moved = false;
+        for yielded in self.arrivals.take() {
+            if let Some(partial) = self.core.partial(yielded) {
+                self.probes.partial(&self.context, self.executor.name(), &partial);
+                moved = true;
             }
         }
         moved
@@ -137,7 +155,8 @@ where
                 1 => Cow::Borrowed(&self.context),
                 _ => Cow::Owned(Context { attempt, ..self.context.clone() }),
             };
-            let execute = || self.executor.execute(batch, &context);
+            let yields = self.arrivals.yields(permit, batch.id, batch.items.len());
+            let execute = || self.executor.execute_yielding(batch, &context, yields);
             let reply = match catch_unwind(AssertUnwindSafe(execute)) {
                 Ok(future) => future,
                 Err(panic) => Box::pin(std::future::ready(Err(ItemError::panicked(&*panic)))),

@@ -4,6 +4,7 @@ use std::fmt;
 
 use futures_core::future::BoxFuture;
 
+use super::yields::Yields;
 use crate::context::Context;
 use crate::error::ItemError;
 use crate::item::Item;
@@ -54,9 +55,23 @@ pub type Reply<O> = Result<Vec<Result<O, ItemError>>, ItemError>;
 ///   [`ErrorKind::Contract`](crate::ErrorKind::Contract);
 /// - a panic, in the call or in the future, fails the batch with
 ///   [`ErrorKind::Handler`](crate::ErrorKind::Handler).
+///
+/// An executor that has results before a batch ends implements [`execute_yielding`](Self::execute_yielding), too.
 pub trait Executor<I, O>: Send + Sync {
     /// Begins to run the batch.
     fn execute(&self, batch: &Batch<I>, context: &Context) -> BoxFuture<'static, Reply<O>>;
+
+    /// Begins to run the batch, and may leave results in `yields` before its end; the reply then has one for each of
+    /// the items that none was left for. Dispatch calls this one. Unless it is implemented it leaves none.
+    fn execute_yielding(
+        &self,
+        batch: &Batch<I>,
+        context: &Context,
+        yields: Yields<O>,
+    ) -> BoxFuture<'static, Reply<O>> {
+        drop(yields);
+        self.execute(batch, context)
+    }
 
     /// The name that telemetry shows as the pool.
     fn name(&self) -> &str;

@@ -36,10 +36,11 @@
 //!
 //! # Failure
 //! A batch that fails as a whole meets the policy [`OnError`]: it halts the dispatch, is skipped, is split until
-//! only the culprits fail, or is run again later. An item that fails alone halts nothing. A source that fails ends the run after everything up to there was delivered.
+//! only the culprits fail, or is run again later. What it had yielded stays. An item that fails alone halts nothing. A source that fails ends the run after everything up to there was delivered.
 //!
 //! # Events
-//! `slither.dispatch.batch.start`, `.stop` and `.exception`, for each time that a batch or a part of one is run.
+//! `slither.dispatch.batch.start`, `.stop` and `.exception`, for each time that a batch or a part of one is run, and
+//! `.partial` for what it yields meanwhile.
 //!
 //! # Pitfalls
 //! It works while it is polled: a reader that stops reading stops it. A partial batch waits for more input,
@@ -52,6 +53,7 @@
 
 mod batcher;
 mod batching;
+mod call_batch;
 mod collect;
 mod core;
 mod driver;
@@ -75,8 +77,10 @@ mod stream;
 mod trials;
 mod turns;
 mod window;
+mod yields;
 
 pub use batching::{Batching, FixedBatch, WeightedBatch};
+pub use call_batch::call_batch;
 pub use collect::{DispatchError, Dispatched, dispatch};
 pub(crate) use driver::Driver;
 pub use executor::{Batch, BatchId, Executor, Reply};
@@ -90,3 +94,4 @@ pub(crate) use outcome::{Ended, Routed};
 pub(crate) use probes::ids;
 pub use retry::Retry;
 pub use stream::{DispatchStream, dispatch_stream, try_dispatch_stream};
+pub use yields::Yields;

@@ -40,29 +40,33 @@ pub(super) enum Fate<I, O> {
     Routed { payload: I, error: ItemError, batch: Arc<[ItemId]> },
 }
 
-/// What became of the item at a place of such a batch; none if it is not settled, or was withdrawn.
-pub(super) type Settled<I, O> = Option<(Item<()>, Fate<I, O>)>;
+/// What became of the item at a place of such a batch, with its tag; none if it is not settled, or was withdrawn.
+pub(super) type Settled<I, O, K> = Option<(Item<()>, Fate<I, O>, K)>;
 
-/// A batch that came back and waits to be read, with its items' tags. Of the input it holds only what is
-/// routed.
+/// A batch that came back, or what it yielded before, which waits to be read with its items' tags. Of the input
+/// it holds only what is routed.
 pub(super) struct Finished<I, O, K> {
-    tags: vec::IntoIter<K>,
-    results: Results<I, O>,
+    results: Results<I, O, K>,
     stage: Option<Arc<str>>,
 }
 
-enum Results<I, O> {
+enum Results<I, O, K> {
     /// Of a batch that came back the first time.
-    Each { items: vec::IntoIter<Item<()>>, results: vec::IntoIter<Result<O, ItemError>> },
+    Each {
+        items: vec::IntoIter<Item<()>>,
+        tags: vec::IntoIter<K>,
+        results: vec::IntoIter<Result<O, ItemError>>,
+    },
     /// Of a batch that failed as a whole.
-    None { items: vec::IntoIter<Item<()>>, error: ItemError, batch: Arc<[ItemId]> },
+    None { items: vec::IntoIter<Item<()>>, tags: vec::IntoIter<K>, error: ItemError, batch: Arc<[ItemId]> },
     /// Of a batch that was run in parts; what is none was withdrawn.
-    Mixed(vec::IntoIter<Settled<I, O>>),
+    Mixed(vec::IntoIter<Settled<I, O, K>>),
 }
 
-/// Checks that a reply has a result for each item; another length is an error of the batch.
-pub(super) fn complete<O>(reply: Reply<O>, items: usize) -> Reply<O> {
-    reply.and_then(|results| match results.len() {
+/// Checks that a reply has a result for each item that none was `yielded` for before; another number is an error
+/// of the batch.
+pub(super) fn complete<O>(reply: Reply<O>, items: usize, yielded: usize) -> Reply<O> {
+    reply.and_then(|results| match yielded + results.len() {
         got if got == items => Ok(results),
         got => Err(ItemError::new(ErrorKind::Contract, format!("expected {items} results, got {got}"))),
     })
@@ -85,22 +89,24 @@ pub(super) fn first_failure<I>(
 }
 
 impl<I, O, K> Finished<I, O, K> {
-    /// Pairs a batch with its reply, which has as many results as the batch has items.
-    pub(super) fn new(batch: Batch<I>, tags: Vec<K>, reply: Reply<O>, stage: Option<Arc<str>>) -> Self {
-        let ids = || batch.items.iter().map(|item| item.id).collect();
+    /// Pairs items with their reply, which has as many results.
+    pub(super) fn new(items: Vec<Item<I>>, tags: Vec<K>, reply: Reply<O>, stage: Option<Arc<str>>) -> Self {
+        let ids = || items.iter().map(|item| item.id).collect();
         let failed = reply.as_ref().err().map(|_| ids());
-        let items: Vec<Item<()>> = batch.items.into_iter().map(|item| item.with_payload(())).collect();
-        let items = items.into_iter();
+        let items: Vec<Item<()>> = items.into_iter().map(|item| item.with_payload(())).collect();
+        let (items, tags) = (items.into_iter(), tags.into_iter());
         let results = match reply {
-            Ok(results) => Results::Each { items, results: results.into_iter() },
-            Err(error) => Results::None { items, error, batch: failed.unwrap_or_else(|| Arc::from([])) },
+            Ok(results) => Results::Each { items, tags, results: results.into_iter() },
+            Err(error) => {
+                Results::None { items, tags, error, batch: failed.unwrap_or_else(|| Arc::from([])) }
+            }
         };
-        Self { tags: tags.into_iter(), results, stage }
+        Self { results, stage }
     }
 
-    /// What became of each item of a batch that was run in parts.
-    pub(super) fn mixed(fates: Vec<Settled<I, O>>, tags: Vec<K>, stage: Option<Arc<str>>) -> Self {
-        Self { tags: tags.into_iter(), results: Results::Mixed(fates.into_iter()), stage }
+    /// What became of items of a batch that was run in parts.
+    pub(super) fn mixed(fates: Vec<Settled<I, O, K>>, stage: Option<Arc<str>>) -> Self {
+        Self { results: Results::Mixed(fates.into_iter()), stage }
     }
 
     /// The items not read yet, without those that were withdrawn.
@@ -113,18 +119,21 @@ impl<I, O, K> Finished<I, O, K> {
 
     /// Whether every place has been looked at.
     pub(super) fn is_over(&self) -> bool {
-        self.tags.len() == 0
+        match &self.results {
+            Results::Each { items, .. } | Results::None { items, .. } => items.len() == 0,
+            Results::Mixed(fates) => fates.len() == 0,
+        }
     }
 
     /// The next item, if it has a result. The way of nearly all items, kept apart from the others' so that an item
     /// is not moved through the shapes that those need.
     #[inline(always)]
     pub(super) fn next_done(&mut self) -> Option<(Item<O>, K)> {
-        let Results::Each { items, results } = &mut self.results else { return None };
+        let Results::Each { items, tags, results } = &mut self.results else { return None };
         if !matches!(results.as_slice().first(), Some(Ok(_))) {
             return None;
         }
-        match (items.next(), results.next(), self.tags.next()) {
+        match (items.next(), results.next(), tags.next()) {
             (Some(item), Some(Ok(payload)), Some(tag)) => Some((item.with_payload(payload), tag)),
             // The three have one length.
             _ => None,
@@ -135,26 +144,27 @@ impl<I, O, K> Finished<I, O, K> {
     #[inline]
     #[allow(clippy::option_option, reason = "the end and a withdrawn item are different things")]
     pub(super) fn next_place(&mut self) -> Option<Option<(Ended<I, O>, K)>> {
-        let tag = self.tags.next()?;
-        let (item, error, batch) = match &mut self.results {
-            Results::Each { items, results } => {
-                let item = items.next()?;
+        let (item, tag, error, batch) = match &mut self.results {
+            Results::Each { items, tags, results } => {
+                let (item, tag) = (items.next()?, tags.next()?);
                 match results.next()? {
                     Ok(payload) => return Some(Some((Ended::Done(item.with_payload(payload)), tag))),
                     Err(error) => {
                         let batch = Arc::from([item.id]);
-                        (item, error, batch)
+                        (item, tag, error, batch)
                     }
                 }
             }
-            Results::None { items, error, batch } => (items.next()?, error.clone(), batch.clone()),
+            Results::None { items, tags, error, batch } => {
+                (items.next()?, tags.next()?, error.clone(), batch.clone())
+            }
             Results::Mixed(fates) => match fates.next()? {
                 None => return Some(None),
-                Some((item, Fate::Done(payload))) => {
+                Some((item, Fate::Done(payload), tag)) => {
                     return Some(Some((Ended::Done(item.with_payload(payload)), tag)));
                 }
-                Some((item, Fate::Failed { error, batch })) => (item, error, batch),
-                Some((item, Fate::Routed { payload, error, batch })) => {
+                Some((item, Fate::Failed { error, batch }, tag)) => (item, tag, error, batch),
+                Some((item, Fate::Routed { payload, error, batch }, tag)) => {
                     let failure = self.failure(item, error, batch);
                     return Some(Some((Ended::Routed(Box::new(Routed { payload, failure })), tag)));
                 }

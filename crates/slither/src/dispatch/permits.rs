@@ -4,6 +4,11 @@
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) struct Permit(usize);
 
+impl Permit {
+    /// Of a batch that is run outside a dispatch.
+    pub(super) const NONE: Self = Self(usize::MAX);
+}
+
 /// At most `max` things in flight, each kept at its permit's place.
 pub(super) struct Permits<T> {
     max: usize,

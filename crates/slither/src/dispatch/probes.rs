@@ -1,14 +1,15 @@
-//! The telemetry of a dispatch: three events, looked up once a run.
+//! The telemetry of a dispatch: four events, looked up once a run.
 
 use std::fmt;
 
-use super::core::Completed;
+use super::core::{Completed, Partial};
 use super::executor::BatchId;
 use crate::context::Context;
-use crate::telemetry::{BatchException, BatchStart, BatchStop, Labels, Meter};
+use crate::telemetry::{BatchException, BatchPartial, BatchStart, BatchStop, Labels, Meter};
 
 pub(super) struct Probes {
     start: Meter,
+    partial: Meter,
     stop: Meter,
     exception: Meter,
 }
@@ -23,6 +24,7 @@ impl Probes {
         };
         Self {
             start: Meter::of::<BatchStart<'_>>(labels),
+            partial: Meter::of::<BatchPartial<'_>>(labels),
             stop: Meter::of::<BatchStop<'_>>(labels),
             exception: Meter::of::<BatchException<'_>>(labels),
         }
@@ -31,6 +33,13 @@ impl Probes {
     pub(super) fn start(&self, context: &Context, pool: &str, batch: BatchId, items: usize) {
         let [run, pipe, stage, session] = ids(context);
         self.start.emit(&BatchStart::new(items as f64, run, pipe, stage, session, &batch, &pool));
+    }
+
+    pub(super) fn partial(&self, context: &Context, pool: &str, partial: &Partial) {
+        let [run, pipe, stage, session] = ids(context);
+        let Partial { batch, items, failed } = partial;
+        let (items, failed) = (*items as f64, *failed as f64);
+        self.partial.emit(&BatchPartial::new(items, failed, run, pipe, stage, session, batch, &pool));
     }
 
     pub(super) fn completed(&self, context: &Context, pool: &str, completed: &Completed) {

@@ -4,6 +4,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use super::executor::Reply;
+use super::limits::Order;
 use super::on_error::OnError;
 use super::outcome::{Fate, Settled};
 use super::retry::{Chance, Retry};
@@ -34,7 +35,7 @@ impl Attempt {
         Self { splitting: true, second_chance: false, ..self.next() }
     }
 
-    /// Whether its single item has been run alone before this time.
+    /// Whether its single item has been run alone before this time, if nothing was run with it this time.
     fn was_alone_before(self) -> bool {
         self.second_chance || (!self.splitting && self.number > 1)
     }
@@ -108,109 +109,145 @@ impl Policy {
 
     /// Whether everything in the reply is final and none of it is routed.
     pub(super) fn accepts<O>(&self, attempt: Attempt, reply: &Reply<O>) -> bool {
-        let last = self.on_error.last();
         match reply {
-            Ok(results) => results
-                .iter()
-                .filter_map(|result| result.as_ref().err())
-                .all(|error| !matches!(last, OnError::Route(_)) && self.retry(attempt, error).is_none()),
+            Ok(results) => self.accepts_each(attempt, results),
             Err(error) => {
-                matches!(last, OnError::Halt | OnError::Skip) && self.retry(attempt, error).is_none()
+                matches!(self.on_error.last(), OnError::Halt | OnError::Skip)
+                    && self.retry(attempt, error).is_none()
             }
         }
     }
+
+    /// [`accepts`](Self::accepts) for results that came, or were yielded before the reply.
+    pub(super) fn accepts_each<O>(&self, attempt: Attempt, results: &[Result<O, ItemError>]) -> bool {
+        let last = self.on_error.last();
+        results
+            .iter()
+            .filter_map(|result| result.as_ref().err())
+            .all(|error| !matches!(last, OnError::Route(_)) && self.retry(attempt, error).is_none())
+    }
 }
 
+/// What became of an item, if it is known.
+type Verdict<I, O> = Option<(Item<()>, Fate<I, O>)>;
+
 /// A batch of which some has failed.
-pub(super) struct Recovery<I, O> {
-    /// By place; none while an item has to be run.
-    settled: Vec<Settled<I, O>>,
+pub(super) struct Recovery<I, O, K> {
+    /// By place; none while an item has to be run, and when it was taken.
+    settled: Vec<Verdict<I, O>>,
+    /// By place; none when the item was taken.
+    tags: Vec<Option<K>>,
+    order: Order,
+    /// Under `Preserve`: how many places were taken, from the first on.
+    taken: usize,
+    /// Under `AsCompleted`: the places that are settled and were not taken.
+    ready: Vec<usize>,
     /// The places of what is being run.
     running: Vec<usize>,
+    /// Of what is being run: what is to be run once more, after how long a wait at least.
+    again: Vec<(Item<I>, usize)>,
+    asked: Option<Duration>,
     /// What is still to be run, the next last.
     pending: Vec<Part<I>>,
 }
 
-impl<I, O> Recovery<I, O> {
+impl<I, O, K> Recovery<I, O, K> {
     /// A batch of which everything is being run.
-    pub(super) fn new(items: usize) -> Self {
+    pub(super) fn new(tags: Vec<K>, order: Order) -> Self {
         Self {
-            settled: std::iter::repeat_with(|| None).take(items).collect(),
-            running: (0..items).collect(),
+            settled: std::iter::repeat_with(|| None).take(tags.len()).collect(),
+            running: (0..tags.len()).collect(),
+            tags: tags.into_iter().map(Some).collect(),
+            order,
+            taken: 0,
+            ready: Vec::new(),
+            again: Vec::new(),
+            asked: None,
             pending: Vec::new(),
         }
     }
 
-    /// Takes in how the part that was run came back; the reply has as many results as the part has items.
+    /// Takes in results that the part being run yielded before its reply, for its first items.
+    pub(super) fn yielded(
+        &mut self,
+        items: impl Iterator<Item = Item<I>>,
+        attempt: Attempt,
+        results: Vec<Result<O, ItemError>>,
+        policy: &Policy,
+    ) {
+        let places: Vec<usize> = self.running.drain(..results.len()).collect();
+        self.settle_each(items.zip(places), attempt, results, policy);
+    }
+
+    /// Takes in how the part that was run came back; the reply has a result for each of `items`, for which none
+    /// was yielded.
     pub(super) fn came_back(
         &mut self,
         items: Vec<Item<I>>,
         attempt: Attempt,
         reply: Reply<O>,
         policy: &mut Policy,
+        yielded: usize,
     ) -> Next {
         let places = std::mem::take(&mut self.running);
         match reply {
-            Ok(results) => self.settle_each(Part { items, attempt, places }, results, policy),
+            Ok(results) => self.settle_each(items.into_iter().zip(places), attempt, results, policy),
             Err(error) if policy.retry(attempt, &error).is_some() => {
-                let wait = policy.wait(attempt, error.retry_after());
-                self.pending.push(Part { items, attempt: attempt.next(), places });
-                Next::Wait(wait)
+                self.asked = self.asked.max(error.retry_after());
+                self.again.extend(items.into_iter().zip(places));
             }
             Err(error) => {
                 let part = Part { items, attempt, places };
                 match policy.on_error.last() {
                     OnError::Isolate if policy.is_final(&error) => self.fail(part, &error, &OnError::Skip),
-                    OnError::Isolate => self.split(part, error),
+                    OnError::Isolate => self.split(part, error, yielded == 0),
                     last => self.fail(part, &error, last),
                 }
-                self.next()
             }
+        }
+        if self.again.is_empty() {
+            return if self.pending.is_empty() { Next::Finish } else { Next::Run };
+        }
+        let (items, places) = std::mem::take(&mut self.again).into_iter().unzip();
+        self.pending.push(Part { items, attempt: attempt.next(), places });
+        Next::Wait(policy.wait(attempt, self.asked.take()))
+    }
+
+    fn settle(&mut self, place: usize, item: Item<()>, fate: Fate<I, O>) {
+        self.settled[place] = Some((item, fate));
+        if self.order == Order::AsCompleted {
+            self.ready.push(place);
         }
     }
 
-    fn next(&self) -> Next {
-        if self.pending.is_empty() { Next::Finish } else { Next::Run }
-    }
-
-    /// The batch came back: its items are settled but for those that are to be run again.
+    /// Results came: their items are settled but for those that are to be run again.
     fn settle_each(
         &mut self,
-        part: Part<I>,
+        items: impl Iterator<Item = (Item<I>, usize)>,
+        attempt: Attempt,
         results: Vec<Result<O, ItemError>>,
-        policy: &mut Policy,
-    ) -> Next {
-        let attempt = part.attempt;
-        let mut again = Part { items: Vec::new(), attempt: attempt.next(), places: Vec::new() };
-        let mut asked = None;
-        for ((item, place), result) in part.items.into_iter().zip(part.places).zip(results) {
-            let error = match result {
-                Ok(payload) => {
-                    self.settled[place] = Some((item.with_payload(()), Fate::Done(payload)));
-                    continue;
+        policy: &Policy,
+    ) {
+        for ((item, place), result) in items.zip(results) {
+            match result {
+                Ok(payload) => self.settle(place, item.with_payload(()), Fate::Done(payload)),
+                Err(error) if policy.retry(attempt, &error).is_some() => {
+                    self.asked = self.asked.max(error.retry_after());
+                    self.again.push((item, place));
                 }
-                Err(error) => error,
-            };
-            if policy.retry(attempt, &error).is_some() {
-                asked = asked.max(error.retry_after());
-                again.items.push(item);
-                again.places.push(place);
-            } else {
-                let alone = Part { attempt, places: vec![place], items: vec![item] };
-                self.fail(alone, &error, policy.on_error.last());
+                Err(error) => {
+                    let alone = Part { attempt, places: vec![place], items: vec![item] };
+                    self.fail(alone, &error, policy.on_error.last());
+                }
             }
         }
-        if again.items.is_empty() {
-            return self.next();
-        }
-        self.pending.push(again);
-        Next::Wait(policy.wait(attempt, asked))
     }
 
-    fn split(&mut self, part: Part<I>, error: ItemError) {
+    /// `alone`: if the part is a single item, nothing else was run with it.
+    fn split(&mut self, part: Part<I>, error: ItemError, alone: bool) {
         let Part { mut items, attempt, mut places } = part;
         match items.len() {
-            1 if error.kind() == ErrorKind::Crash && !attempt.was_alone_before() => {
+            1 if error.kind() == ErrorKind::Crash && !(alone && attempt.was_alone_before()) => {
                 let attempt = Attempt { second_chance: true, ..attempt.split() };
                 self.pending.push(Part { items, attempt, places });
             }
@@ -237,7 +274,7 @@ impl<I, O> Recovery<I, O> {
                 OnError::Route(_) => Fate::Routed { payload, error, batch },
                 _ => Fate::Failed { error, batch },
             };
-            self.settled[place] = Some((Item { id, payload: (), metadata }, fate));
+            self.settle(place, Item { id, payload: (), metadata }, fate);
         }
     }
 
@@ -250,11 +287,30 @@ impl<I, O> Recovery<I, O> {
 
     /// How many items are not settled.
     pub(super) fn open(&self) -> usize {
-        self.settled.iter().filter(|place| place.is_none()).count()
+        let open = |(settled, tag): &(&Option<_>, &Option<K>)| settled.is_none() && tag.is_some();
+        self.settled.iter().zip(&self.tags).filter(open).count()
     }
 
-    /// What became of each item, by place; none where it is not settled.
-    pub(super) fn into_settled(self) -> Vec<Settled<I, O>> {
-        self.settled
+    /// Takes what is settled and may be read, now that the order allows it.
+    pub(super) fn take_ready(&mut self) -> Vec<Settled<I, O, K>> {
+        let first = self.taken;
+        if self.order == Order::Preserve {
+            let open = self.settled[first..].iter().position(Option::is_none);
+            self.taken = open.map_or(self.settled.len(), |open| first + open);
+        }
+        let mut ready = std::mem::take(&mut self.ready);
+        ready.extend(first..self.taken);
+        ready.into_iter().map(|place| self.take(place)).collect()
+    }
+
+    fn take(&mut self, place: usize) -> Settled<I, O, K> {
+        let (item, fate) = self.settled[place].take()?;
+        Some((item, fate, self.tags[place].take()?))
+    }
+
+    /// Everything that was not taken, by place; none where it is not settled.
+    pub(super) fn into_rest(mut self) -> Vec<Settled<I, O, K>> {
+        let rest: Vec<usize> = (self.taken..self.tags.len()).filter(|at| self.tags[*at].is_some()).collect();
+        rest.into_iter().map(|place| self.take(place)).collect()
     }
 }

@@ -7,9 +7,11 @@ use std::time::{Duration, Instant};
 use proptest::prelude::*;
 
 use super::core::{Core, Started};
+use super::executor::BatchId;
 use super::outcome::Ended;
 use super::permits::Permit;
 use super::sticky::tests::OneByOne;
+use super::yields::Yielded;
 use super::{Batching, FixedBatch, KeyPartition, Limits, OnError, Order, Reply, Retry, WeightedBatch};
 use crate::error::{ErrorKind, ItemError};
 use crate::item::{Item, Ledger};
@@ -42,8 +44,42 @@ struct Case {
     window: usize,
     order: Order,
     policy: OnError,
+    /// Whether results are yielded before the batch ends.
+    yields: bool,
     choices: Vec<u8>,
     cancel_after: Option<usize>,
+}
+
+/// A batch at the executor.
+struct Flying {
+    permit: Permit,
+    batch: BatchId,
+    /// Its first item.
+    first: u64,
+    /// What it may yield before its reply, which is for the rest.
+    early: Vec<Result<u64, ItemError>>,
+    reply: Reply<u64>,
+}
+
+impl Flying {
+    /// Yields so many results now.
+    fn take(&mut self, count: usize) -> Yielded<u64> {
+        let count = count.clamp(1, self.early.len());
+        let results = self.early.drain(..count).collect();
+        Yielded { permit: self.permit, batch: self.batch, results }
+    }
+
+    /// What it comes back with: an error leaves what was not yielded to the policy.
+    fn into_reply(self) -> (Permit, Reply<u64>) {
+        let Self { permit, mut early, reply, .. } = self;
+        (
+            permit,
+            reply.map(|rest| {
+                early.extend(rest);
+                early
+            }),
+        )
+    }
 }
 
 #[derive(Debug, Clone, Copy, PartialEq)]
@@ -119,13 +155,35 @@ impl Case {
         if batch.iter().any(|id| fault(id) == Fault::Raises) {
             return Err(ItemError::new(ErrorKind::Exception, "raised"));
         }
-        let result = |id: &u64| match fault(id) {
+        Ok(batch.iter().map(|id| self.result(*id, runs)).collect())
+    }
+
+    /// What an item comes to that fails nothing but itself.
+    fn result(&self, id: u64, runs: &BTreeMap<u64, u32>) -> Result<u64, ItemError> {
+        match self.faults[id as usize] {
             Fault::Alone => Err(ItemError::new(ErrorKind::Failed, "alone")),
-            Fault::Again(times) if before(id) < times => Err(ItemError::new(ErrorKind::Retry, "again")
-                .with_retry_after(Some(Duration::from_secs(*id % 3)))),
+            Fault::Again(times) if runs[&id] - 1 < times => {
+                Err(ItemError::new(ErrorKind::Retry, "again")
+                    .with_retry_after(Some(Duration::from_secs(id % 3))))
+            }
             _ => Ok(id * 10),
+        }
+    }
+
+    /// What a batch may yield, and its reply for what it does not: a generator that fails has yielded the results
+    /// of the items before the one that made it fail.
+    fn run(&self, batch: &[u64], runs: &BTreeMap<u64, u32>) -> (Vec<Result<u64, ItemError>>, Reply<u64>) {
+        let reply = self.reply(batch, runs);
+        if !self.yields {
+            return (Vec::new(), reply);
+        }
+        let fails = |id: &&u64| match self.faults[**id as usize] {
+            Fault::Raises | Fault::Kills => true,
+            Fault::KillsTimes(times) => runs[*id] - 1 < times,
+            _ => false,
         };
-        Ok(batch.iter().map(result).collect())
+        let early = batch.iter().take_while(|id| !fails(id)).map(|id| self.result(*id, runs)).collect();
+        (early, reply.map(|_| Vec::new()))
     }
 
     fn check_batch(&self, batch: &[u64]) {
@@ -150,7 +208,8 @@ impl Case {
         let mut started = 0;
         let mut source = 0;
         let mut core: Core<u64, u64, u64> = Core::new(limits.resolve(), Arc::default(), None);
-        let mut running: Vec<(Permit, Vec<u64>, Reply<u64>)> = Vec::new();
+        let mut running: Vec<Flying> = Vec::new();
+        let mut yielded: BTreeSet<u64> = BTreeSet::new();
         let mut runs: BTreeMap<u64, u32> = BTreeMap::new();
         let mut input = 0..self.faults.len() as u64;
         let mut delivered = Vec::new();
@@ -198,22 +257,32 @@ impl Case {
                             assert!(paid as f64 <= earned + 0.001, "{started} items, {earned} earned");
                         }
                         for id in &ids {
+                            assert!(!yielded.contains(id), "what was yielded is final");
                             let run = runs.entry(*id).or_default();
                             *run += 1;
                             assert_eq!(*run, attempt, "the attempt is how often the items have been run");
                         }
                         if let Shape::Keyed(keys, _, true) = self.shape {
-                            let others = running.iter().map(|(_, ids, _)| ids[0] % keys);
+                            let others = running.iter().map(|flying| flying.first % keys);
                             one_by_one.check(ids[0] % keys, &ids, attempt, others);
                         }
-                        let reply = self.reply(&ids, &runs);
-                        running.push((permit, ids, reply));
+                        let batch = batch.id;
+                        let (early, reply) = self.run(&ids, &runs);
+                        running.push(Flying { permit, batch, first: ids[0], early, reply });
                         true
                     }
                     None => false,
                 },
                 2 if !running.is_empty() => {
-                    let (permit, _, reply) = running.swap_remove(usize::from(choice) % running.len());
+                    let at = usize::from(choice) % running.len();
+                    if !running[at].early.is_empty() && choice % 5 > 1 {
+                        let part = running[at].take(usize::from(choice) % 4);
+                        let good: Vec<u64> =
+                            part.results.iter().flatten().map(|payload| payload / 10).collect();
+                        yielded.extend(good);
+                        return core.partial(part).is_some();
+                    }
+                    let (permit, reply) = running.swap_remove(at).into_reply();
                     core.complete(permit, reply, now).is_some()
                 }
                 3 => match core.next() {
@@ -289,10 +358,11 @@ fn cases() -> impl Strategy<Value = Case> {
     let times = (
         prop::option::weighted(0.3, (0u64..3000).prop_map(Duration::from_millis)),
         prop::option::weighted(0.3, 1u64..50),
+        any::<bool>(),
     );
     let rest = (policies(), any::<[u8; 32]>(), prop::option::weighted(0.2, 0usize..400));
     (prop::collection::vec(fault, 0..120), shape, bounds, times, rest).prop_map(
-        |(faults, shape, bounds, (max_wait, rate), rest)| {
+        |(faults, shape, bounds, (max_wait, rate, yields), rest)| {
             let (batch, max_in_flight, window, order) = bounds;
             let (policy, choices, cancel_after) = rest;
             let choices = choices.to_vec();
@@ -306,6 +376,7 @@ fn cases() -> impl Strategy<Value = Case> {
                 window,
                 order,
                 policy,
+                yields,
                 choices,
                 cancel_after,
             }
@@ -360,9 +431,10 @@ proptest! {
         n in 1usize..=128,
         culprits in prop::collection::btree_set(0usize..128, 0..20),
         kills in any::<bool>(),
+        yields in any::<bool>(),
     ) {
         let culprits: BTreeSet<u64> = culprits.into_iter().filter(|at| *at < n).map(|at| at as u64).collect();
-        let played = isolate(n, &culprits, kills);
+        let played = isolate(n, &culprits, kills, yields);
         let failed: BTreeSet<u64> =
             played.delivered.iter().filter(|(_, end)| *end == End::Failed).map(|(id, _)| *id).collect();
         prop_assert_eq!(&failed, &culprits, "only the culprits fail");
@@ -371,7 +443,7 @@ proptest! {
     }
 }
 
-fn isolate(n: usize, culprits: &BTreeSet<u64>, kills: bool) -> Played {
+fn isolate(n: usize, culprits: &BTreeSet<u64>, kills: bool, yields: bool) -> Played {
     let culprit = if kills { Fault::Kills } else { Fault::Raises };
     let case = Case {
         faults: (0..n as u64).map(|id| if culprits.contains(&id) { culprit } else { Fault::None }).collect(),
@@ -383,6 +455,7 @@ fn isolate(n: usize, culprits: &BTreeSet<u64>, kills: bool) -> Played {
         window: 2,
         order: Order::Preserve,
         policy: OnError::Isolate,
+        yields,
         choices: vec![1],
         cancel_after: None,
     };
@@ -398,7 +471,7 @@ fn isolate_keeps_its_bound_when_all_are_culprits() {
     for n in 1..=128 {
         let all = (0..n as u64).collect();
         for kills in [false, true] {
-            let played = isolate(n, &all, kills);
+            let played = isolate(n, &all, kills, n % 2 == 0);
             assert!(played.delivered.iter().all(|(_, end)| *end == End::Failed));
             assert!(played.dispatches <= bound(n, n), "{} for {n}", played.dispatches);
         }

@@ -11,8 +11,8 @@ pub(super) struct Window<I, O, K> {
     /// Places taken.
     admitted: usize,
     finished: Arranged<I, O, K>,
-    /// The batch being read.
-    current: Option<Finished<I, O, K>>,
+    /// What is being read, and whether it is the last of its batch.
+    current: Option<(Finished<I, O, K>, bool)>,
 }
 
 enum Arranged<I, O, K> {
@@ -49,16 +49,13 @@ impl<I, O, K> Window<I, O, K> {
         self.admitted += 1;
     }
 
-    /// A batch gives its place up without being read.
-    pub(super) fn withdraw(&mut self) {
-        self.admitted -= 1;
-    }
-
-    /// A batch waits to be read.
-    pub(super) fn insert(&mut self, sequence: u64, finished: Finished<I, O, K>) {
+    /// What came of a batch waits to be read; `last` if nothing more of it comes.
+    pub(super) fn insert(&mut self, sequence: u64, finished: Finished<I, O, K>, last: bool) {
         match &mut self.finished {
-            Arranged::Batches(reorder) => reorder.insert(sequence, finished),
-            Arranged::Items(turns) => turns.insert(sequence, finished),
+            Arranged::Batches(reorder) => reorder.insert(sequence, finished, last),
+            Arranged::Items(turns) => {
+                self.admitted -= usize::from(turns.insert(sequence, finished, last));
+            }
         }
     }
 
@@ -73,16 +70,17 @@ impl<I, O, K> Window<I, O, K> {
     /// The next item of the batch being read, if it has a result.
     #[inline(always)]
     pub(super) fn next_done(&mut self) -> Option<(Item<O>, K)> {
-        self.current.as_mut()?.next_done()
+        self.current.as_mut()?.0.next_done()
     }
 
     /// The next outcome of the batch being read; none when it has been read to its end.
     #[inline]
     pub(super) fn next_in_batch(&mut self) -> Option<(Ended<I, O>, K)> {
-        let next = self.current.as_mut()?.next();
+        let (current, last) = self.current.as_mut()?;
+        let next = current.next();
         if next.is_none() {
+            self.admitted -= usize::from(*last);
             self.current = None;
-            self.admitted -= 1;
         }
         next
     }
@@ -114,14 +112,14 @@ impl<I, O, K> Window<I, O, K> {
         }
     }
 
-    /// Gives up everything that waits to be read; returns how many items that were.
+    /// Gives up everything that waits to be read, once nothing more comes; returns how many items that were.
     pub(super) fn clear(&mut self) -> u64 {
-        let mut batches: Vec<_> = self.current.take().into_iter().collect();
-        match &mut self.finished {
-            Arranged::Batches(reorder) => batches.extend(reorder.drain()),
-            Arranged::Items(turns) => batches.extend(turns.drain()),
-        }
-        self.admitted -= batches.len();
-        batches.iter().map(|finished| finished.len() as u64).sum()
+        let current = self.current.take().map_or(0, |(finished, _)| finished.len());
+        let waiting: usize = match &mut self.finished {
+            Arranged::Batches(reorder) => reorder.drain().map(|finished| finished.len()).sum(),
+            Arranged::Items(turns) => turns.drain().map(|finished| finished.len()).sum(),
+        };
+        self.admitted = 0;
+        (current + waiting) as u64
     }
 }

@@ -1,24 +1,23 @@
 //! Batches of typed payloads through a pool: [`PoolExecutor`], the pool's side of [`Executor`].
 
 use std::borrow::Cow;
+use std::iter::Peekable;
 use std::sync::Arc;
 use std::time::Duration;
+use std::vec;
 
 use futures_core::future::BoxFuture;
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 
 use super::answer::remote_error;
-use super::job::Reply;
+use super::job::{Portions, Reply};
 use super::refs;
 use super::running::{RunningPool, Via};
 use crate::context::Context;
-use crate::dispatch::{self, Batch, Executor};
+use crate::dispatch::{self, Batch, Executor, Yields};
 use crate::error::ItemError;
 use crate::wire::{self, Kind};
-
-/// Items that cannot be sent, by their places in the batch, ascending.
-type Refused = Vec<(usize, ItemError)>;
 
 /// Runs batches with one Python function in one pool.
 #[derive(Debug, Clone)]
@@ -28,39 +27,79 @@ pub(crate) struct PoolExecutor {
     pub(crate) function: Arc<str>,
     /// How long a batch may run.
     pub(crate) timeout: Duration,
+    /// Whether it is a generator, whose results are taken as they come.
+    pub(crate) yields: bool,
     pub(crate) via: Via,
 }
 
-impl<I: Serialize, O: DeserializeOwned> Executor<I, O> for PoolExecutor {
+impl<I: Serialize, O: DeserializeOwned + Send + 'static> Executor<I, O> for PoolExecutor {
     fn execute(&self, batch: &Batch<I>, context: &Context) -> BoxFuture<'static, dispatch::Reply<O>> {
         let id = self.pool.next_id();
-        let cap = self.pool.max_frame;
-        let total = batch.items.len();
-        // Python finds its state by the session's id, whatever views the run may ask.
-        let inside = self.inside(context);
-        let encode = || match wire::batch(id, &self.function, &inside, batch.payloads(), cap) {
-            Ok(frame) => (Ok(frame), Vec::new()),
-            Err(_) => self.sift(id, batch, &inside),
-        };
-        let ((frame, refused), homes) = refs::writing(encode);
-        let via = match (&self.via, batch.key) {
-            (Via::Any, Some(key)) => Via::Key(key),
-            (via, _) => via.clone(),
-        };
-        let via = homes.via(&self.pool, via);
+        let Sent { frame, items, mut refused, via } = self.encode(id, batch, context);
         let (pool, timeout) = (self.pool.clone(), self.timeout);
         let context = Arc::new(context.clone());
         Box::pin(async move {
-            let sent = total - refused.len();
             let results = match frame {
-                _ if sent == 0 => Vec::new(),
+                _ if items == 0 => Vec::new(),
                 Ok(frame) => {
                     let reply = pool.submit(id, frame, timeout, context, &via?).await?;
-                    open(&reply, sent)?
+                    open(&reply, items)?
                 }
                 Err(error) => return Err(error),
             };
-            Ok(merge(results, refused))
+            Ok(refused.merge_last(results))
+        })
+    }
+
+    fn execute_yielding(
+        &self,
+        batch: &Batch<I>,
+        context: &Context,
+        mut yields: Yields<O>,
+    ) -> BoxFuture<'static, dispatch::Reply<O>> {
+        if !self.yields {
+            drop(yields);
+            return self.execute(batch, context);
+        }
+        let id = self.pool.next_id();
+        let Sent { frame, mut items, mut refused, via } = self.encode(id, batch, context);
+        let (pool, timeout) = (self.pool.clone(), self.timeout);
+        let context = Arc::new(context.clone());
+        Box::pin(async move {
+            if items == 0 {
+                return Ok(refused.merge_last(Vec::new()));
+            }
+            let (mut frame, via) = (frame?, via?);
+            wire::set_stream(&mut frame);
+            let (portions, mut arriving) = Portions::new(items);
+            let mut answer =
+                std::pin::pin!(pool.submit_yielding(id, frame, timeout, context, &via, Some(portions)));
+            let mut ended = None;
+            loop {
+                let portion = match &mut ended {
+                    None => tokio::select! {
+                        biased;
+                        Some(portion) = arriving.recv() => portion,
+                        answer = &mut answer => {
+                            ended = Some(answer);
+                            continue;
+                        }
+                    },
+                    // What it yielded came before its answer.
+                    Some(_) => match arriving.try_recv() {
+                        Ok(portion) => portion,
+                        Err(_) => break,
+                    },
+                };
+                let results = yielded(&portion, items)?;
+                items -= results.len();
+                yields.leave(refused.merge(results));
+            }
+            let reply = match ended {
+                Some(reply) => reply?,
+                None => answer.await?,
+            };
+            Ok(refused.merge_last(open(&reply, items)?))
         })
     }
 
@@ -80,6 +119,16 @@ impl<I: Serialize, O: DeserializeOwned> Executor<I, O> for PoolExecutor {
     }
 }
 
+/// A batch as it is sent.
+struct Sent {
+    frame: Result<Vec<u8>, ItemError>,
+    /// How many items are in the frame.
+    items: usize,
+    refused: Refused,
+    /// Where it has to go.
+    via: Result<Via, ItemError>,
+}
+
 impl PoolExecutor {
     fn inside<'a>(&self, context: &'a Context) -> Cow<'a, Context> {
         match &self.via {
@@ -90,13 +139,35 @@ impl PoolExecutor {
         }
     }
 
+    /// How a batch goes: one with a key to the slot of its key, if nothing else says where.
+    fn via_of<I>(&self, batch: &Batch<I>) -> Via {
+        match (&self.via, batch.key) {
+            (Via::Any, Some(key)) => Via::Key(key),
+            (via, _) => via.clone(),
+        }
+    }
+
+    fn encode<I: Serialize>(&self, id: u64, batch: &Batch<I>, context: &Context) -> Sent {
+        let cap = self.pool.max_frame;
+        // Python finds its state by the session's id, whatever views the run may ask.
+        let inside = self.inside(context);
+        let encode = || match wire::batch(id, &self.function, &inside, batch.payloads(), cap) {
+            Ok(frame) => (Ok(frame), Vec::new()),
+            Err(_) => self.sift(id, batch, &inside),
+        };
+        let ((frame, refused), homes) = refs::writing(encode);
+        let via = homes.via(&self.pool, self.via_of(batch));
+        let items = batch.items.len() - refused.len();
+        Sent { frame, items, refused: Refused { items: refused.into_iter().peekable(), next: 0 }, via }
+    }
+
     /// When a batch cannot be encoded: encodes what can be, and names the items that cannot.
     fn sift<I: Serialize>(
         &self,
         id: u64,
         batch: &Batch<I>,
         context: &Context,
-    ) -> (Result<Vec<u8>, ItemError>, Refused) {
+    ) -> (Result<Vec<u8>, ItemError>, Vec<Unfit>) {
         let cap = self.pool.max_frame;
         let mut refused = Vec::new();
         let mut good = Vec::new();
@@ -119,17 +190,49 @@ fn open<O: DeserializeOwned>(reply: &Reply, sent: usize) -> dispatch::Reply<O> {
     }
 }
 
-/// Puts the items that were never sent back into their places.
-fn merge<O>(results: Vec<Result<O, ItemError>>, refused: Refused) -> Vec<Result<O, ItemError>> {
-    if refused.is_empty() {
-        return results;
+/// The results that a running call has yielded, of which `open` are missing.
+fn yielded<O: DeserializeOwned>(portion: &Reply, open: usize) -> dispatch::Reply<O> {
+    let count = wire::claimed(&portion.body, portion.flags).map_err(|reason| portion.broken(reason))?;
+    wire::results(&portion.body, portion.flags, count.min(open)).map_err(|reason| portion.broken(reason))
+}
+
+/// An item that cannot be sent, by its place in the batch.
+type Unfit = (usize, ItemError);
+
+/// Items that were never sent, to be put back into their places among the results.
+struct Refused {
+    /// By their places in the batch, ascending.
+    items: Peekable<vec::IntoIter<Unfit>>,
+    /// The place of what is merged next.
+    next: usize,
+}
+
+impl Refused {
+    /// Puts those back that stand before any of the results.
+    fn merge<O>(&mut self, results: Vec<Result<O, ItemError>>) -> Vec<Result<O, ItemError>> {
+        if self.items.len() == 0 {
+            return results;
+        }
+        let mut merged = Vec::with_capacity(results.len() + self.items.len());
+        for result in results {
+            self.put_back(&mut merged);
+            merged.push(result);
+            self.next += 1;
+        }
+        merged
     }
-    let mut merged = Vec::with_capacity(results.len() + refused.len());
-    let mut results = results.into_iter();
-    for (index, error) in refused {
-        merged.extend(results.by_ref().take(index - merged.len()));
-        merged.push(Err(error));
+
+    /// Puts all that are left back.
+    fn merge_last<O>(&mut self, results: Vec<Result<O, ItemError>>) -> Vec<Result<O, ItemError>> {
+        let mut merged = self.merge(results);
+        self.put_back(&mut merged);
+        merged
     }
-    merged.extend(results);
-    merged
+
+    fn put_back<O>(&mut self, merged: &mut Vec<Result<O, ItemError>>) {
+        while let Some((_, error)) = self.items.next_if(|(index, _)| *index == self.next) {
+            merged.push(Err(error));
+            self.next += 1;
+        }
+    }
 }

@@ -4,8 +4,9 @@ use std::sync::{Arc, Mutex, Weak};
 use std::time::{Duration, Instant};
 
 use bytes::Bytes;
-use tokio::sync::{OwnedSemaphorePermit, oneshot};
+use tokio::sync::{OwnedSemaphorePermit, mpsc, oneshot};
 
+use super::progress::Progress;
 use super::refs::Unread;
 use super::running::RunningPool;
 use super::sessions::Sessions;
@@ -14,7 +15,7 @@ use super::supervisor::Epoch;
 use super::worker::CallId;
 use crate::context::{Context, SessionId};
 use crate::error::{ErrorKind, ItemError, WorkerReport};
-use crate::wire::Kind;
+use crate::wire::{self, Kind};
 
 /// How often a call that never began is put back before its workers' deaths are blamed on it.
 pub(super) const MAX_REQUEUES: u8 = 3;
@@ -96,6 +97,14 @@ impl Drop for Lease {
     }
 }
 
+/// What only some calls have.
+#[derive(Debug, Default)]
+struct Rare {
+    lease: Option<Lease>,
+    portions: Option<Portions>,
+    progress: Option<Progress>,
+}
+
 /// A call, encoded, with whoever waits for it.
 #[derive(Debug)]
 pub(crate) struct Job {
@@ -111,10 +120,38 @@ pub(crate) struct Job {
     pub(crate) pinned: bool,
     /// To be run whether anybody waits for the answer or not.
     duty: bool,
-    lease: Option<Box<Lease>>,
+    /// Boxed, as few calls have any of it: a job is moved from hand to hand.
+    rare: Option<Box<Rare>>,
     waiter: oneshot::Sender<Result<Reply, ItemError>>,
     /// The call's place in the bounded queue, free again when the job is gone.
     _place: Option<OwnedSemaphorePermit>,
+}
+
+/// Takes what a call yields before its answer: runs of results, together as many as the call has items.
+#[derive(Debug)]
+pub(crate) struct Portions {
+    sender: mpsc::Sender<Reply>,
+    items: usize,
+    left: usize,
+}
+
+impl Portions {
+    /// For a call of so many items, at least one. It holds a run for each of them at most.
+    pub(crate) fn new(items: usize) -> (Self, mpsc::Receiver<Reply>) {
+        let (sender, receiver) = mpsc::channel(items.max(1));
+        (Self { sender, items, left: items }, receiver)
+    }
+
+    fn take(&mut self, portion: Reply) -> Result<(), String> {
+        let count = wire::claimed(&portion.body, portion.flags)?;
+        if count == 0 || count > self.left {
+            return Err(format!("it holds {count} results, and {} are still open", self.left));
+        }
+        self.left -= count;
+        // Each run takes one of the items at least, so there is room; nobody may be there to take it.
+        let _ = self.sender.try_send(portion);
+        Ok(())
+    }
 }
 
 /// Where the answer to a job arrives.
@@ -138,7 +175,7 @@ impl Job {
             route: Route::Any,
             pinned: false,
             duty: false,
-            lease: None,
+            rare: None,
             waiter,
             _place: place,
         };
@@ -148,7 +185,9 @@ impl Job {
     /// Says who may run it, and for which session.
     pub(super) fn bound(mut self, route: Route, lease: Option<Lease>) -> Self {
         self.route = route;
-        self.lease = lease.map(Box::new);
+        if lease.is_some() {
+            self.rare().lease = lease;
+        }
         self
     }
 
@@ -156,6 +195,45 @@ impl Job {
     pub(super) fn on_duty(mut self) -> Self {
         self.duty = true;
         self
+    }
+
+    fn rare(&mut self) -> &mut Rare {
+        self.rare.get_or_insert_default()
+    }
+
+    /// Notes how far it is, as it says.
+    pub(super) fn note_progress(&mut self, progress: Progress) {
+        self.rare().progress = Some(progress);
+    }
+
+    /// How far it is, if it has said so.
+    pub(super) fn progress(&self) -> Option<&Progress> {
+        self.rare.as_ref()?.progress.as_ref()
+    }
+
+    /// Takes what the call yields before its answer.
+    pub(crate) fn yielding(mut self, portions: Option<Portions>) -> Self {
+        if portions.is_some() {
+            self.rare().portions = portions;
+        }
+        self
+    }
+
+    /// Hands on what the call has yielded.
+    ///
+    /// # Errors
+    /// When it was not asked to, or it is more than there are items.
+    pub(super) fn pass(&mut self, portion: Reply) -> Result<(), String> {
+        match self.rare.as_mut().and_then(|rare| rare.portions.as_mut()) {
+            Some(portions) => portions.take(portion),
+            None => Err("the call was not asked to yield".to_owned()),
+        }
+    }
+
+    /// Whether it is known to have begun, because it has yielded.
+    pub(super) fn has_yielded(&self) -> bool {
+        let portions = self.rare.as_ref().and_then(|rare| rare.portions.as_ref());
+        portions.is_some_and(|portions| portions.left < portions.items)
     }
 
     /// Whether nobody waits any more.
@@ -170,7 +248,8 @@ impl Job {
 
     /// Fails it because the worker that it was bound to is gone.
     pub(super) fn lose(self, report: Option<&WorkerReport>) {
-        let error = lost(self.lease.as_ref().map(|lease| &lease.session), report);
+        let error =
+            lost(self.rare.as_ref().and_then(|rare| rare.lease.as_ref()).map(|lease| &lease.session), report);
         self.finish(Err(error));
     }
 }

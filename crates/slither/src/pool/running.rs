@@ -4,6 +4,8 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, Weak, mpsc};
 use std::time::{Duration, Instant};
 
+use futures_util::StreamExt;
+use futures_util::stream::FuturesUnordered;
 use serde::Serialize;
 use tokio::sync::watch;
 
@@ -11,7 +13,8 @@ use super::answer::{Each, WorkerReply, open_single};
 use super::clock::later;
 use super::config::{Pool, Start};
 use super::graveyard::Graveyard;
-use super::job::{Job, Reply, Route, Waiting};
+use super::job::{Job, Portions, Reply, Route, Waiting};
+use super::progress::{Progress, ProgressFeed};
 use super::queue::Queue;
 use super::service::Service;
 use super::session::PoolSession;
@@ -22,7 +25,7 @@ use crate::context::Context;
 use crate::error::{ConfigError, ErrorKind, ItemError};
 use crate::python::Environment;
 use crate::store::Views;
-use crate::wire::{self, Bound, Setup};
+use crate::wire::{self, Bound, Kind, Setup};
 
 /// Ids below this are imports that a keeper sends on its own.
 const FIRST_CALL: CallId = 1 << 32;
@@ -45,6 +48,8 @@ pub struct PoolStats {
     pub deaths: usize,
     /// Answers that belonged to no call: late, or given twice.
     pub strays: u64,
+    /// How far the running calls are whose functions have said so.
+    pub progress: Vec<Progress>,
 }
 
 /// A pool whose workers run. Dropping it kills them.
@@ -195,6 +200,19 @@ impl RunningPool {
         context: Arc<Context>,
         via: &Via,
     ) -> Result<Reply, ItemError> {
+        self.submit_yielding(id, frame, timeout, context, via, None).await
+    }
+
+    /// [`submit`](Self::submit) a call that may yield before its answer.
+    pub(crate) async fn submit_yielding(
+        &self,
+        id: CallId,
+        frame: Vec<u8>,
+        timeout: Duration,
+        context: Arc<Context>,
+        via: &Via,
+        portions: Option<Portions>,
+    ) -> Result<Reply, ItemError> {
         let (route, lease, fails_fast) = match via {
             Via::Any => (Route::Any, None, false),
             Via::Worker { slot, epoch } => (Route::Worker { slot: *slot, epoch: *epoch }, None, false),
@@ -217,7 +235,7 @@ impl RunningPool {
             });
         };
         let (job, waiting) = Job::new(id, frame, timeout, context, Some(place));
-        let job = job.bound(route, lease);
+        let job = job.bound(route, lease).yielding(portions);
         if !fails_fast {
             self.queue.push(job);
         } else if let Err(job) = self.queue.push_if_free(job) {
@@ -242,42 +260,61 @@ impl RunningPool {
         answer
     }
 
-    /// Sends a frame to each live worker; returns who answered what.
-    async fn to_each(
+    /// Sends a frame to each live worker; returns who will answer where, and whether it was free. With `duty` it is run also when nobody waits
+    /// for the answer any more.
+    async fn send_each(
         &self,
         frame: impl Fn(CallId) -> Result<Vec<u8>, ItemError>,
         timeout: Duration,
         context: &Arc<Context>,
-    ) -> Result<Vec<(Arc<Station>, Result<Reply, ItemError>)>, ItemError> {
+        duty: bool,
+    ) -> Result<Vec<(Arc<Station>, Waiting, bool)>, ItemError> {
         let mut out = Vec::new();
         for station in self.queue.stations() {
             let Some(place) = self.queue.place().await else { return Err(self.refusal()) };
             let id = self.next_id();
             let (job, waiting) = Job::new(id, frame(id)?, timeout, context.clone(), Some(place));
+            let job = if duty { job.on_duty() } else { job };
+            let free = lock(&station.held).is_empty();
             if let Err(job) = station.hand_own(job) {
                 let message = "the worker died before it could run this call";
                 job.finish(Err(ItemError::new(ErrorKind::Crash, message)));
             }
-            out.push((station, waiting));
+            out.push((station, waiting, free));
         }
-        let mut answers = Vec::with_capacity(out.len());
-        for (station, waiting) in out {
-            answers.push((station, self.answer(waiting).await));
-        }
-        Ok(answers)
+        Ok(out)
     }
 
-    /// Imports `function` in every worker, those still to be started included.
+    /// Imports `function` in every worker, those still to be started included, and waits until one has done so, and all
+    /// that were free.
     ///
     /// # Errors
     /// When no worker can import it; with the traceback and what to do.
     pub(crate) async fn bind(&self, function: &str) -> Result<Bound, ConfigError> {
         let context = Arc::new(Context::none());
         let frame = |id| wire::bind(id, function, self.max_frame);
-        let mut answers: Vec<_> = match self.to_each(frame, self.start_timeout, &context).await {
-            Ok(answers) => answers.into_iter().map(|(_, answer)| answer).collect(),
-            Err(error) => vec![Err(error)],
-        };
+        let mut answers = Vec::new();
+        match self.send_each(frame, self.start_timeout, &context, true).await {
+            Ok(out) => {
+                // Whoever is free imports it now, and is waited for; whoever is busy does so before its next call, which
+                // may be long from now, and is waited for only until one worker has it.
+                let (free, busy): (Vec<_>, Vec<_>) = out.into_iter().partition(|(_, _, free)| *free);
+                for (_, waiting, _) in free {
+                    answers.push(self.answer(waiting).await);
+                }
+                let imported = |answer: &Result<Reply, ItemError>| {
+                    answer.as_ref().is_ok_and(|reply| reply.kind == Kind::Bound)
+                };
+                let mut waiting: FuturesUnordered<_> =
+                    busy.into_iter().map(|(_, waiting, _)| self.answer(waiting)).collect();
+                while !answers.iter().any(imported)
+                    && let Some(answer) = waiting.next().await
+                {
+                    answers.push(answer);
+                }
+            }
+            Err(error) => answers.push(Err(error)),
+        }
         let lost = |answer: &Result<Reply, ItemError>| {
             answer.as_ref().is_err_and(|error| error.kind() == ErrorKind::Crash)
         };
@@ -316,15 +353,15 @@ impl RunningPool {
         context: Arc<Context>,
     ) -> Result<Each<T>, ItemError> {
         let frame = |id| wire::single(id, function, &context, args, self.max_frame);
-        let answers = self.to_each(frame, timeout, &context).await?;
-        let replies = answers
-            .into_iter()
-            .map(|(station, answer)| WorkerReply {
+        let mut replies = Vec::new();
+        for (station, waiting, _) in self.send_each(frame, timeout, &context, false).await? {
+            let answer = self.answer(waiting).await;
+            replies.push(WorkerReply {
                 worker: station.worker.name.clone(),
                 pid: station.worker.pid,
                 result: answer.and_then(|reply| open_single(&reply)),
-            })
-            .collect();
+            });
+        }
         Ok(Each { replies, lost: lock(&self.graveyard).lost() })
     }
 
@@ -338,6 +375,11 @@ impl RunningPool {
         &self.runtime
     }
 
+    /// Reports of progress from now on.
+    pub(crate) fn progress(&self) -> ProgressFeed {
+        self.service.feed()
+    }
+
     /// The pool as it stands.
     pub(crate) fn stats(&self) -> PoolStats {
         let stations = self.queue.stations();
@@ -348,6 +390,7 @@ impl RunningPool {
             sessions: lock(&self.queue.sessions).len(),
             deaths: lock(&self.graveyard).total(),
             strays: self.service.strays(),
+            progress: stations.iter().filter_map(|at| lock(&at.held).front()?.progress().cloned()).collect(),
         }
     }
 

@@ -5,13 +5,16 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::{Duration, Instant};
 
 use tokio::runtime::Handle;
+use tokio::sync::broadcast;
 
 use super::job::WorkerName;
+use super::progress::{KEPT, Progress, ProgressFeed};
 use super::station::{Order, Station, lock};
 use crate::context::{Context, SessionId};
+use crate::dispatch;
 use crate::store::Views;
-use crate::telemetry::{self, Labels, SessionLost, ViewException, ViewStart, ViewStop};
-use crate::wire::{Log, ViewCall};
+use crate::telemetry::{self, CallProgress, Labels, SessionLost, ViewException, ViewStart, ViewStop};
+use crate::wire::{Done, Log, ViewCall};
 
 /// How long a view that nobody declared takes to be refused, at most.
 const UNKNOWN_VIEW: Duration = Duration::from_secs(5);
@@ -23,11 +26,12 @@ pub(super) struct Service {
     views: Views,
     runtime: Handle,
     strays: AtomicU64,
+    progress: broadcast::Sender<Progress>,
 }
 
 impl Service {
     pub(super) fn new(pool: Arc<str>, views: Views, runtime: Handle) -> Self {
-        Self { pool, views, runtime, strays: AtomicU64::new(0) }
+        Self { pool, views, runtime, strays: AtomicU64::new(0), progress: broadcast::Sender::new(KEPT) }
     }
 
     /// Counts an answer that belongs to no call.
@@ -39,6 +43,43 @@ impl Service {
     /// Answers that belonged to no call.
     pub(super) fn strays(&self) -> u64 {
         self.strays.load(Ordering::Relaxed)
+    }
+
+    /// Reports of progress from now on.
+    pub(super) fn feed(&self) -> ProgressFeed {
+        ProgressFeed::new(self.progress.subscribe())
+    }
+
+    /// Notes how far the running call is, and tells it to who has asked. A report that comes late, from a thread
+    /// that its call has left behind, is nobody's.
+    pub(super) fn progress(&self, station: &Station, call: u64, Done { done, total }: Done) {
+        let (report, context) = {
+            let mut held = lock(&station.held);
+            let Some(job) = held.front_mut().filter(|job| job.id == call) else { return };
+            let report = Progress {
+                worker: station.worker.name.clone(),
+                call,
+                run: job.context.run.as_ref().map(|run| run.as_str().to_owned()),
+                stage: job.context.stage.as_deref().map(str::to_owned),
+                done,
+                total,
+            };
+            job.note_progress(report.clone());
+            (report, job.context.clone())
+        };
+        let [run, pipe, stage, session] = dispatch::ids(&context);
+        let total: &dyn std::fmt::Display = report.total.as_ref().map_or(&"", |total| total);
+        let worker = &station.worker.name;
+        let labels = Labels {
+            pool: Some(&self.pool),
+            pipe: context.pipe.as_deref(),
+            stage: context.stage.as_deref(),
+            ..Labels::default()
+        };
+        let event = CallProgress::new(run, pipe, stage, session, &self.pool, worker, &call, &done, total);
+        telemetry::emit(labels, &event);
+        // Nobody may have asked.
+        let _ = self.progress.send(report);
     }
 
     /// How long the view may take.

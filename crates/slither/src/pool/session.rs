@@ -122,7 +122,7 @@ impl PoolSession {
         Ok(Arc::new(session))
     }
 
-    /// Has the session live in a worker: the one with the fewest sessions.
+    /// Has the session live in a worker: the one with the fewest sessions, though it be only starting.
     pub(crate) async fn open(self: &Arc<Self>) -> Result<(), ItemError> {
         let begun = Instant::now();
         let worker = loop {

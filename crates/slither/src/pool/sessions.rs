@@ -76,8 +76,9 @@ impl Sessions {
         room
     }
 
-    /// Chooses the slot for a session that is not open: of those with a worker, if there is any, the first of
-    /// those with the fewest sessions. None if the session has ended.
+    /// Chooses the slot for a session that is not open: one with the fewest sessions, rather one with a worker. A
+    /// session stays where it is opened, so it waits for a worker that is only being started sooner than it shares
+    /// one with another session for good. None if the session has ended.
     pub(super) fn place(&mut self, id: &SessionId, has_worker: &[bool]) -> Option<usize> {
         let mut load = vec![0usize; has_worker.len()];
         for (other, session) in &self.sessions {
@@ -88,7 +89,7 @@ impl Sessions {
         let session = self.sessions.get_mut(id)?;
         let slots = 0..has_worker.len();
         session.opening = true;
-        session.slot = slots.min_by_key(|&slot| (!has_worker[slot], load[slot])).unwrap_or(0);
+        session.slot = slots.min_by_key(|&slot| (load[slot], !has_worker[slot])).unwrap_or(0);
         Some(session.slot)
     }
 
@@ -196,9 +197,14 @@ mod tests {
         let now = Instant::now();
         let mut sessions = Sessions::new(10);
         let workers = [Some(1), None, Some(2)];
-        let opened: Vec<_> = (0..4).map(|_| open(&mut sessions, &workers, now)).collect();
-        assert_eq!(opened.iter().map(|(_, slot)| *slot).collect::<Vec<_>>(), [0, 2, 0, 2]);
-        assert!(sessions.end(&opened[1].0) && sessions.end(&opened[3].0));
+        let opened: Vec<_> = (0..5).map(|_| open(&mut sessions, &workers, now)).collect();
+        let slots: Vec<_> = opened.iter().map(|(_, slot)| *slot).collect();
+        assert_eq!(
+            slots,
+            [0, 2, 1, 0, 2],
+            "those with a worker first, and none is shared sooner than need be"
+        );
+        assert!(sessions.end(&opened[1].0) && sessions.end(&opened[4].0));
         assert_eq!(open(&mut sessions, &workers, now).1, 2);
         let id = SessionId::fresh();
         sessions.add(&id, None, now);

@@ -12,7 +12,7 @@ use super::call::{Call, check_function};
 use super::slither::Slither;
 use crate::context::Context;
 use crate::dispatch::{self, DispatchError, DispatchStream, Dispatched, Executor};
-use crate::error::{ConfigError, ItemError};
+use crate::error::{ConfigError, ItemError, RunError};
 use crate::item::{Item, Ledger};
 use crate::pipe::{self, Outputs, Pipe, PipeError, PipeStream, RunOptions};
 use crate::pool::{PoolExecutor, PoolSession, RunningPool, Via, open_single, writing};
@@ -60,12 +60,12 @@ impl Caller {
     ) -> Result<PoolExecutor, ConfigError> {
         check_function(function)?;
         let pool = self.slither.pool(pool)?.clone();
-        pool.bind(function).await?;
+        let yields = pool.bind(function).await?.kind == "generator";
         let (timeout, via) = (timeout.unwrap_or(pool.call_timeout), self.via(&pool));
-        Ok(PoolExecutor { pool, function: function.into(), timeout, via })
+        Ok(PoolExecutor { pool, function: function.into(), timeout, via, yields })
     }
 
-    async fn executor<I: Serialize, O: DeserializeOwned>(
+    async fn executor<I: Serialize, O: DeserializeOwned + Send + 'static>(
         &self,
         call: &Call<I>,
     ) -> Result<Arc<dyn Executor<I, O>>, ConfigError> {
@@ -92,6 +92,19 @@ impl Caller {
                 Err(DispatchError { cause: error.into(), finished: Box::new(finished) })
             }
         }
+    }
+
+    pub(super) async fn call_batch<I, O>(
+        &self,
+        payloads: impl IntoIterator<Item = I>,
+        call: Call<I>,
+    ) -> Result<Vec<Result<O, ItemError>>, RunError>
+    where
+        I: Serialize,
+        O: DeserializeOwned + Send + 'static,
+    {
+        let executor = self.executor(&call).await?;
+        dispatch::call_batch(executor, payloads, &call.limits, self.within(Context::run())).await
     }
 
     pub(super) async fn dispatch_stream<I, O>(

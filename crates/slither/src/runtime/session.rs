@@ -15,7 +15,7 @@ use super::caller::Caller;
 use super::slither::Slither;
 use crate::context::SessionId;
 use crate::dispatch::{DispatchError, DispatchStream, Dispatched};
-use crate::error::{ConfigError, ErrorKind, ItemError};
+use crate::error::{ConfigError, ErrorKind, ItemError, RunError};
 use crate::item::Item;
 use crate::pipe::{Outputs, Pipe, PipeError, PipeStream, RunOptions};
 use crate::pool::{Affinity, EndHook, PoolSession, SessionEnd};
@@ -183,6 +183,25 @@ impl Session {
         self.caller.dispatch(payloads, call).await
     }
 
+    /// Runs all payloads as one batch of a Python function; as [`Slither::call_batch`] does.
+    ///
+    /// # Errors
+    /// As for [`Slither::call_batch`].
+    ///
+    /// # Cancellation
+    /// As for [`Slither::call_batch`].
+    pub async fn call_batch<I, O>(
+        &self,
+        payloads: impl IntoIterator<Item = I>,
+        call: Call<I>,
+    ) -> Result<Vec<Result<O, ItemError>>, RunError>
+    where
+        I: Serialize,
+        O: DeserializeOwned + Send + 'static,
+    {
+        self.caller.call_batch(payloads, call).await
+    }
+
     /// Runs a stream of items through a Python function; as [`Slither::dispatch_stream`] does.
     ///
     /// # Errors
@@ -243,8 +262,9 @@ impl Session {
         self.caller.stream_pipe(pipe, source, options).await
     }
 
-    /// Opens a lost session anew, in the worker with the fewest sessions: the id and the hook of the host stay,
-    /// what Python kept is gone and `slither.session()` is empty. A session that is not lost is left as it is.
+    /// Opens a lost session anew, in the worker with the fewest sessions, for which it waits if that is only being
+    /// started: the id and the hook of the host stay, what Python kept is gone and `slither.session()` is empty. A
+    /// session that is not lost is left as it is.
     ///
     /// # Errors
     /// Of kind [`SessionEnded`](ErrorKind::SessionEnded) after its time to live, [`Pool`](ErrorKind::Pool) if the

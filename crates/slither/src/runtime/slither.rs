@@ -15,10 +15,10 @@ use super::caller::Caller;
 use super::session::OpenSession;
 use crate::context::Context;
 use crate::dispatch::{DispatchError, DispatchStream, Dispatched};
-use crate::error::{ConfigError, ErrorKind, ItemError};
+use crate::error::{ConfigError, ErrorKind, ItemError, RunError};
 use crate::item::Item;
 use crate::pipe::{Outputs, Pipe, PipeError, PipeStream, RunOptions};
-use crate::pool::{Each, PoolStats, RunningPool};
+use crate::pool::{Each, PoolStats, ProgressFeed, RunningPool};
 use crate::store::{Store, StoreHandle, Stores};
 
 /// Started pools and opened stores. Cheap to clone; the last clone that is dropped kills the workers. For an
@@ -74,6 +74,31 @@ impl Slither {
         O: DeserializeOwned + Send + 'static,
     {
         Caller::from(self).dispatch(payloads, call).await
+    }
+
+    /// Runs all payloads as one batch of a Python function, in one call of it whatever the call's batching, and returns
+    /// a result or an error for each, in the order of the payloads.
+    ///
+    /// The call's policy applies: under [`OnError::Isolate`](crate::OnError::Isolate) and
+    /// [`OnError::Retry`](crate::OnError::Retry) what failed is called again; else what failed has the error. Without payloads
+    /// nothing is called.
+    ///
+    /// # Errors
+    /// If the pool or the function is unknown, or the policy makes no sense outside a pipe. A batch that fails is no
+    /// error here: each of its payloads has one.
+    ///
+    /// # Cancellation
+    /// Dropping the future withdraws the call if no worker has it yet; else its answer is discarded.
+    pub async fn call_batch<I, O>(
+        &self,
+        payloads: impl IntoIterator<Item = I>,
+        call: Call<I>,
+    ) -> Result<Vec<Result<O, ItemError>>, RunError>
+    where
+        I: Serialize,
+        O: DeserializeOwned + Send + 'static,
+    {
+        Caller::from(self).call_batch(payloads, call).await
     }
 
     /// Runs a stream of items through a Python function and streams their outcomes; input is pulled on demand,
@@ -183,6 +208,15 @@ impl Slither {
     /// See [`OpenSession`] for the options, and await it.
     pub fn open_session(&self, pool: impl Into<String>) -> OpenSession {
         OpenSession::new(self.clone(), pool.into())
+    }
+
+    /// What the functions of a pool say of their progress, with `slither.progress(done, total)` in Python, from now
+    /// on. What was last said is also in [`PoolStats::progress`].
+    ///
+    /// # Errors
+    /// If the pool is unknown.
+    pub fn progress(&self, pool: &str) -> Result<ProgressFeed, ConfigError> {
+        Ok(self.pool(pool)?.progress())
     }
 
     /// A pool as it stands.

@@ -62,12 +62,17 @@ events! {
         measurements: [items],
         fields: [run, pipe, stage, session, batch, pool],
     }
-    /// A batch came back; `failed` of its items failed alone.
+    /// A batch that is still running yielded results; `failed` of these items failed alone.
+    DEBUG "slither.dispatch.batch.partial" BatchPartial {
+        measurements: [items, failed],
+        fields: [run, pipe, stage, session, batch, pool],
+    }
+    /// A batch came back; `failed` of its items failed alone. Those whose results it had yielded are among them.
     DEBUG "slither.dispatch.batch.stop" BatchStop {
         measurements: [items, failed, duration],
         fields: [run, pipe, stage, session, batch, pool],
     }
-    /// A batch failed as a whole; `worker` is the one it failed in.
+    /// A batch failed as a whole, but for what it had yielded; `worker` is the one it failed in.
     WARN "slither.dispatch.batch.exception" BatchException {
         measurements: [items, duration],
         fields: [run, pipe, stage, session, batch, pool, worker, kind, error],
@@ -176,6 +181,11 @@ events! {
     ERROR "slither.pool.failed" PoolFailed {
         measurements: [],
         fields: [pool, error],
+    }
+    /// A function has said with `slither.progress` that `done` of `total` are done.
+    DEBUG "slither.pool.worker.progress" CallProgress {
+        measurements: [],
+        fields: [run, pipe, stage, session, pool, worker, call, done, total],
     }
     /// A line that a worker printed; lines beyond the bound are counted in `suppressed`.
     INFO "slither.pool.worker.output" WorkerOutput in "slither::output" {

@@ -7,7 +7,9 @@ pub(crate) const HEADER: usize = 16;
 
 /// `CALL`, `EXECUTE`, `OPEN_SESSION`, `END_SESSION`: the worker must win the token before it runs this.
 pub(crate) const CLAIM: u8 = 1;
-/// `RESULT`: the body is a pair of results and failures.
+/// `CALL`: the host takes `PARTIAL` frames before the answer.
+pub(crate) const STREAM: u8 = 2;
+/// `RESULT` and `PARTIAL`: the body is a pair of results and failures.
 pub(crate) const FAILED: u8 = 1;
 /// `RESULT`: it holds references, and waits for `KEEP_REFS`.
 pub(crate) const REFS: u8 = 2;
@@ -48,7 +50,7 @@ macro_rules! kinds {
 
 kinds! {
     /// Run a batch.
-    Call = 1, flags CLAIM;
+    Call = 1, flags CLAIM | STREAM;
     /// Run one call.
     Execute = 2, flags CLAIM;
     /// Import a function.
@@ -79,6 +81,10 @@ kinds! {
     Bound = 37, flags 0;
     /// A frame that the host took back was forgotten.
     Skipped = 38, flags 0;
+    /// What a running call has yielded.
+    Partial = 39, flags FAILED;
+    /// How far a running call is.
+    Progress = 40, flags 0;
 }
 
 /// How the bytes from the other side break `docs/PROTOCOL.md`.

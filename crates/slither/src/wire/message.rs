@@ -39,6 +39,13 @@ pub(crate) struct Log {
     pub(crate) call: Option<u64>,
 }
 
+/// `PROGRESS`: how far a call is.
+#[derive(Debug, Clone, Copy, Deserialize, PartialEq, Eq)]
+pub(crate) struct Done {
+    pub(crate) done: u64,
+    pub(crate) total: Option<u64>,
+}
+
 /// `VIEW`: Python asks; the arguments stay encoded until the view's own types decode them.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct ViewCall {
@@ -150,6 +157,15 @@ pub(crate) fn results<T: DeserializeOwned>(
         }
     }
     Ok(results)
+}
+
+/// How many results the body of a `PARTIAL` claims to hold, without a look at them.
+pub(crate) fn claimed(body: &[u8], flags: u8) -> Result<usize, String> {
+    let mut rest = body;
+    if flags & FAILED != 0 && array(&mut rest)? != 2 {
+        return Err("a pair of results and failures was expected".to_owned());
+    }
+    array(&mut rest)
 }
 
 /// The one result of a call.

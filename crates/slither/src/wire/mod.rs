@@ -15,9 +15,11 @@ pub(crate) use control::{FromNursery, MAX_PACKET, Setup, ToNursery};
 pub(crate) use frame::{Kind, MANY, REFS, WireError};
 #[cfg(any(test, feature = "fuzzing"))]
 pub(crate) use message::well_formed;
-pub(crate) use message::{Bound, Hello, Log, RemoteError, ViewCall, body, result, results};
+pub(crate) use message::{Bound, Done, Hello, Log, RemoteError, ViewCall, body, claimed, result, results};
 pub(crate) use reader::{Frame, FrameReader};
-pub(crate) use request::{bare, batch, bind, refs, session, set_claim, single, view_error, view_reply};
+pub(crate) use request::{
+    bare, batch, bind, refs, session, set_claim, set_stream, single, view_error, view_reply,
+};
 
 #[cfg(test)]
 mod tests;

@@ -2,7 +2,7 @@
 
 use serde::Serialize;
 
-use super::frame::{CLAIM, HEADER, Header, Kind, VIEW_ERROR};
+use super::frame::{CLAIM, HEADER, Header, Kind, STREAM, VIEW_ERROR};
 use crate::codec::encode;
 use crate::context::Context;
 use crate::error::{ErrorKind, ItemError};
@@ -162,5 +162,12 @@ pub(crate) fn view_error(id: u64, kind: &str, message: &str) -> Vec<u8> {
 pub(crate) fn set_claim(frame: &mut [u8], claim: bool) {
     if let Some(flags) = frame.get_mut(5) {
         *flags = if claim { *flags | CLAIM } else { *flags & !CLAIM };
+    }
+}
+
+/// Marks a whole `CALL` frame as one whose results may come before its answer.
+pub(crate) fn set_stream(frame: &mut [u8]) {
+    if let Some(flags) = frame.get_mut(5) {
+        *flags |= STREAM;
     }
 }

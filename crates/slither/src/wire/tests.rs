@@ -10,7 +10,7 @@ use serde::Deserialize;
 use serde::de::DeserializeOwned;
 
 use self::described::{Described, plain};
-use super::frame::FAILED;
+use super::frame::{CLAIM, FAILED, STREAM};
 use super::*;
 use crate::codec;
 use crate::context::{Context, SessionId};
@@ -155,6 +155,14 @@ fn golden_bodies_decode_into_what_the_host_knows() {
     assert_eq!(numbers[1].as_ref().unwrap_err().kind(), ErrorKind::Decode);
     assert!(results::<Value>(&plain.body, 0, 4).unwrap_err().contains("3 results came for 4 items"));
     assert!(only("skipped").body.is_empty());
+    let partial = only("partial");
+    assert_eq!(claimed(&partial.body, partial.header.flags), Ok(2));
+    let partial = only("partial_failed");
+    assert_eq!(claimed(&partial.body, partial.header.flags), Ok(2));
+    let mixed = results::<i64>(&partial.body, partial.header.flags, 2).unwrap();
+    assert_eq!((mixed[0].as_ref().ok(), mixed[1].is_err()), (Some(&1), true));
+    assert_eq!(typed::<Done>("progress"), Done { done: 3, total: Some(1 << 32) });
+    assert_eq!(typed::<Done>("progress_without_total"), Done { done: 0, total: None });
 }
 
 /// What the host writes for a description of a frame to a worker.
@@ -188,7 +196,10 @@ fn written(name: &str, golden: &Golden) -> Vec<u8> {
         other => panic!("{name}: a frame of kind {other} to a worker"),
     };
     if matches!(golden.kind, 1 | 2 | 6 | 7) {
-        set_claim(&mut frame, golden.flags == 1);
+        set_claim(&mut frame, golden.flags & CLAIM != 0);
+    }
+    if golden.kind == 1 && golden.flags & STREAM != 0 {
+        set_stream(&mut frame);
     }
     frame
 }

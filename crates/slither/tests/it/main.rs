@@ -1,6 +1,8 @@
 //! The promises of Slither, a file each; one binary.
 #![allow(clippy::unwrap_used, reason = "a test that cannot go on says so")]
 
+mod call_batch;
+mod cancel;
 mod dispatch;
 mod dispatch_batching;
 mod environments;
@@ -18,6 +20,7 @@ mod pipe_policies;
 mod pipe_rust_stages;
 mod poison;
 mod pool;
+mod progress;
 mod promises;
 mod python_suite;
 mod retry;
@@ -27,3 +30,4 @@ mod snapshot_is_one_version;
 mod sticky;
 mod support;
 mod troubleshooting;
+mod yields;

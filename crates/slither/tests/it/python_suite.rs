@@ -11,7 +11,8 @@ fn root() -> PathBuf {
 
 /// Runs pytest over a folder, in an environment that Slither itself provides.
 fn pytest(folder: &str, path: &[&str]) {
-    let requirements = ["pytest>=8,<9", "numpy>=1.26", "Pillow>=10"].map(str::to_owned).to_vec();
+    let requirements =
+        ["pytest>=8,<9", "numpy>=1.26", "Pillow>=10", "scikit-learn>=1.3"].map(str::to_owned).to_vec();
     let spec = EnvironmentSpec { python: None, requirements };
     let environment = Environment::prepare(&spec, &|_: &str| {}).unwrap_or_else(|error| panic!("{error}"));
     let own = path.iter().map(|folder| root().join(folder));
@@ -40,5 +41,6 @@ fn the_examples_pass_theirs() {
     pytest("examples/baseline/tests", &["python", "examples/baseline/python"]);
     pytest("examples/batch_stats/tests", &["python", "examples/batch_stats/python"]);
     pytest("examples/data_etl/tests", &["python", "examples/data_etl/python"]);
+    pytest("examples/ml_scoring/tests", &["python", "examples/ml_scoring/python"]);
     pytest("examples/image_pipeline/tests", &["python", "examples/image_pipeline/python"]);
 }

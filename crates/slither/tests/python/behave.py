@@ -8,6 +8,7 @@ import signal
 import subprocess
 import sys
 import time
+from collections.abc import Iterator
 from typing import Any
 
 import slither
@@ -226,6 +227,8 @@ def rude(items: list[str]) -> list[str]:
                 frame(_wire.HELLO, 0, b"\x80")
             case "log":
                 frame(_wire.LOG, 0, b"\x91\x01")
+            case "yields unasked":
+                frame(_wire.PARTIAL, own, b"\x91\x01")
             case "unknown id":
                 frame(_wire.RESULT, 999, b"\x90")
                 frame(_wire.SKIPPED, 998, b"")
@@ -236,3 +239,22 @@ def rude(items: list[str]) -> list[str]:
                 while True:
                     frame(_wire.RESULT, 999, b"\x90")
     return items
+
+
+def rude_generator(items: list[str]) -> Iterator[str]:
+    """Yields its items, and writes runs of results to the host's socket that no worker should."""
+    from slither import _current, _wire
+
+    worker: Any = _current._runner
+    for item in items:
+        bodies = {
+            "too many": b"\x99" + b"\x01" * 9,
+            "none": b"\x90",
+            "lies": b"\x91\xc1",
+            "claims 4g": b"\xdd\xff\xff\xff\xff\x01",
+        }
+        if item in bodies:
+            body = bodies[item]
+            header = _wire.HEADER.pack(len(body), _wire.PARTIAL, 0, 0, worker.call)
+            worker._connection._sock.sendall(header + body)
+        yield item

@@ -27,8 +27,11 @@ def die_once(items: list[list[int]]) -> list[list[int]]:
 
 
 def hold(items: list[list[Any]]) -> list[int]:
-    """Gives the key of each item, when the file that it names exists."""
+    """Gives the key of each item, when the file that it names exists; makes a file `….begun` before."""
     for _, path in items:
+        if path:
+            with open(path + ".begun", "w"):
+                pass
         while path and not os.path.exists(path):
             time.sleep(0.002)  # sleep: polls for the test's own event
     return [key for key, _ in items]

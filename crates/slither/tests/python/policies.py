@@ -52,3 +52,16 @@ def fails_once(items: list[str]) -> list[str]:
             open(item, "w").close()
             os.kill(os.getpid(), 9)
     return items
+
+
+def after_a_while(items: list[float]) -> list[int]:
+    """Asks for another attempt after as many seconds as the first item says."""
+    if slither.context().attempt == 1:
+        raise slither.Retry("later", after=items[0])
+    return [slither.context().attempt for _ in items]
+
+
+def item_after_a_while(items: list[float]) -> list[Any]:
+    """Asks for another attempt of each item, after as many seconds as it says."""
+    attempt = slither.context().attempt
+    return [slither.Retry("later", after=item) if attempt == 1 else attempt for item in items]

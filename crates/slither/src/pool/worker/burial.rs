@@ -60,7 +60,11 @@ impl Keeper {
         // What is sent behind a breach is not read: the call may be over for the worker.
         let broke = autopsy.breach.is_some() && self.sentence.is_none();
         let unstarted = match held.front() {
-            Some(front) if front.id == running || broke || front.requeues >= MAX_REQUEUES => held.len() - 1,
+            Some(front)
+                if front.id == running || front.has_yielded() || broke || front.requeues >= MAX_REQUEUES =>
+            {
+                held.len() - 1
+            }
             _ => held.len(),
         };
         let mut blamed = false;

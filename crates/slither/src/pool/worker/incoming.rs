@@ -42,6 +42,18 @@ impl Keeper {
                 self.answer = Some(frame);
                 self.on(Event::Answered(header.id));
             }
+            Kind::Partial if self.machine.runs(header.id) => {
+                let portion = self.reply(frame);
+                let mut held = lock(&self.station.held);
+                if let Some(job) = held.front_mut().filter(|job| job.id == header.id) {
+                    job.pass(portion).map_err(unreadable)?;
+                }
+            }
+            Kind::Partial => self.service.stray(&self.station.worker, header.id),
+            Kind::Progress => {
+                let done = wire::body(&frame.body).map_err(unreadable)?;
+                self.service.progress(&self.station, header.id, done);
+            }
             Kind::Skipped => {
                 // Whoever took the call back may not have said so yet.
                 drop(lock(&self.station.held));

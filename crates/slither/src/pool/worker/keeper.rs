@@ -147,16 +147,7 @@ impl Keeper {
                     held.iter().position(|job| job.id == id).and_then(|at| held.remove(at))
                 };
                 if let (Some(job), Some(frame)) = (job, self.answer.take()) {
-                    let refs = frame.header.flags & wire::REFS != 0 && frame.header.kind == Kind::Result;
-                    let refs = refs.then(|| Unread::new(&self.station, id));
-                    job.finish(Ok(Reply {
-                        kind: frame.header.kind,
-                        flags: frame.header.flags,
-                        body: frame.body,
-                        from: self.station.clone(),
-                        refs: Mutex::new(refs),
-                        pool: Weak::new(),
-                    }));
+                    job.finish(Ok(self.reply(frame)));
                 }
             }
             Action::Stray(id) => {
@@ -178,6 +169,20 @@ impl Keeper {
             Action::SayStop => self.connection.write(&wire::bare(Kind::Stop)),
             // Only a call that is given gives the first, and only a death the others: see `give` and `bury`.
             Action::Send { .. } | Action::Requeue(_) | Action::Blame(..) => {}
+        }
+    }
+
+    pub(super) fn reply(&self, frame: Frame) -> Reply {
+        let Frame { header, body } = frame;
+        let refs = header.flags & wire::REFS != 0 && header.kind == Kind::Result;
+        let refs = refs.then(|| Unread::new(&self.station, header.id));
+        Reply {
+            kind: header.kind,
+            flags: header.flags,
+            body,
+            from: self.station.clone(),
+            refs: Mutex::new(refs),
+            pool: Weak::new(),
         }
     }
 

@@ -174,6 +174,11 @@ impl Worker {
         matches!(self.state, State::Starting | State::Serving)
     }
 
+    /// Whether this is the call that it runs, as far as is known here.
+    pub(crate) fn runs(&self, id: CallId) -> bool {
+        self.calls.front().is_some_and(|call| call.id == id)
+    }
+
     /// How many calls it holds.
     pub(crate) fn load(&self) -> usize {
         self.calls.len()

@@ -22,6 +22,7 @@ async fn a_worker_that_breaks_the_protocol_is_killed_and_replaced() {
             ("refuse", "which was its own"),
             ("second hello", "a Hello frame was not expected"),
             ("log", "a Log frame cannot be read"),
+            ("yields unasked", "was not asked to yield"),
         ];
         for (deed, says) in rudeness {
             let before = pids(&slither);
@@ -34,6 +35,28 @@ async fn a_worker_that_breaks_the_protocol_is_killed_and_replaced() {
             assert!(error.message().contains(says), "{deed}: {error}");
             assert!(before.contains(&error.worker().unwrap().pid), "{deed}: {error:?}, {before:?}");
             until(|| pids(&slither).len() == 1 && pids(&slither).is_disjoint(&before)).await;
+        }
+    })
+    .await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_generator_that_claims_more_than_its_batch_is_killed_and_what_it_yielded_before_stays() {
+    within(async {
+        let slither = runtime(pool(1)).await;
+        for (deed, says) in [
+            ("too many", "holds 9 results"),
+            ("none", "holds 0 results"),
+            ("lies", "no msgpack"),
+            ("claims 4g", "holds 4294967295 results"),
+        ] {
+            let call = behave("rude_generator").batch_size(4).on_error(OnError::Skip);
+            let items = ["fine", "fine", deed, "fine"];
+            let done = slither.dispatch::<_, Value>(items, call).await.unwrap();
+            assert_eq!((done.ledger.emitted, done.ledger.failed), (2, 2), "{deed}: {:?}", done.failures);
+            let error = &done.failures[0].error;
+            assert_eq!(error.kind(), ErrorKind::Protocol, "{deed}: {error:?}");
+            assert!(error.message().contains(says), "{deed}: {error}");
         }
     })
     .await;

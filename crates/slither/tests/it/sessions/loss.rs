@@ -97,3 +97,23 @@ async fn a_deadline_costs_the_session_as_a_crash_does() {
     })
     .await;
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_session_that_is_reopened_at_once_still_gets_a_worker_of_its_own() {
+    within(async {
+        let slither = runtime(pool(2)).await;
+        let session = slither.open_session("default").await.unwrap();
+        let other = slither.open_session("default").await.unwrap();
+        for _ in 0..5 {
+            let victim = put(&session, 1).await;
+            kill(victim);
+            until(|| !alive(victim)).await;
+            assert_eq!(refused(&session).await, ErrorKind::SessionLost);
+            // The replacement is hardly there yet, and the other session's worker is.
+            session.reopen().await.unwrap();
+            assert_ne!(pid(&session), pid(&other));
+            assert_eq!(kept(&session).await, [0u64; 0]);
+        }
+    })
+    .await;
+}
