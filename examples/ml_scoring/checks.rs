@@ -109,8 +109,17 @@ fn own_models_only(evidence: &Evidence) -> Check {
     let wanted = evidence.sessions.iter().zip(&expected);
     let wanted: BTreeSet<_> =
         wanted.flat_map(|(id, models)| models.iter().map(move |model| (id.clone(), model.clone()))).collect();
-    let ok = actual == expected && before == first && alone && logged == wanted;
-    check("own_models_only", json!(expected), json!({ "sessions": actual, "workers": logged }), ok)
+    let shown = |models: &[BTreeSet<String>; 2], apart: bool| {
+        let [a, b] =
+            models.each_ref().map(|models| Vec::from_iter(models.iter().map(String::as_str)).join(", "));
+        format!(
+            "A: {a}; B: {b}; {}",
+            if apart { "a worker each" } else { "and the workers' logs do not agree" }
+        )
+    };
+    let apart = before == first && alone && logged == wanted;
+    let ok = actual == expected && apart;
+    check("own_models_only", shown(&expected, true), shown(&actual, apart), ok)
 }
 
 /// Every verdict is what Rust computes from the weights of the session's own model, and was signed by it.

@@ -13,7 +13,7 @@ const READINGS: usize = 6;
 pub(super) fn records() -> Vec<Record> {
     let mut chance = Chance(0x5EED);
     let record = |number| {
-        let truth: [f64; FEATURES] = std::array::from_fn(|_| 5.0 * chance.next());
+        let truth: [f64; FEATURES] = std::array::from_fn(|_| 0.25 + 4.5 * chance.next());
         let mut reading = || truth.iter().map(|value| value + 0.4 * (chance.next() - 0.5)).collect();
         let readings = (0..READINGS).map(|_| reading()).collect();
         Record { id: format!("record/{number:02}"), readings }

@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 
 use serde_json::{Value, json};
-use slither::{ItemError, Ledger};
+use slither::{ErrorKind, ItemError, Ledger};
 
 use super::NAME;
 use super::checks::{checks, together};
@@ -193,7 +193,7 @@ fn death(evidence: &Evidence) -> Section {
             queued.len(),
             kinds(queued.iter().map(|fell| fell.kind))
         ),
-        format!("a call after that: {}", first_line(&later.message)),
+        format!("a call after that: {}: {}", kind(later.kind), first_line(&later.message)),
         format!(
             "reopened in pid {}, with {} models; trained again: {}",
             reopened.pid,
@@ -214,10 +214,14 @@ fn first_line(text: &str) -> &str {
     text.lines().next().unwrap_or_default()
 }
 
-fn kinds(found: impl Iterator<Item = Option<slither::ErrorKind>>) -> String {
+fn kind(found: Option<ErrorKind>) -> &'static str {
+    found.map_or("answered", ErrorKind::as_str)
+}
+
+fn kinds(found: impl Iterator<Item = Option<ErrorKind>>) -> String {
     let mut counts: BTreeMap<&str, u64> = BTreeMap::new();
     for kind in found {
-        *counts.entry(kind.map_or("answered", slither::ErrorKind::as_str)).or_default() += 1;
+        *counts.entry(self::kind(kind)).or_default() += 1;
     }
     let counts: Vec<_> = counts.into_iter().map(|(kind, count)| format!("{count} {kind}")).collect();
     counts.join(", ")
