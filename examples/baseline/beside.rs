@@ -50,6 +50,7 @@ impl Baseline {
     fn slithers(&self, invariant: &str, checks: &[Check]) -> String {
         let named = self.beside.iter().find(|(name, _)| *name == invariant);
         let check = named.and_then(|(_, check)| checks.iter().find(|it| it.name == *check));
+        debug_assert_eq!(named.is_some(), check.is_some(), "the example has no check for `{invariant}`");
         check.map_or("-".to_owned(), |check| if check.ok { "ok".to_owned() } else { "BROKE".to_owned() })
     }
 

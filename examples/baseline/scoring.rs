@@ -19,10 +19,10 @@ pub(super) fn work() -> Work {
         given: json!({ "sessions": 60, "samples": 80, "records": 2000, "centres": CENTRES }),
         prepares: false,
         beside: &[
-            ("models_stored", "models_apart"),
-            ("sessions_keep_their_model", "models_apart"),
-            ("predictions_by_own_model", "predictions_recomputed"),
-            ("predictions_counted", "predictions_counted"),
+            ("models_stored", "models_differ"),
+            ("sessions_keep_their_model", "own_models_only"),
+            ("predictions_by_own_model", "predictions_by_own_model"),
+            ("predictions_counted", "worker_counts_sum"),
             ("process_survives", "ledger_balanced"),
         ],
     }
