@@ -1,42 +1,15 @@
 //! `batch_stats` from end to end, as the command runs it.
 
+mod support;
+
 use std::path::PathBuf;
-use std::sync::{Arc, Mutex};
 
-use slither_examples::{Observer, Report, Settings, Stop, find, run};
-
-/// Asks for a stop once so many datasets have come back.
-struct Until {
-    datasets: u64,
-    seen: Mutex<u64>,
-    stop: tokio::sync::watch::Sender<bool>,
-}
-
-impl Observer for Until {
-    fn step(&self, _: &str, _: Option<u64>) {}
-
-    fn advance(&self, items: u64) {
-        let mut seen = self.seen.lock().expect("nothing panics while it is held");
-        *seen += items;
-        if *seen >= self.datasets {
-            self.stop.send_replace(true);
-        }
-    }
-
-    fn note(&self, _: &str) {}
-}
+use slither_examples::{Report, Settings};
+use support::{broken, run_until};
 
 async fn example(input: Option<PathBuf>, datasets: u64, workers: usize) -> Result<Report, String> {
-    let (sender, stop) = Stop::new();
-    let until = Until { datasets, seen: Mutex::new(0), stop: sender };
     let settings = Settings { input, output: None, workers: Some(workers) };
-    let example = find("batch_stats").map_err(|error| error.to_string())?;
-    run(example, settings, Arc::new(until), stop).await.map_err(|error| error.to_string())
-}
-
-fn broken(report: &Report) -> Vec<String> {
-    let broken = report.checks.iter().filter(|check| !check.ok);
-    broken.map(|check| format!("{}: {} {}", check.name, check.expected, check.actual)).collect()
+    run_until("batch_stats", settings, move |_, items| items >= datasets).await
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -1,41 +1,15 @@
 //! `data_etl` from end to end, as the command runs it.
 
+mod support;
+
 use std::path::PathBuf;
-use std::sync::{Arc, Mutex};
 
-use slither_examples::{EXAMPLES, Observer, Report, Settings, Stop, find, run};
-
-/// Asks for a stop once so many rows have arrived.
-struct Until {
-    rows: u64,
-    seen: Mutex<u64>,
-    stop: tokio::sync::watch::Sender<bool>,
-}
-
-impl Observer for Until {
-    fn step(&self, _: &str, _: Option<u64>) {}
-
-    fn advance(&self, items: u64) {
-        let mut seen = self.seen.lock().expect("nothing panics while it is held");
-        *seen += items;
-        if *seen >= self.rows {
-            self.stop.send_replace(true);
-        }
-    }
-
-    fn note(&self, _: &str) {}
-}
+use slither_examples::{EXAMPLES, Report, Settings};
+use support::{broken, run_until};
 
 async fn example(input: Option<PathBuf>, rows: u64) -> Result<Report, String> {
-    let (sender, stop) = Stop::new();
-    let until = Until { rows, seen: Mutex::new(0), stop: sender };
     let settings = Settings { input, output: None, workers: Some(2) };
-    let example = find("data_etl").map_err(|error| error.to_string())?;
-    run(example, settings, Arc::new(until), stop).await.map_err(|error| error.to_string())
-}
-
-fn broken(report: &Report) -> Vec<&'static str> {
-    report.checks.iter().filter(|check| !check.ok).map(|check| check.name).collect()
+    run_until("data_etl", settings, move |_, items| items >= rows).await
 }
 
 #[tokio::test(flavor = "multi_thread")]

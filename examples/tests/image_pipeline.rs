@@ -1,30 +1,16 @@
 //! `image_pipeline` from end to end, as the command runs it. Pillow is installed if it is not there yet.
 
+mod support;
+
 use std::fs;
 use std::path::{Path, PathBuf};
-use std::sync::Arc;
 
-use slither_examples::{Observer, Report, Settings, Stop, find, run};
-
-struct Silent;
-
-impl Observer for Silent {
-    fn step(&self, _: &str, _: Option<u64>) {}
-
-    fn advance(&self, _: u64) {}
-
-    fn note(&self, _: &str) {}
-}
+use slither_examples::{Report, Settings};
+use support::{broken, run_until};
 
 async fn example(input: Option<PathBuf>, output: Option<PathBuf>) -> Result<Report, String> {
-    let (_sender, stop) = Stop::new();
     let settings = Settings { input, output, workers: Some(2) };
-    let example = find("image_pipeline").map_err(|error| error.to_string())?;
-    run(example, settings, Arc::new(Silent), stop).await.map_err(|error| error.to_string())
-}
-
-fn broken(report: &Report) -> Vec<&'static str> {
-    report.checks.iter().filter(|check| !check.ok).map(|check| check.name).collect()
+    run_until("image_pipeline", settings, |_, _| false).await
 }
 
 fn names(folder: &Path) -> Vec<String> {
@@ -93,9 +79,8 @@ async fn what_cannot_be_done_is_refused_before_any_work() {
 
 #[tokio::test]
 async fn an_example_that_writes_nothing_refuses_an_output() {
-    let (_sender, stop) = Stop::new();
     let settings = Settings { output: Some("out".into()), ..Settings::default() };
-    let error = run(find("data_etl").unwrap(), settings, Arc::new(Silent), stop).await.unwrap_err();
-    assert!(error.to_string().starts_with("the example `data_etl` writes no files"), "{error}");
+    let error = run_until("data_etl", settings, |_, _| false).await.unwrap_err();
+    assert!(error.starts_with("the example `data_etl` writes no files"), "{error}");
     assert!(!Path::new("out").exists());
 }

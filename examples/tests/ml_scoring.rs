@@ -1,41 +1,20 @@
 //! `ml_scoring` from end to end, as the command runs it. scikit-learn is installed if it is not there yet.
 
+mod support;
+
 use std::path::PathBuf;
-use std::sync::Arc;
 
 use serde_json::Value;
-use slither_examples::{Observer, Report, Settings, Stop, find, run};
-
-/// Asks for a stop at the step with this name.
-struct Until(&'static str, tokio::sync::watch::Sender<bool>);
-
-impl Observer for Until {
-    fn step(&self, what: &str, _: Option<u64>) {
-        if what == self.0 {
-            self.1.send_replace(true);
-        }
-    }
-
-    fn advance(&self, _: u64) {}
-
-    fn note(&self, _: &str) {}
-}
+use slither_examples::{Report, Settings};
+use support::{broken, run_until};
 
 async fn until(step: &'static str, input: Option<PathBuf>, workers: Option<usize>) -> Result<Report, String> {
-    let (sender, stop) = Stop::new();
     let settings = Settings { input, output: None, workers };
-    let example = find("ml_scoring").map_err(|error| error.to_string())?;
-    let observer = Arc::new(Until(step, sender));
-    run(example, settings, observer, stop).await.map_err(|error| error.to_string())
+    run_until("ml_scoring", settings, move |now, _| !step.is_empty() && now == step).await
 }
 
 async fn example(workers: Option<usize>) -> Report {
     until("", None, workers).await.unwrap_or_else(|error| panic!("{error}"))
-}
-
-fn broken(report: &Report) -> Vec<String> {
-    let broken = report.checks.iter().filter(|check| !check.ok);
-    broken.map(|check| format!("{}: {} {}", check.name, check.expected, check.actual)).collect()
 }
 
 fn workers<'a>(report: &'a Report, session: &str) -> Vec<&'a Value> {
