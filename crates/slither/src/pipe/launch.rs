@@ -132,7 +132,7 @@ where
     };
     context.pipe = Some(plan.name.clone());
     context.metadata.extend(options.metadata);
-    let run = Run::start(context, plan.clone());
+    let run = Run::start(context, plan.clone(), options.letters);
     let (failures, failed) = mpsc::channel(plan.capacity);
     let (reader, outputs) = mpsc::channel(plan.capacity);
     let mut launch = Launch {

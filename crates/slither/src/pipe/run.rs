@@ -12,6 +12,7 @@ use super::outputs::{Outputs, PipeError};
 use super::stream::PipeStream;
 use crate::context::SessionId;
 use crate::error::ConfigError;
+use crate::letters::DeadLetters;
 use crate::metadata::Metadata;
 
 /// What a run is given beside its input.
@@ -22,18 +23,31 @@ pub struct RunOptions {
     pub(super) bindings: Bindings,
     /// The opened session that it runs in; a session of its own without.
     pub(super) session: Option<SessionId>,
+    pub(super) letters: Option<DeadLetters>,
 }
 
 impl RunOptions {
     /// No metadata.
     pub fn new() -> Self {
-        Self { metadata: Metadata::new(), bindings: Arc::new(()), session: None }
+        Self { metadata: Metadata::new(), bindings: Arc::new(()), session: None, letters: None }
     }
 
     /// Attaches metadata to the run; every stage sees it in its [`Context`](crate::Context).
     #[must_use]
     pub fn metadata(mut self, metadata: Metadata) -> Self {
         self.metadata = metadata;
+        self
+    }
+
+    /// Writes each item that fails to a file of dead letters, before its failure comes out of the run.
+    ///
+    /// Of a stage that is made with `python` the letter holds the payload, as the stage was given it; a Rust stage has
+    /// consumed its own. Items that a policy routes to an output are no failures, and those that a halted run has
+    /// cancelled are not written. A file that falls behind holds up the stage whose items fail. What could not be
+    /// written is told by [`DeadLetters::close`].
+    #[must_use]
+    pub fn dead_letters(mut self, letters: &DeadLetters) -> Self {
+        self.letters = Some(letters.clone());
         self
     }
 
