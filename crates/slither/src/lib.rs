@@ -132,6 +132,8 @@ mod pages {
     mod pipe {}
     #[doc = include_str!("../../../guides/sessions.md")]
     mod sessions {}
+    #[doc = include_str!("../../../guides/dead-letters.md")]
+    mod dead_letters {}
     #[doc = include_str!("../../../guides/operations.md")]
     mod operations {}
     #[doc = include_str!("../../../guides/examples.md")]
