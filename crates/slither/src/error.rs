@@ -2,6 +2,7 @@
 //! [`RunError`] (this run).
 
 mod kind;
+mod recycled;
 
 use std::any::Any;
 use std::fmt;
@@ -11,6 +12,7 @@ use std::time::Duration;
 use serde::Serialize;
 
 pub use self::kind::ErrorKind;
+pub use self::recycled::Recycled;
 use crate::item::{Failure, Ledger};
 
 /// What is wrong with a pipe, a call, a pool or the environment, found before any item is pulled.
@@ -104,6 +106,8 @@ pub enum Death {
     Code(i32),
     /// This signal killed it.
     Signal(i32),
+    /// It was replaced in time, and asked to go.
+    Recycled(Recycled),
     /// It is gone, and nobody could say how (its parent died with it).
     Unknown,
 }
@@ -116,6 +120,7 @@ impl fmt::Display for Death {
                 Some(name) => write!(f, "was killed by {name} (signal {number})"),
                 None => write!(f, "was killed by signal {number}"),
             },
+            Self::Recycled(why) => write!(f, "was recycled: {why}"),
             Self::Unknown => f.write_str("is gone, and how it ended is not known"),
         }
     }

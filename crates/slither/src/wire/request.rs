@@ -165,6 +165,11 @@ pub(crate) fn set_claim(frame: &mut [u8], claim: bool) {
     }
 }
 
+/// Whether the frame asks for a function to be run.
+pub(crate) fn is_call(frame: &[u8]) -> bool {
+    frame.get(4).is_some_and(|kind| [Kind::Call as u8, Kind::Execute as u8].contains(kind))
+}
+
 /// Marks a whole `CALL` frame as one whose results may come before its answer.
 pub(crate) fn set_stream(frame: &mut [u8]) {
     if let Some(flags) = frame.get_mut(5) {

@@ -24,12 +24,12 @@ use slither::{RestartBudget, Slither};
 const ALONE: &str = "SLITHER_TEST_ALONE";
 
 /// Runs a test in a process of its own, because it counts what belongs to the process. True in that process.
-fn alone(test: &str) -> bool {
+pub(crate) fn alone(test: &str) -> bool {
     if std::env::var(ALONE).is_ok() {
         return true;
     }
     let output = Command::new(std::env::current_exe().unwrap())
-        .args(["--exact", &format!("faults::{test}"), "--nocapture"])
+        .args(["--exact", test, "--nocapture"])
         .env(ALONE, "1")
         .output()
         .unwrap();

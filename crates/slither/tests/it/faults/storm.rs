@@ -13,7 +13,7 @@ const ITEMS: u64 = 20_000;
 
 #[test]
 fn twenty_thousand_items_under_a_hail_of_kills() {
-    if !alone("storm::twenty_thousand_items_under_a_hail_of_kills") {
+    if !alone("faults::storm::twenty_thousand_items_under_a_hail_of_kills") {
         return;
     }
     counting_runtime().block_on(within(async {
