@@ -20,7 +20,7 @@ _CHAIN: Final = 4
 _CLASSES: Final = 32
 _HERE: Final = os.path.dirname(os.path.abspath(__file__)) + os.sep
 
-Kind = Literal["exception", "failed", "retry", "contract", "value", "too_large", "import", "decode"]
+Kind = Literal["exception", "failed", "retry", "contract", "value", "too_large", "import", "decode", "out_of_memory"]
 Error = dict[str, Any]
 
 
@@ -37,6 +37,8 @@ def make(kind: Kind, message: str, *, trace: str | None = None, classes: list[st
 def from_exception(error: BaseException, kind: Kind = "exception") -> Error:
     """Return the map for an exception that user code raised, or for a `Retry` that it returned."""
     try:
+        if kind == "exception" and isinstance(error, MemoryError):
+            kind = "out_of_memory"
         classes = class_names(type(error))
         if not isinstance(error, Retry):
             return make(kind, describe(error), trace=render(error), classes=classes)

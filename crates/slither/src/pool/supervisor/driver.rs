@@ -16,6 +16,7 @@ use super::outputs::Outputs;
 use crate::error::{Death, ErrorKind, ItemError};
 use crate::pool::clock::{later, until};
 use crate::pool::graveyard::Graveyard;
+use crate::pool::oom::Claims;
 use crate::pool::queue::Queue;
 use crate::pool::service::Service;
 use crate::pool::station::{Order, Sentence};
@@ -54,6 +55,7 @@ pub(crate) struct Driver {
     pub(super) bound: Arc<Mutex<Vec<String>>>,
     pub(super) nursery: Option<Nursery>,
     pub(super) graveyard: Arc<Mutex<Graveyard>>,
+    pub(super) claims: Arc<Claims>,
     /// Asked for and not yet reported as started.
     pub(super) pending: HashMap<Epoch, Pending>,
     pub(super) workers: HashMap<Epoch, Kept>,
@@ -93,6 +95,7 @@ impl Driver {
             life,
             bound,
             graveyard,
+            claims: Arc::default(),
             nursery: None,
             pending: HashMap::new(),
             workers: HashMap::new(),
@@ -261,7 +264,7 @@ impl Driver {
                 let _ = kill_process_group(group, Signal::KILL);
             }
             kept.station.order(Order::Kill(Sentence::Nursery));
-            kept.station.order(Order::Died(Death::Unknown));
+            kept.station.order(Order::Died(Death::Unknown, None));
         }
         let reason = match self.outputs.close(None) {
             Some(last) => format!("{death}; its last line was: {last}"),

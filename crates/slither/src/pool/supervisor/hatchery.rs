@@ -111,7 +111,7 @@ impl Driver {
                     self.on(Event::Gone { epoch, charged: false, reason });
                 }
             }
-            FromNursery::Exited { epoch, code, signal } => {
+            FromNursery::Exited { epoch, code, signal, max_rss } => {
                 let death = match (code, signal) {
                     (_, Some(signal)) => Death::Signal(signal),
                     (Some(code), None) => Death::Code(code),
@@ -119,7 +119,7 @@ impl Driver {
                 };
                 if let Some(kept) = self.workers.get_mut(&epoch) {
                     kept.reaped = true;
-                    kept.station.order(Order::Died(death));
+                    kept.station.order(Order::Died(death, max_rss));
                 }
             }
         }
@@ -148,6 +148,7 @@ impl Driver {
             notes: self.notes.clone(),
             service: self.service.clone(),
             graveyard: self.graveyard.clone(),
+            claims: self.claims.clone(),
             max_frame,
             binds,
         });

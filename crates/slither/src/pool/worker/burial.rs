@@ -7,7 +7,7 @@ use rustix::event::{PollFd, PollFlags, poll};
 use super::keeper::Keeper;
 use super::machine::{Action, Event};
 use super::report::Autopsy;
-use crate::error::Death;
+use crate::error::{Death, Phase};
 use crate::pool::clock::until;
 use crate::pool::job::MAX_REQUEUES;
 use crate::pool::station::{Sentence, lock};
@@ -30,13 +30,18 @@ impl Keeper {
         self.station.close();
         self.take_orders();
 
-        let autopsy = Autopsy::new(
+        let mut autopsy = Autopsy::new(
             self.station.worker.clone(),
             self.death.unwrap_or(Death::Unknown),
+            self.suspicion(),
             &self.blackbox,
             &self.stderr,
             self.breach.take(),
         );
+        autopsy.peak_rss = self.peak_rss;
+        if self.machine.starting() && self.importing.is_none() {
+            autopsy.phase = Some(Phase::Start);
+        }
         let reason = reason(&autopsy, self.sentence.as_ref());
         // Before anyone hears of it by a failed call, so that asking what was lost never comes too early.
         lock(&self.graveyard).bury(&self.station.worker, &reason);
@@ -98,7 +103,7 @@ fn reason(autopsy: &Autopsy, sentence: Option<&Sentence>) -> String {
         (None, Some(Sentence::Late(limit))) => {
             format!("was not ready after {} s and {}", limit.as_secs_f64(), autopsy.death)
         }
-        (None, _) => autopsy.death.to_string(),
+        (None, _) => autopsy.story(),
     };
     if let Some(last) = autopsy.stderr.last() {
         reason.push_str(&format!("; its last line was: {last}"));

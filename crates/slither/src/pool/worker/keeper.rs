@@ -16,6 +16,7 @@ use crate::pool::blackbox::BlackBox;
 use crate::pool::clock::until;
 use crate::pool::graveyard::Graveyard;
 use crate::pool::job::{Job, Reply};
+use crate::pool::oom::{Claims, Suspicion, Watch};
 use crate::pool::output::Output;
 use crate::pool::queue::Queue;
 use crate::pool::refs::Unread;
@@ -41,6 +42,7 @@ pub(crate) struct Parts {
     pub(crate) notes: Arc<Notes>,
     pub(crate) service: Arc<Service>,
     pub(crate) graveyard: Arc<Mutex<Graveyard>>,
+    pub(crate) claims: Arc<Claims>,
     pub(crate) max_frame: usize,
     /// Frames that import what the pool's calls need; the worker is ready when all are answered.
     pub(crate) binds: Vec<Vec<u8>>,
@@ -53,6 +55,7 @@ pub(crate) struct Keeper {
     pub(super) queue: Arc<Queue>,
     pub(super) notes: Arc<Notes>,
     pub(super) graveyard: Arc<Mutex<Graveyard>>,
+    claims: Arc<Claims>,
     pub(super) blackbox: BlackBox,
     pub(super) stderr: Arc<Mutex<Output>>,
     pub(super) service: Arc<Service>,
@@ -81,6 +84,10 @@ pub(crate) struct Keeper {
     /// No call is given to it any more.
     pub(super) closed: bool,
     pub(super) death: Option<Death>,
+    /// The most bytes of memory that it ever occupied, known with its death.
+    pub(super) peak_rss: Option<u64>,
+    /// What is looked at to tell whether it died for want of memory.
+    watch: Option<Watch>,
 }
 
 impl Keeper {
@@ -90,6 +97,7 @@ impl Keeper {
             queue: parts.queue,
             notes: parts.notes,
             graveyard: parts.graveyard,
+            claims: parts.claims,
             blackbox: parts.blackbox,
             stderr: parts.stderr,
             service: parts.service,
@@ -110,11 +118,14 @@ impl Keeper {
             killed: None,
             closed: false,
             death: None,
+            peak_rss: None,
+            watch: None,
         }
     }
 
     /// Keeps the worker until it is gone.
     pub(crate) fn run(mut self) {
+        self.watch = Some(Watch::begin(self.station.worker.pid));
         loop {
             if self.station.bell.rang() {
                 self.take_orders();
@@ -191,6 +202,16 @@ impl Keeper {
         let _ = pidfd_send_signal(&self.pidfd, signal);
     }
 
+    /// Whether it died for want of memory.
+    pub(super) fn suspicion(&self) -> Suspicion {
+        match &self.watch {
+            Some(watch) if self.death == Some(Death::KILLED) && self.killed.is_none() => {
+                watch.judge(self.peak_rss, &self.claims)
+            }
+            _ => Suspicion::None,
+        }
+    }
+
     pub(super) fn take_orders(&mut self) {
         self.station.bell.silence();
         let mut orders = std::mem::take(&mut self.orders);
@@ -209,7 +230,7 @@ impl Keeper {
                 Order::Tell(frame) => self.connection.write(&frame),
                 Order::Drain { deadline } => self.drain(deadline),
                 Order::Kill(sentence) => self.execute(sentence),
-                Order::Died(death) => self.death = Some(death),
+                Order::Died(death, peak_rss) => (self.death, self.peak_rss) = (Some(death), peak_rss),
             }
         }
         self.orders = orders;

@@ -53,7 +53,7 @@ async fn only_the_batch_fails(size: usize) {
         assert_eq!(error.kind(), ErrorKind::Crash, "{name}");
         assert!(error.message().contains(says), "{name}: {error}");
         assert_eq!(report.death, Some(*death), "{name}");
-        assert_eq!(report.phase, Some("user"), "{name}");
+        assert_eq!(report.phase, Some(slither::Phase::User), "{name}");
         assert!(report.running.is_some());
         assert!(before.contains(&report.pid) && report.worker.starts_with("default/"), "{name}");
         assert_eq!(report.stderr, [r"about to \u{1b}[31mdie"], "{name}");
