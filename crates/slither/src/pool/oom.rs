@@ -125,7 +125,8 @@ fn groups(cgroup: &str, mounts: &str) -> Vec<PathBuf> {
     // In a container the path may be the host's, of which only the part below the mount's root is to be seen.
     let below = Path::new(path).strip_prefix(root).unwrap_or(Path::new(""));
     let point = Path::new(point);
-    point.join(below).ancestors().take_while(|folder| folder.starts_with(point)).map(Path::to_owned).collect()
+    let inner = if below.as_os_str().is_empty() { point.to_owned() } else { point.join(below) };
+    inner.ancestors().take_while(|folder| folder.starts_with(point)).map(Path::to_owned).collect()
 }
 
 /// How many processes the kernel has killed for want of memory, as any of the counters says.

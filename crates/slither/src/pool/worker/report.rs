@@ -3,6 +3,7 @@
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
+use super::link::End;
 use super::machine::Verdict;
 use crate::error::{Death, ErrorKind, ItemError, Phase, WorkerReport};
 use crate::pool::blackbox::{BlackBox, Reading};
@@ -16,24 +17,24 @@ const ROOM: &str = "\nhint: a smaller batch_size or fewer workers take less memo
 
 /// Everything that was found at a worker's death.
 #[derive(Debug)]
-pub(super) struct Autopsy {
-    pub(super) worker: Arc<WorkerName>,
-    pub(super) death: Death,
-    pub(super) suspicion: Suspicion,
-    pub(super) reading: Option<Reading>,
-    pub(super) phase: Option<Phase>,
-    pub(super) subject: Option<String>,
-    pub(super) stack: Option<String>,
-    pub(super) peak_rss: Option<u64>,
-    pub(super) stderr: Vec<String>,
+pub(crate) struct Autopsy {
+    pub(crate) worker: Arc<WorkerName>,
+    pub(crate) death: Death,
+    pub(crate) suspicion: Suspicion,
+    pub(crate) reading: Option<Reading>,
+    pub(crate) phase: Option<Phase>,
+    pub(crate) subject: Option<String>,
+    pub(crate) stack: Option<String>,
+    pub(crate) peak_rss: Option<u64>,
+    pub(crate) stderr: Vec<String>,
     /// How it broke the protocol, if it did.
-    pub(super) breach: Option<String>,
+    pub(crate) breach: Option<String>,
 }
 
 impl Autopsy {
     pub(super) fn new(
         worker: Arc<WorkerName>,
-        death: Death,
+        end: End,
         suspicion: Suspicion,
         blackbox: &BlackBox,
         stderr: &Mutex<Output>,
@@ -48,7 +49,7 @@ impl Autopsy {
             Some(Phase::Import | Phase::View) => blackbox.subject(),
             _ => None,
         };
-        let (stack, peak_rss) = (blackbox.text(), None);
+        let (End { death, peak_rss, .. }, stack) = (end, blackbox.text());
         Self { worker, death, suspicion, reading, phase, subject, stack, peak_rss, stderr, breach }
     }
 
