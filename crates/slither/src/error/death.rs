@@ -19,16 +19,25 @@ pub enum Death {
 impl Death {
     /// SIGKILL: what the kernel sends when memory runs out, and what anybody else may send.
     pub(crate) const KILLED: Self = Self::Signal(9);
+
+    /// The signal or the exit code alone, where no sentence is to be made.
+    pub(crate) fn cause(self) -> String {
+        match self {
+            Self::Code(code) => format!("exit code {code}"),
+            Self::Signal(number) => match signal_name(number) {
+                Some(name) => format!("{name} (signal {number})"),
+                None => format!("signal {number}"),
+            },
+            Self::Unknown => "not known".to_owned(),
+        }
+    }
 }
 
 impl fmt::Display for Death {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match *self {
             Self::Code(code) => write!(f, "exited with code {code}"),
-            Self::Signal(number) => match signal_name(number) {
-                Some(name) => write!(f, "was killed by {name} (signal {number})"),
-                None => write!(f, "was killed by signal {number}"),
-            },
+            Self::Signal(_) => write!(f, "was killed by {}", self.cause()),
             Self::Unknown => f.write_str("is gone, and how it ended is not known"),
         }
     }

@@ -112,7 +112,7 @@ impl WorkerReport {
     pub(super) fn write(&self, text: &mut String) {
         line(text, "worker", &format!("{} (pid {})", self.worker, self.pid));
         if let Some(death) = self.death {
-            line(text, "death", &death.to_string());
+            line(text, "death", &death.cause());
         }
         if !self.items.is_empty() {
             line(text, "items", &ranges(&self.items));

@@ -21,7 +21,10 @@ from slither import _current, _wire
 def act(items: list[Any]) -> list[Any]:
     """Gives its items back, but for what they say."""
     sys.setprofile(_decoding)
-    return [_act(item) for item in items]
+    results = []
+    for item in items:
+        results.append(_act(item))
+    return results
 
 
 def arm() -> None:
@@ -45,7 +48,8 @@ def _act(item: Any) -> Any:
         case "encode":
             return Bomb(deed)
         case "view":
-            slither.view("wait")
+            threading.Thread(target=_when_viewing, args=[deed], daemon=True).start()
+            slither.view("gate")
         case "reply":
             worker: Any = _current._runner
             # The reply claims a hundred bytes, of which there are two.
@@ -75,6 +79,13 @@ def _decoding(frame: FrameType, event: str, _: Any) -> None:
         if mark:
             deeds = ("segfault", "exit", "libc-exit", "abort", "raise", "kill")
             die(next(deed for deed in deeds if rest.startswith(deed.encode())))
+
+
+def _when_viewing(deed: str) -> None:
+    worker: Any = _current._runner
+    while worker._box.words[2] != 4:
+        time.sleep(0.001)  # sleep: the box has nothing to wait for
+    die(deed)
 
 
 def _when_idle(deed: str) -> None:

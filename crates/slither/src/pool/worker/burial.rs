@@ -32,6 +32,7 @@ impl<L: Link> Keeper<L> {
         if self.machine.starting() && self.importing.is_none() {
             autopsy.phase = Some(Phase::Start);
         }
+        autopsy.rss = self.station.memory.last().map(|sample| sample.rss);
         let reason = reason(&autopsy, self.sentence.as_ref());
         // Before anyone hears of it by a failed call, so that asking what was lost never comes too early.
         lock(&self.graveyard).bury(&self.station.worker, &reason);

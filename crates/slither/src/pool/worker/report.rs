@@ -25,6 +25,7 @@ pub(crate) struct Autopsy {
     pub(crate) phase: Option<Phase>,
     pub(crate) subject: Option<String>,
     pub(crate) stack: Option<String>,
+    pub(crate) rss: Option<u64>,
     pub(crate) peak_rss: Option<u64>,
     pub(crate) stderr: Vec<String>,
     /// How it broke the protocol, if it did.
@@ -50,7 +51,7 @@ impl Autopsy {
             _ => None,
         };
         let (End { death, peak_rss, .. }, stack) = (end, blackbox.text());
-        Self { worker, death, suspicion, reading, phase, subject, stack, peak_rss, stderr, breach }
+        Self { worker, death, suspicion, reading, phase, subject, stack, rss: None, peak_rss, stderr, breach }
     }
 
     /// How it ended, and while it did what.
@@ -119,6 +120,7 @@ impl Autopsy {
             phase: self.phase,
             subject: self.subject.clone(),
             running: self.reading.filter(|reading| reading.call != 0).map(|reading| reading.running),
+            rss: self.rss,
             peak_rss: self.peak_rss,
             stderr: self.stderr.clone(),
             ..WorkerReport::new(self.worker.name.clone(), self.worker.pid)

@@ -3,7 +3,7 @@
 use std::fs;
 use std::time::Instant;
 
-use slither::{Call, Death, ErrorKind, ItemId, OnError, Phase, Pool, RunError, Slither, Value};
+use slither::{Call, Death, ErrorKind, Failure, ItemId, OnError, Phase, Pool, RunError, Slither, Value};
 
 use super::{pids, unlimited};
 use crate::support::{Folder, pool, runtime, until, within};
@@ -51,6 +51,11 @@ async fn dies_in_a_batch(slither: &Slither, size: usize) {
             let before = pids(slither);
             let done =
                 slither.dispatch::<Value, Value>(items(&format!("{name}:{deed}")), act()).await.unwrap();
+            if death.is_none() && name == "reply" {
+                lies_behind_half_a_reply(&done.failures, &cell);
+                until(|| pids(slither).len() == size && !before.is_subset(&pids(slither))).await;
+                continue;
+            }
             let exempt = death.is_none() && name == "encode";
             // Only the item itself, if it can be told from the others.
             let lost = if exempt { ids([17]) } else { ids(16..20) };
@@ -61,6 +66,11 @@ async fn dies_in_a_batch(slither: &Slither, size: usize) {
             let failed: Vec<_> = done.failures.iter().map(|failure| failure.item).collect();
             assert_eq!(failed, lost, "{cell}");
             let error = &done.failures[0].error;
+            if exempt {
+                assert_eq!(error.message(), "result[1] cannot be encoded: as asked", "{cell}");
+                assert_eq!(pids(slither), before, "{cell}: the worker survives");
+                continue;
+            }
             let report = error.worker().unwrap_or_else(|| panic!("{cell}: {error:?}"));
             match death {
                 Some((death, says)) => {
@@ -72,12 +82,6 @@ async fn dies_in_a_batch(slither: &Slither, size: usize) {
                     assert!(before.contains(&report.pid), "{cell}");
                     replaced(slither, size, report.pid).await;
                 }
-                // Behind half a reply the error is read as the rest of it.
-                None if name == "reply" => {
-                    assert_eq!(error.kind(), ErrorKind::Protocol, "{cell}: {error}");
-                    let dead = before.iter().find(|pid| !pids(slither).contains(pid));
-                    replaced(slither, size, dead.copied().unwrap_or(report.pid)).await;
-                }
                 None => {
                     assert_eq!((error.kind(), error.message()), (ErrorKind::Exception, "as asked"), "{cell}");
                     assert_eq!(pids(slither), before, "{cell}: the worker survives");
@@ -87,13 +91,25 @@ async fn dies_in_a_batch(slither: &Slither, size: usize) {
     }
 }
 
+/// Behind half a reply the error is read as the rest of it, which nobody can decode. By the time that this is known,
+/// the worker may have begun its next batch, which dies with it: that is the one death that may cost two.
+fn lies_behind_half_a_reply(failures: &[Failure], cell: &str) {
+    let (own, next): (Vec<_>, Vec<_>) =
+        failures.iter().partition(|failure| (16..20).contains(&failure.item.0));
+    assert_eq!(own.len(), 4, "{cell}: {failures:?}");
+    assert!(own.iter().all(|failure| failure.error.kind() == ErrorKind::Protocol), "{cell}: {own:?}");
+    assert!(next.is_empty() || next.len() == next[0].batch.len(), "{cell}: one batch: {next:?}");
+    let message = "the worker broke the protocol and was killed: an earlier answer of it could not be read";
+    assert!(next.iter().all(|failure| failure.error.message() == message), "{cell}: {next:?}");
+}
+
 /// A death at import is known before any item is pulled, and costs the call that would have been made.
 async fn dies_at_import(slither: &Slither, size: usize) {
     for (deed, death) in DEEDS {
         let cell = format!("{deed} at import, {size} workers");
         let call = Call::new(format!("at_import_{}:echo", deed.replace('-', "_")));
         let refused = slither.dispatch::<Value, Value>(items("unread"), call).await.unwrap_err();
-        assert_eq!((refused.ledger.pulled, refused.ledger.failed), (0, 0), "{cell}");
+        assert_eq!(refused.finished.ledger.pulled, 0, "{cell}");
         let RunError::Config(error) = refused.cause else { panic!("{cell}: {:?}", refused.cause) };
         let text = error.to_string();
         let expected = match death {

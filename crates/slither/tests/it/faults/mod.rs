@@ -15,8 +15,8 @@ mod replies;
 mod restart;
 mod schedule;
 mod shutdown;
-mod storm;
 mod stories;
+mod storm;
 
 use std::collections::HashSet;
 use std::process::Command;
