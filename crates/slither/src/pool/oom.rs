@@ -6,7 +6,7 @@
 
 use std::collections::HashMap;
 use std::fs;
-use std::path::{Path, PathBuf};
+use std::path::{Component, Path, PathBuf};
 use std::sync::Mutex;
 
 use super::station::lock;
@@ -125,7 +125,8 @@ fn groups(cgroup: &str, mounts: &str) -> Vec<PathBuf> {
     // In a container the path may be the host's, of which only the part below the mount's root is to be seen.
     let below = Path::new(path).strip_prefix(root).unwrap_or(Path::new(""));
     let point = Path::new(point);
-    let inner = if below.as_os_str().is_empty() { point.to_owned() } else { point.join(below) };
+    let outside = below.components().any(|part| part == Component::ParentDir);
+    let inner = if outside || below.as_os_str().is_empty() { point.to_owned() } else { point.join(below) };
     inner.ancestors().take_while(|folder| folder.starts_with(point)).map(Path::to_owned).collect()
 }
 
