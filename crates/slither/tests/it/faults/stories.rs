@@ -54,9 +54,7 @@ fn words(line: &str) -> String {
         let next = words.get(at + 1).copied().unwrap_or("");
         let number = word.parse::<f64>().is_ok();
         out.push(match *word {
-            word if before == "(pid" => {
-                word.replace(|each: char| each.is_ascii_digit(), "").replace(')', "N)")
-            }
+            _ if before == "(pid" => "N)".to_owned(),
             word if word.starts_with("default/") => "default/N#N".to_owned(),
             _ if number && next == "MiB" => "N".to_owned(),
             _ if number && next == "s" && words.get(at + 2) == Some(&"into") => "N".to_owned(),
