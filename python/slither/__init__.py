@@ -21,7 +21,7 @@ worker; what needs msgspec is imported by a worker only. The thread-safety kit, 
 to it, is imported when it is first asked for.
 """
 
-from typing import TYPE_CHECKING
+import typing
 
 from slither._context import Context, context
 from slither._exceptions import (
@@ -46,7 +46,7 @@ from slither._sessions import on_session_end, session
 from slither._version import __version__
 from slither._views import view, view_many
 
-if TYPE_CHECKING:
+if typing.TYPE_CHECKING:
     from slither._kit.adapter import ThreadSafeAdapter, thread_safe_method
     from slither._kit.checker import Report, ThreadSafetyChecker
     from slither._kit.host import AdapterHost

@@ -109,23 +109,24 @@ def check(owner: type, threads: int, calls: int, given: Sequence[Call] = (), str
         except Exception as error:
             raise CannotRun(f"{owner.__name__} cannot be built:\n{_errors.render(error)}") from error
         lock, tools = threading.Lock(), {name: Tally() for name in sources}
-        todo = (next(source) for source in itertools.islice(itertools.cycle(sources.values()), calls))
+        turns, together = list(sources.items()), threading.Barrier(threads)
 
-        def work() -> None:
-            while True:
+        def work(number: int) -> None:
+            # Each thread has its share, and begins with another tool than the one before it: all have all of them.
+            together.wait()
+            for turn in range(number, number + calls // threads + (number < calls % threads)):
+                name, source = turns[turn % len(turns)]
                 with lock:
-                    call = next(todo, None)
-                if call is None:
-                    return
+                    call = next(source)
                 failure = _make(host, call)
                 with lock:
-                    tally = tools[call.tool]
+                    tally = tools[name]
                     tally.calls += 1
                     if failure is not None:
                         tally.failed += 1
                         tally.exceptions[failure] += 1
 
-        workers = [threading.Thread(target=work, name=f"check-{number}") for number in range(1, threads + 1)]
+        workers = [threading.Thread(target=work, args=[each], name=f"check-{each + 1}") for each in range(threads)]
         begun = time.perf_counter()
         for each in workers:
             each.start()

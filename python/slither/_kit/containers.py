@@ -147,6 +147,19 @@ def _as_plain(kind: type, name: str) -> Callable[..., Any]:
     return call
 
 
+def _reduce(self: Any, protocol: int) -> tuple[Any, tuple[Any, ...]]:
+    """For pickle and copy: what to call for a plain one."""
+    del protocol
+    kind = _BASES[type(self)]
+    if not issubclass(kind, dict):
+        elements = tuple(kind.__iter__(self))
+        return kind, (elements, self.maxlen) if kind is deque else (elements,)
+    if kind is Counter:
+        return kind, (dict(self),)
+    pairs = tuple((key, dict.__getitem__(self, key)) for key in kind.__iter__(self))
+    return kind, (self.default_factory, pairs) if kind is defaultdict else (pairs,)
+
+
 def _below(self: Any, key: Any, kind: Any) -> Any:
     """Hand out an element that is a container; it is fetched anew, so that nothing here seems to hold it."""
     return self._witness.take(self, key, kind.__getitem__, kind.__setitem__)
@@ -215,7 +228,7 @@ def _watched(kind: type) -> Any:
         "__doc__": f"A {kind.__name__} that reports what is written to it.",
         "__module__": __name__,
         "__copy__": plain,
-        "__reduce_ex__": lambda self, protocol: plain(self).__reduce_ex__(protocol),
+        "__reduce_ex__": _reduce,
         **{name: _as_plain(kind, name) for name in _PLAIN[kind]},
         **{name: _writing(kind, name) for name in _WRITES[kind]},
     }

@@ -75,7 +75,8 @@ def _subclass(kind: type) -> type:
                 if hasattr(kind, name):
                     names[name] = _writing(kind, name, name in _PERHAPS)
             for name in _INDEXERS:
-                names[name] = _indexing(kind, name)
+                if hasattr(kind, name):
+                    names[name] = _indexing(kind, name)
             found = _subclasses[kind] = type(kind.__name__, (kind,), names)
         return found
 

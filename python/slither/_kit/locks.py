@@ -156,6 +156,7 @@ class Adoption:
             elif place.get(name) is tracked:
                 place[name] = tracked.restore()
         self._names.clear()
+        self._seen.clear()
 
     def _adopt(self, place: Any, names: dict[str, Any], put: Callable[[str, Any], Any]) -> None:
         if id(place) in self._seen:
@@ -177,8 +178,7 @@ def patch_factories() -> None:
     with _guard:
         _patches += 1
         if _patches == 1:
-            threading.Lock = _factory(_RAW_LOCK)
-            threading.RLock = _factory(_RAW_RLOCK)
+            vars(threading).update(Lock=_factory(_RAW_LOCK), RLock=_factory(_RAW_RLOCK))
 
 
 def unpatch_factories() -> None:
@@ -187,8 +187,7 @@ def unpatch_factories() -> None:
     with _guard:
         _patches -= 1
         if _patches == 0:
-            threading.Lock = _RAW_LOCK
-            threading.RLock = _RAW_RLOCK
+            vars(threading).update(Lock=_RAW_LOCK, RLock=_RAW_RLOCK)
 
 
 def _factory(raw: Callable[[], Any]) -> Callable[[], Any]:
