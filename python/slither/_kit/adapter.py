@@ -185,15 +185,23 @@ def tracked(method: Callable[..., Any], name: str, requests_of: Callable[[Any], 
     elif inspect.iscoroutinefunction(method):
 
         async def awaited(self: Any, *args: Any, **kwargs: Any) -> Any:
-            with requests_of(self).request(name):
+            requests = requests_of(self)
+            entry = requests.enter(name)
+            try:
                 return await method(self, *args, **kwargs)
+            finally:
+                requests.leave(entry)
 
         wrapped = awaited
     else:
 
         def called(self: Any, *args: Any, **kwargs: Any) -> Any:
-            with requests_of(self).request(name):
+            requests = requests_of(self)
+            entry = requests.enter(name)
+            try:
                 return method(self, *args, **kwargs)
+            finally:
+                requests.leave(entry)
 
         wrapped = called
     functools.update_wrapper(wrapped, method)

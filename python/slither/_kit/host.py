@@ -39,6 +39,7 @@ class AdapterHost:
 
     - `initialize(self)`, called by `start` after the class was built, and `cleanup(self)`, called by `close`, once.
       Either may be `async def`.
+    - `set_session_context(self, context)`, which `start` calls with `session_context` if that is given.
     - `__thread_safe__ = True`, without which there is one slot, however many workers there are.
 
     `run` drives a coroutine to its end in the calling thread; the default is `asyncio.run`.
@@ -51,6 +52,7 @@ class AdapterHost:
         max_workers: int = 1,
         args: Sequence[Any] = (),
         kwargs: Mapping[str, Any] | None = None,
+        session_context: Any = None,
         run: Callable[[Coroutine[Any, Any, Any]], Any] | None = None,
     ) -> None:
         """Take a class, or its name as `package.module.Class` or `package.module:Class`.
@@ -64,6 +66,7 @@ class AdapterHost:
         self.adapter: Any = None
         self._args = args
         self._kwargs = kwargs or {}
+        self._session_context = session_context
         self._run = run or asyncio.run
         self._requests = Requests()
         self._tools = {name: self._counted(name, function) for name, function in find_tools(self.owner)}
@@ -77,6 +80,8 @@ class AdapterHost:
         if isinstance(adapter, ThreadSafeAdapter):
             self._requests = state_of(adapter).requests
         self._requests.max_workers = self.slots
+        if self._session_context is not None and hasattr(adapter, "set_session_context"):
+            adapter.set_session_context(self._session_context)
         self._hook(adapter, "initialize")
         self.adapter = adapter
 

@@ -9,7 +9,7 @@ import logging
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
-from contextvars import ContextVar
+from contextvars import ContextVar, Token
 from typing import Any, Final, Protocol, TypedDict
 
 log: Final = logging.getLogger("slither.adapter")
@@ -49,6 +49,9 @@ def current_request() -> Request | None:
     return None if request is None or request.done else request
 
 
+Entry = tuple[Request, Token["Request | None"]]
+
+
 class ThreadUtilization(TypedDict):
     """What one thread has done: how many requests, and how many of them are running."""
 
@@ -86,20 +89,19 @@ class Requests:
         self._active = 0
         self._threads: dict[str, ThreadUtilization] = {}
 
-    @contextmanager
-    def request(self, method: str) -> Iterator[Request]:
-        """Be within a request, a new one unless one is running here."""
+    def enter(self, method: str) -> Entry | None:
+        """Begin a request and be in it, until `leave`; None if one is running here that this call belongs to."""
         running = _running.get()
         if running is not None and running.belongs_to(self):
-            yield running
-            return
+            return None
         request = self.begin(method)
-        token = _running.set(request)
-        try:
-            yield request
-        finally:
-            _running.reset(token)
-            self.end(request)
+        return request, _running.set(request)
+
+    def leave(self, entry: Entry | None) -> None:
+        """End what `enter` has begun."""
+        if entry is not None:
+            _running.reset(entry[1])
+            self.end(entry[0])
 
     def begin(self, method: str) -> Request:
         """Count a request as running."""
@@ -110,7 +112,9 @@ class Requests:
             number = self._total
             if thread not in self._threads and len(self._threads) >= _THREADS:
                 thread = _OTHERS
-            use = self._threads.setdefault(thread, {"requests": 0, "active": 0})
+            use = self._threads.get(thread)
+            if use is None:
+                use = self._threads[thread] = {"requests": 0, "active": 0}
             use["requests"] += 1
             use["active"] += 1
         request = Request(self, number, method, thread)
