@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import logging
 import threading
-import types
 import weakref
 from collections import Counter
 from dataclasses import dataclass, field
@@ -97,7 +96,7 @@ class ThreadSafetyChecker:
         self._undeclared: dict[str, None] = {}
         self._inside: dict[str, Counter[int]] = {}
         self._most: dict[str, int] = {}
-        self._methods: dict[tuple[type, str], _Method] = {}
+        self._methods: dict[str, _Method] = {}
         self._objects: dict[str, _Object] = {}
         self._unwatched: dict[str, str] = {}
         self._end = weakref.finalize(self, watching.disable, watching.enable(self)) if enabled else None
@@ -155,22 +154,15 @@ class ThreadSafetyChecker:
         if first:
             log.warning("%s is written by several threads without a common lock, now at %s", subject, place)
 
-    def used(self, owner: type, name: str, value: object, thread: Thread, bare: bool) -> None:
-        """An attribute was read."""
-        if not bare:
-            return
-        if isinstance(value, types.MethodType):
-            with self._lock:
-                method = self._methods.get((owner, name))
-                if method is None and len(self._methods) < _METHODS:
-                    method = self._methods[owner, name] = _Method(libraries.uses(owner, name))
-                if method is not None and method.uses:
-                    method.threads[thread] = None
-            return
-        library = libraries.held(value)
-        if library is not None:
-            with self._lock:
-                self._objects.setdefault(f"{owner.__name__}.{name}", _Object(library)).threads[thread] = None
+    def reached(self, owner: type, name: str, library: str, thread: Thread) -> None:
+        """An object of a library that threads may not share was read without a lock."""
+        with self._lock:
+            self._objects.setdefault(f"{owner.__name__}.{name}", _Object(library)).threads[thread] = None
+
+    def called(self, owner: type, name: str, uses: list[libraries.Use], thread: Thread) -> None:
+        """A method that uses such a library was called without a lock."""
+        with self._lock:
+            self._methods.setdefault(f"{owner.__name__}.{name}", _Method(uses)).threads[thread] = None
 
     def entered(self, owner: type, method: str, thread: Thread) -> None:
         """A request begins."""
@@ -216,12 +208,12 @@ class ThreadSafetyChecker:
 
     def _library_uses(self) -> list[str]:
         texts = []
-        for (owner, name), method in self._methods.items():
+        for name, method in self._methods.items():
             if len(method.threads) > 1:
                 library = method.uses[0].library
                 lines = "".join(f"\n  at {each.place}" for each in method.uses[:8])
                 texts.append(
-                    f"{owner.__name__}.{name} uses {library}, which threads may not use at once, and "
+                    f"{name} uses {library}, which threads may not use at once, and "
                     f"{len(method.threads)} threads called it without a lock:{lines}\n"
                     f"  hint: use {library} under `with self.acquire_lock():`, or in a pool of processes"
                 )

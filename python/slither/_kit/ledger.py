@@ -14,7 +14,7 @@ from typing import Any, Final, NamedTuple
 # Enough to find every line, in a program that is wrong everywhere.
 _SUBJECTS: Final = 4096
 _PLACES: Final = 16
-_THREADS: Final = 64
+_THREADS: Final = 4096
 
 
 class Place(NamedTuple):

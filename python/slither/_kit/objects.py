@@ -25,8 +25,8 @@ class Owner(Protocol):
     def is_own(self, owner: type) -> bool:
         """Tell whether a class is the user's own."""
 
-    def read(self, name: str, value: object) -> None:
-        """An attribute of the adapter itself is read."""
+    def read(self, name: str, value: Any) -> Any:
+        """An attribute of the adapter itself is read; return what to hand out."""
 
 
 class Witness(Protocol):
@@ -74,7 +74,7 @@ def _hooks(owner: Any) -> dict[str, Any]:
         if witness is None:
             return value
         if witness.outermost:
-            witness.watch.read(name, value)
+            value = witness.watch.read(name, value)
         if containers.can_watch(value):
             if name in attributes:
                 del value  # or it would seem to be in use elsewhere

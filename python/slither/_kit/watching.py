@@ -10,16 +10,18 @@ a plain instance of its own class.
 
 from __future__ import annotations
 
+import functools
 import itertools
 import os
 import sys
 import threading
+import types
 import weakref
 from collections.abc import Callable
 from contextlib import AbstractContextManager
 from typing import Any, Final, Protocol
 
-from slither._kit import containers, locks, objects
+from slither._kit import containers, libraries, locks, objects
 from slither._kit.ledger import Place, Thread
 
 _HERE: Final = os.path.dirname(os.path.abspath(__file__)) + os.sep
@@ -39,8 +41,11 @@ class Checker(Protocol):
     def wrote(self, subject: str, action: str, place: Place, thread: Thread, held: frozenset[int]) -> None:
         """Something was written."""
 
-    def used(self, owner: type, name: str, value: object, thread: Thread, bare: bool) -> None:
-        """An attribute was read, while no lock was held if `bare`."""
+    def reached(self, owner: type, name: str, library: str, thread: Thread) -> None:
+        """An object of a library that threads may not share was read, while no lock was held."""
+
+    def called(self, owner: type, name: str, uses: list[libraries.Use], thread: Thread) -> None:
+        """A method that uses such a library was called, while no lock was held."""
 
     def entered(self, owner: type, method: str, thread: Thread) -> None:
         """A request begins."""
@@ -106,6 +111,7 @@ class Watch:
         self._builder = _thread()
         # Threads beside the one that built it; gone when they are.
         self._users: dict[int, weakref.ref[threading.Thread]] = {}
+        self._uses: dict[str, list[libraries.Use]] = {}
         self.home = owner.__module__.partition(".")[0]
         self.adopt(owner)
         for checker in checkers:
@@ -130,20 +136,23 @@ class Watch:
         module = owner.__module__
         return module.partition(".")[0] == self.home and not module.startswith("slither._")
 
-    def read(self, name: str, value: object) -> None:
-        """An attribute of the adapter itself is read."""
+    def read(self, name: str, value: Any) -> Any:
+        """An attribute of the adapter itself is read; return what to hand out."""
         thread = self._meet()
-        if thread == self._builder and not self._shared():
-            return
-        bare = not locks.held()
-        for checker in self.checkers:
-            checker.used(self.owner, name, value, thread, bare)
+        if isinstance(value, types.MethodType):
+            uses = self._uses_of(name)
+            return self._calling(name, value, uses) if uses else value
+        library = libraries.held(value)
+        if library is not None and not locks.held() and not self._has_it_alone(thread):
+            for checker in self.checkers:
+                checker.reached(self.owner, name, library, thread)
+        return value
 
     def wrote(self, subject: str, action: str, frame: Any) -> None:
         """Something of the adapter is written by the code that `frame` runs."""
         thread = self._meet()
         checkers = self.checkers
-        if not checkers or (thread == self._builder and not self._shared()):
+        if not checkers or self._has_it_alone(thread):
             return
         frame = _outside(frame)
         held = locks.held()
@@ -177,14 +186,34 @@ class Watch:
                 self._users[thread.number] = weakref.ref(threading.current_thread())
         return thread
 
-    def _shared(self) -> bool:
-        """Tell whether any other thread that has used the adapter lives; else its builder has it alone."""
+    def _uses_of(self, name: str) -> list[libraries.Use]:
+        found = self._uses.get(name)
+        if found is None:
+            found = self._uses[name] = libraries.uses(self.owner, name)
+        return found
+
+    def _calling(self, name: str, method: Callable[..., Any], uses: list[libraries.Use]) -> Callable[..., Any]:
+        """Return the method as one that tells of each call: the thread that calls need not be the one that reads."""
+
+        def call(*args: Any, **kwargs: Any) -> Any:
+            thread = self._meet()
+            if not locks.held() and not self._has_it_alone(thread):
+                for checker in self.checkers:
+                    checker.called(self.owner, name, uses, thread)
+            return method(*args, **kwargs)
+
+        return functools.update_wrapper(call, method)
+
+    def _has_it_alone(self, thread: Thread) -> bool:
+        """Tell whether the thread made the adapter, and no other thread that has used it lives."""
+        if thread != self._builder:
+            return False
         with _guard:
             for number, reference in list(self._users.items()):
                 user = reference()
                 if user is None or not user.is_alive():
                     del self._users[number]
-            return bool(self._users)
+            return not self._users
 
 
 class Attributes:

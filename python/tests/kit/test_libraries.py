@@ -123,9 +123,10 @@ def test_a_frame_made_without_a_lock_is_found(adapters: Any, name: str) -> None:
     checker = ThreadSafetyChecker()
     adapter = adapters.Wrong()
     getattr(adapter, name)(DATA)
-    in_turn(1, lambda: getattr(adapter, name)(DATA))
+    call = getattr(adapter, name)
+    in_turn(1, lambda: call(DATA))
     assert checker.get_report()["warnings"] == [], "one thread alone"
-    in_turn(2, lambda: getattr(adapter, name)(DATA))
+    in_turn(2, lambda: call(DATA))
     (warning,) = checker.get_report()["warnings"]
     assert warning.startswith(f"Wrong.{name} uses pandas, which threads may not use at once, and 3 threads called it")
     if name == "process":
