@@ -37,7 +37,7 @@ fn pytest_with(python: Option<PathBuf>, requirements: &[&str], folder: &str, pat
 
 #[test]
 fn the_sdk_passes_its_tests() {
-    pytest("python/tests", &["python"]);
+    pytest_with(None, &["pytest>=8,<9", "numpy>=1.26", "pandas>=2"], "python/tests", &["python"]);
 }
 
 #[test]
