@@ -74,7 +74,8 @@ class Right(ThreadSafeAdapter):
             self.set_thread_local("cache", cache)
         with self.acquire_lock():
             self.log.append({"text": text})
-            self.log[-1]["more"] = 1
+            with self.acquire_lock():
+                self.log[-1]["more"] = 1
             self.total += 1
         with self.acquire_lock("words"):
             self.by_word.setdefault(text, []).append(1)
@@ -243,6 +244,14 @@ def test_each_thread_under_a_lock_of_its_own_is_a_violation() -> None:
     (found,) = checker.get_report()["violations"]
     assert found["locked"] is True
     assert "each under a lock of its own" in checker.get_report()["warnings"][0]
+
+
+def test_a_lock_that_another_thread_holds_protects_nothing() -> None:
+    checker = ThreadSafetyChecker()
+    adapter = Wrong()
+    with MODULE_LOCK:
+        in_turn(2, adapter.increment)
+    assert subjects(checker.get_report()) == ["Wrong.counter"]
 
 
 def test_who_made_it_may_write_before_the_others_come_and_when_they_are_gone() -> None:
