@@ -80,8 +80,8 @@ pub(super) enum Order {
     Recycle(Recycled),
     /// Die now.
     Kill(Sentence),
-    /// The nursery has reaped the worker.
-    Died(Death),
+    /// The nursery has reaped the worker; with the most bytes of memory that it ever occupied, if it said so.
+    Died(Death, Option<u64>),
 }
 
 /// Why a worker has to die.
@@ -237,14 +237,7 @@ impl Station {
 
     /// What errors say of it when nothing was found out.
     pub(super) fn report(&self, death: Option<Death>) -> WorkerReport {
-        WorkerReport {
-            worker: self.worker.name.clone(),
-            pid: self.worker.pid,
-            death,
-            phase: None,
-            running: None,
-            stderr: Vec::new(),
-        }
+        WorkerReport { death, ..WorkerReport::new(self.worker.name.clone(), self.worker.pid) }
     }
 
     /// What it takes, as far as is known without asking it.
