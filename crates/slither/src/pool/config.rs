@@ -4,6 +4,7 @@ use std::ffi::OsString;
 use std::path::PathBuf;
 use std::time::Duration;
 
+use super::chaos::Chaos;
 use super::supervisor::RestartBudget;
 use crate::error::ConfigError;
 
@@ -58,6 +59,7 @@ pub struct Pool {
     pub(crate) queue: usize,
     pub(crate) max_sessions: usize,
     pub(crate) restart: RestartBudget,
+    pub(crate) chaos: Option<Chaos>,
 }
 
 /// No frame is longer than this, whatever a pool asks for.
@@ -82,6 +84,7 @@ impl Pool {
             queue: 1024,
             max_sessions: 1024,
             restart: RestartBudget::default(),
+            chaos: None,
         }
     }
 
@@ -189,6 +192,13 @@ impl Pool {
         self
     }
 
+    /// Injects faults into the pool's batches, for real: workers die, hang and answer with garbage. Default: none.
+    #[must_use]
+    pub fn chaos(mut self, chaos: Chaos) -> Self {
+        self.chaos = Some(chaos);
+        self
+    }
+
     pub(crate) fn validate(&self) -> Result<(), ConfigError> {
         let zero = |what: &str, hint: &str| {
             let message = format!("pool `{}`: {what} is 0, expected at least 1", self.name);
@@ -210,6 +220,9 @@ impl Pool {
                 self.name, self.max_frame
             );
             return Err(ConfigError::new(message));
+        }
+        if let Some(chaos) = &self.chaos {
+            chaos.validate()?;
         }
         for folder in &self.python_path {
             if !folder.is_dir() {
