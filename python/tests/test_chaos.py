@@ -64,11 +64,11 @@ def _read(worker: FakeWorker) -> bytes:
 def test_a_hang_never_ends_and_its_stack_can_be_had(fresh: FakeWorker, point: str) -> None:
     strike(fresh, "echo", [1], ["hang", point, 0.0])
     while fresh.black_box()[2] != _blackbox.USER:
-        time.sleep(0.001)
+        time.sleep(0.001)  # sleep: polls for the worker's own word
     deadline = time.monotonic() + 10
     while "_hang" not in fresh.fault_text() and time.monotonic() < deadline:
         os.kill(fresh.pid, signal.SIGUSR2)
-        time.sleep(0.01)
+        time.sleep(0.01)  # sleep: polls for the stack
     assert "_hang" in fresh.fault_text()
     os.kill(fresh.pid, signal.SIGKILL)
     fresh.gone()
