@@ -96,11 +96,8 @@ pub(crate) struct Example {
     /// Python workers [default: one a core]
     #[arg(long, value_name = "N", value_parser = workers, requires = "which")]
     pub(crate) workers: Option<usize>,
-    /// Faults that its workers have on purpose, by the share of batches: kill, hang, slow, garbage, raise
-    ///
-    /// `kill=5%,hang=1%,slow=10%:50ms,garbage=1%,raise=2%`: workers are killed, hang until their deadline (2 s then),
-    /// are late by that time, answer with garbage, or raise. What fails is tried again up to five times, and then
-    /// split. The report counts what was injected. For text_analysis.
+    /// Faults that its workers have on purpose, by the share of batches, as in
+    /// kill=5%,hang=1%,slow=10%:50ms,garbage=1%,raise=2%; batches that fail run again. For text_analysis
     #[arg(long, value_name = "FAULTS", requires = "name")]
     pub(crate) chaos: Option<String>,
     /// Which batches have them: the same seed, the same faults [default: 0, or `seed=` in --chaos]
