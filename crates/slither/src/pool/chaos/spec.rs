@@ -35,7 +35,7 @@ impl fmt::Display for Chaos {
 /// In the largest unit of which it is a whole number.
 fn in_units(time: Duration) -> String {
     let nanos = time.as_nanos();
-    let unit = UNITS.iter().find(|(_, unit)| nanos > 0 && nanos % u128::from(*unit) == 0);
+    let unit = UNITS.iter().find(|(_, unit)| nanos > 0 && nanos.is_multiple_of(u128::from(*unit)));
     let (name, unit) = unit.copied().unwrap_or(("ms", 1_000_000));
     format!("{}{name}", nanos / u128::from(unit))
 }
