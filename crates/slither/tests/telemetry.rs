@@ -15,7 +15,8 @@ use serde::Deserialize;
 use slither::store::{BoxError, Tables, Transaction, ViewError};
 use slither::telemetry::CATALOGUE;
 use slither::{
-    Breaker, BreakerState, Call, OnError, Pipe, Pool, RestartBudget, Slither, Store, Table, Value, View,
+    Breaker, BreakerState, Call, Chaos, OnError, Pipe, Pool, RestartBudget, Slither, Store, Table, Value,
+    View,
 };
 use tracing::field::{Field, Visit};
 use tracing::{Event, Subscriber, span};
@@ -198,6 +199,11 @@ async fn live() {
         let _ = broken.execute::<_, Value>("default", "behave:who", &()).await;
     }
     broken.shutdown(Duration::from_secs(10)).await;
+
+    let slow = pool("default").chaos(Chaos::seeded(1).slow(1.0, Duration::from_millis(1)));
+    let slither = Slither::builder().pool(slow).start().await.unwrap();
+    slither.dispatch::<_, Value>(["a"], Call::new("behave:echo")).await.unwrap();
+    slither.shutdown(Duration::from_secs(10)).await;
 
     let budget = RestartBudget { deaths: 0, ..RestartBudget::default() };
     let failing = pool("failing").preload("no_such_module").restart_budget(budget);

@@ -10,6 +10,7 @@ use serde::Serialize;
 use tokio::sync::watch;
 
 use super::answer::{Each, WorkerReply, open_single};
+use super::chaos::{ChaosStats, Striker};
 use super::clock::later;
 use super::config::{Pool, Start};
 use super::graveyard::Graveyard;
@@ -56,6 +57,8 @@ pub struct PoolStats {
     pub strays: u64,
     /// How far the running calls are whose functions have said so.
     pub progress: Vec<Progress>,
+    /// What [`Pool::chaos`] has injected; none without it.
+    pub chaos: Option<ChaosStats>,
 }
 
 /// What a worker takes of its machine.
@@ -86,6 +89,7 @@ pub(crate) struct RunningPool {
     pub(crate) name: Arc<str>,
     pub(crate) max_frame: usize,
     pub(crate) call_timeout: Duration,
+    pub(super) chaos: Option<Striker>,
     size: usize,
     start_timeout: Duration,
     pub(super) queue: Arc<Queue>,
@@ -184,6 +188,7 @@ impl RunningPool {
             name,
             max_frame: config.max_frame,
             call_timeout: config.call_timeout,
+            chaos: config.chaos.clone().map(Striker::new),
             size: config.size,
             start_timeout: config.start_timeout,
             queue,
@@ -427,6 +432,7 @@ impl RunningPool {
             breaker: self.queue.breaker(),
             strays: self.service.strays(),
             progress: stations.iter().filter_map(|at| lock(&at.held).front()?.progress().cloned()).collect(),
+            chaos: self.chaos.as_ref().map(Striker::stats),
         }
     }
 

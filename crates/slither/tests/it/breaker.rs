@@ -44,7 +44,7 @@ async fn twenty_deaths_in_a_row_open_it_and_a_call_that_works_closes_it() {
         assert_eq!(
             refused.message(),
             "pool `default` fails calls at once, because 20 calls in a row have killed the worker; the last \
-             worker was killed by SIGKILL (signal 9)\nhint: its breaker lets it try again after a while; see \
+             worker was killed by SIGKILL (signal 9) while it ran user code\nhint: its breaker lets it try again after a while; see \
              `Pool::breaker`"
         );
 
@@ -54,7 +54,7 @@ async fn twenty_deaths_in_a_row_open_it_and_a_call_that_works_closes_it() {
         let refused = work(&slither, &flag).await.unwrap_err();
         assert_eq!(refused.kind(), ErrorKind::Unavailable);
         assert!(
-            refused.message().contains("was killed by SIGKILL (signal 9) when it was tried again"),
+            refused.message().contains("because when it was tried again a worker was killed by SIGKILL (signal 9) while it ran user code"),
             "{refused}"
         );
 

@@ -4,6 +4,7 @@
 mod breaker;
 mod call_batch;
 mod cancel;
+mod chaos;
 mod dead_letters;
 mod dispatch;
 mod dispatch_batching;

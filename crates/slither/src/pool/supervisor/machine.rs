@@ -286,7 +286,7 @@ impl Supervisor {
         let row = self.circuit.count(cause, completed);
         if self.circuit.is_half_open() {
             if role == Role::Holder && cause != Cause::Asked {
-                self.trip(format!("a worker {reason} when it was tried again"), Trial::Start, now, actions);
+                self.trip(format!("when it was tried again a worker {reason}"), Trial::Start, now, actions);
             } else if role == Role::Holder {
                 // Nothing was shown yet, so that another one has to.
                 self.slots[number].holder = Holder::Due(now);

@@ -19,7 +19,7 @@ impl Supervisor {
                     let cause = format!("its nursery {reason}, {}", self.budget.spent());
                     self.trip(cause, Trial::Start, now, actions);
                 } else if self.circuit.is_half_open() {
-                    let cause = format!("its nursery {reason} when it was tried again");
+                    let cause = format!("when it was tried again its nursery {reason}");
                     self.trip(cause, Trial::Start, now, actions);
                 }
                 if matches!(self.phase, Phase::Boot { .. } | Phase::Running) {

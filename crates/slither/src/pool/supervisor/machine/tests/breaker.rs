@@ -83,7 +83,7 @@ fn one_call_decides_and_the_others_wait_for_it() {
         let withdrawn = Event::Probed { round, completed: false };
         assert_eq!(supervisor.on(withdrawn, now), [Action::Admit { round }], "the next may try");
         let (cause, for_how_long) = opened(&supervisor.on(died(epoch, Cause::Call), now)).unwrap();
-        assert_eq!(cause, "a worker exited with code 3 when it was tried again");
+        assert_eq!(cause, "when it was tried again a worker exited with code 3");
         assert_eq!(for_how_long, Duration::from_secs(cooldown));
         assert_eq!(supervisor.on(Event::Probed { round, completed: true }, now), [], "too late");
     }
