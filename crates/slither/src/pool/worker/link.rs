@@ -16,7 +16,7 @@ use crate::wire::{Frame, WireError};
 
 /// A keeper's hold on its worker.
 pub(crate) trait Link {
-    /// Writes a frame without ever blocking.
+    /// Has a frame written before the keeper next sleeps, without ever blocking.
     fn write(&mut self, frame: &[u8]);
 
     /// Reads once; false if nothing was there.

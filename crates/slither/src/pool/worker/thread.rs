@@ -16,6 +16,10 @@ impl Keeper<Process> {
     pub(crate) fn run(mut self) {
         loop {
             self.turn();
+            // Always before it sleeps, and while it sends there may be more to do.
+            while self.link.connection.flush() {
+                self.turn();
+            }
             if self.wait() {
                 break;
             }
