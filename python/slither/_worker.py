@@ -80,14 +80,19 @@ class Worker:
     def run(self) -> int:
         """Serve until STOP or the end of the connection; return the exit code."""
         waiting, read, serve, work = self._waiting, self._connection.read, self._serve, self._work
+        going = True
         try:
             self._send(_wire.HELLO, 0, 0, hello())
-            while True:
-                kind, flags, ident, body = waiting.popleft() if waiting else read()
-                if kind == CALL and not flags:
-                    work(ident, body)
-                elif not serve(kind, flags, ident, body):
-                    break
+            while going:
+                try:
+                    while going:
+                        kind, flags, ident, body = waiting.popleft() if waiting else read()
+                        if kind == CALL and not flags:
+                            work(ident, body)
+                        else:
+                            going = serve(kind, flags, ident, body)
+                except _wire.NoRoom as error:
+                    self._fail(error.ident, error)
         except _wire.Closed:
             pass
         except ProtocolError as error:
@@ -103,7 +108,11 @@ class Worker:
             self._connection.send(_wire.SKIPPED, 0, ident, bytearray(_wire.HEADER_SIZE))
             return True
         if kind == CALL:
-            work = self._stream if flags & _wire.STREAM else self._work
+            work: Callable[[int, memoryview], None] = self._stream if flags & _wire.STREAM else self._work
+            if flags & _wire.CHAOS:
+                from slither import _chaos  # not before a pool asks for it
+
+                work = _chaos.afflicted(self, work)
             work(ident, body)
         elif kind == _wire.EXECUTE:
             self._execute(ident, body)
@@ -233,7 +242,6 @@ class Worker:
         self._box.begin(ident)
         try:
             name = _values.decode_name(body)
-            self._box.enter(USER)
             bound = self._resolve(name)
             self._send(_wire.BOUND, 0, ident, {"kind": bound.kind})
         except (_wire.Closed, ProtocolError):
@@ -290,7 +298,10 @@ class Worker:
             self._end_session(session, ident or 1, _values.encode_context(session))
 
     def _resolve(self, name: str) -> Bound:
+        box = self._box
+        box.enter_with(_blackbox.IMPORT, name)
         bound = resolve(name, self._user_path)
+        box.enter(_blackbox.DECODE)
         self._bound[name] = bound
         return bound
 
@@ -397,7 +408,7 @@ class Worker:
         limit = self._connection.max_frame
         _values.encode_value([self.call, name, args], f"view {name!r}: call", frame, limit)
         self._views = number = self._views + 1
-        self._box.enter(_blackbox.VIEW)
+        self._box.enter_with(_blackbox.VIEW, name)
         try:
             self._connection.send(_wire.VIEW, _wire.MANY if many else 0, number, frame)
             while True:
