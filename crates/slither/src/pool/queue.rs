@@ -242,6 +242,18 @@ impl Queue {
         }
     }
 
+    /// Whether a call waits that this worker may run.
+    #[cfg(test)]
+    pub(super) fn waits_for(&self, station: &Station) -> bool {
+        !lock(&self.state).lanes.is_empty(station.slot)
+    }
+
+    /// Places that nothing holds.
+    #[cfg(test)]
+    pub(super) fn free_places(&self) -> usize {
+        self.places.available_permits()
+    }
+
     /// Calls that no worker holds.
     pub(super) fn depth(&self) -> usize {
         lock(&self.state).lanes.depth()

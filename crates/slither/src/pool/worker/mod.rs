@@ -14,3 +14,5 @@ mod views;
 pub(super) use keeper::{Keeper, Parts};
 pub(super) use link::Process;
 pub(super) use machine::{AHEAD_BYTES, CallId, Want};
+#[cfg(test)]
+pub(super) use {link::Link, report::Autopsy, thread::REAP};
