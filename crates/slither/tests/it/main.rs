@@ -3,6 +3,7 @@
 
 mod call_batch;
 mod cancel;
+mod dead_letters;
 mod dispatch;
 mod dispatch_batching;
 mod environments;
@@ -23,6 +24,7 @@ mod pool;
 mod progress;
 mod promises;
 mod python_suite;
+mod recycling;
 mod retry;
 mod scratch_crate;
 mod sessions;

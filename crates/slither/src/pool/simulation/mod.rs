@@ -6,9 +6,12 @@
 
 mod book;
 mod dice;
+mod kept;
+mod link;
 mod overseer;
 mod plan;
 mod runs;
+mod script;
 mod tally;
 mod visits;
 mod worker;

@@ -1,27 +1,23 @@
 //! A worker that never was a process: what it does with each frame, and all that can go wrong with it.
 
-use std::cell::RefCell;
 use std::collections::{HashMap, VecDeque};
-use std::rc::Rc;
 use std::sync::Arc;
-use std::time::{Duration, Instant};
+use std::time::Instant;
 
 use bytes::Bytes;
 use rustix::process::Signal;
 use serde::Serialize;
-use serde::de::IgnoredAny;
 
 use super::book::{Answer, Shared};
 use super::dice::Dice;
 use super::plan::Faults;
+use super::script::{FATES, FIRST, Fate, Step, Work, id_of, is_call, parse, plan, short};
 use crate::codec;
 use crate::error::Death;
-use crate::pool::blackbox::Reading;
 use crate::pool::clock::now;
-use crate::pool::job::WorkerName;
 use crate::pool::station::{Station, lock};
-use crate::pool::worker::{Autopsy, CallId, Keeper, Link};
-use crate::wire::{self, Frame, Header, Kind, WireError};
+use crate::pool::worker::CallId;
+use crate::wire::{self, Frame, Header, Kind};
 
 /// What lies in the socket on its way to the host.
 #[derive(Debug)]
@@ -30,91 +26,13 @@ pub(super) enum Sent {
     Garbage,
 }
 
-/// What the worker does next with the frame that it has read.
-#[derive(Debug, Clone, PartialEq)]
-enum Step {
-    Hello,
-    Begin,
-    Yield(usize),
-    /// A yield that the protocol forbids.
-    Overflow,
-    Answer,
-    /// With one result more than there are items.
-    AnswerTooMany,
-    /// With some items failed alone.
-    AnswerSome,
-    Raise(&'static str),
-    /// Done with it.
-    Rest,
-    Refuse,
-    Garbage,
-    Close {
-        cut: bool,
-    },
-    Die(Death),
-    /// Does nothing ever again.
-    Hang,
-}
-
-/// How a call goes.
-#[derive(Debug, Clone, Copy, PartialEq)]
-enum Fate {
-    Good,
-    Raises,
-    AsksAgain,
-    FailsSome,
-    TooMany,
-    Garbage,
-    Refuses,
-    DiesBefore,
-    DiesWhile,
-    DiesAnswering,
-    DiesAfter,
-    Hangs,
-    HangsBefore,
-    Slow,
-    Closes,
-    CutsOff,
-    Overflows,
-}
-
-const FATES: [(u64, Fate); 16] = [
-    (6, Fate::Raises),
-    (3, Fate::AsksAgain),
-    (4, Fate::FailsSome),
-    (2, Fate::TooMany),
-    (2, Fate::Garbage),
-    (1, Fate::Refuses),
-    (5, Fate::DiesBefore),
-    (6, Fate::DiesWhile),
-    (4, Fate::DiesAnswering),
-    (4, Fate::DiesAfter),
-    (3, Fate::Hangs),
-    (2, Fate::HangsBefore),
-    (3, Fate::Slow),
-    (1, Fate::Closes),
-    (1, Fate::CutsOff),
-    (2, Fate::Overflows),
-];
-
-/// The frame being worked on.
-#[derive(Debug, Clone)]
-struct Work {
-    id: CallId,
-    kind: u8,
-    items: Vec<u64>,
-    session: Option<String>,
-    yielded: usize,
-    streams: bool,
-}
-
 #[derive(Debug)]
 pub(super) struct FakeWorker {
     pub(super) epoch: u64,
     slot: usize,
     station: Arc<Station>,
     book: Shared,
-    dice: Dice,
+    pub(super) dice: Dice,
     faults: Faults,
     short: bool,
     inbox: VecDeque<Vec<u8>>,
@@ -128,7 +46,7 @@ pub(super) struct FakeWorker {
     pub(super) running: Option<(CallId, Instant)>,
     sessions: HashMap<String, u64>,
     pub(super) closed: bool,
-    cut: bool,
+    pub(super) cut: bool,
     dying: Option<(Instant, Death)>,
     pub(super) dead: Option<Death>,
     /// It was told to end, or signalled.
@@ -154,8 +72,6 @@ struct Remote {
 fn remote(kind: &'static str, retry_after: Option<f64>) -> Remote {
     Remote { kind, message: "as chance had it", traceback: None, exception: vec!["ValueError"], retry_after }
 }
-
-type Inside = (IgnoredAny, IgnoredAny, IgnoredAny, Option<String>, IgnoredAny, IgnoredAny);
 
 impl FakeWorker {
     pub(super) fn new(
@@ -276,7 +192,7 @@ impl FakeWorker {
     }
 
     /// What a host writes arrives, unless nobody is there.
-    fn receive(&mut self, frame: &[u8]) {
+    pub(super) fn receive(&mut self, frame: &[u8]) {
         if self.dead.is_none() {
             let work = parse(frame);
             // Nobody can foresee an id, and answer a call that it has not been given.
@@ -514,179 +430,5 @@ impl FakeWorker {
     fn send_bare(&mut self, kind: Kind, id: CallId) {
         let header = Header { length: 0, kind, flags: 0, id };
         self.socket.push_back(Sent::Frame(Frame { header, body: Bytes::new() }));
-    }
-}
-
-/// Ids of imports that keepers send on their own are below this.
-pub(super) const FIRST: CallId = 1 << 32;
-
-/// An id as it is read best.
-pub(super) fn short(id: CallId) -> CallId {
-    id % FIRST
-}
-
-fn id_of(frame: &[u8]) -> CallId {
-    CallId::from_le_bytes(frame[8..16].try_into().expect("eight bytes"))
-}
-
-fn is_call(kind: u8) -> bool {
-    [Kind::Call, Kind::Execute, Kind::OpenSession, Kind::EndSession].iter().any(|call| *call as u8 == kind)
-}
-
-fn parse(frame: &[u8]) -> Work {
-    let (kind, flags, id) = (frame[4], frame[5], id_of(frame));
-    let mut work =
-        Work { id, kind, items: Vec::new(), session: None, yielded: 0, streams: flags & wire::STREAM != 0 };
-    let mut body = &frame[16..];
-    let inside = |body: &mut &[u8]| -> Option<String> {
-        codec::decode_prefix::<Option<Inside>>(body).expect("a context").and_then(|inside| inside.3)
-    };
-    if kind == Kind::Call as u8 {
-        rmp::decode::read_array_len(&mut body).expect("an array");
-        codec::decode_prefix::<IgnoredAny>(&mut body).expect("a name");
-        work.session = inside(&mut body);
-        work.items = codec::decode(body).expect("items");
-    } else if kind == Kind::Execute as u8 {
-        rmp::decode::read_array_len(&mut body).expect("an array");
-        codec::decode_prefix::<IgnoredAny>(&mut body).expect("a name");
-        work.session = inside(&mut body);
-    } else if kind == Kind::OpenSession as u8 || kind == Kind::EndSession as u8 {
-        work.session = inside(&mut body);
-    }
-    work
-}
-
-/// The steps of a call with that fate.
-fn plan(fate: Fate, at: Instant, takes: Duration, work: &Work, dice: &mut Dice) -> VecDeque<(Instant, Step)> {
-    let end = at + takes;
-    let mut steps = VecDeque::new();
-    let killed = *dice.pick(&[Death::Signal(9), Death::Signal(11), Death::Code(0), Death::Code(1)]);
-    match fate {
-        Fate::Refuses => return [(at, Step::Refuse), (at, Step::Rest)].into(),
-        Fate::DiesBefore => return [(at, Step::Die(killed))].into(),
-        Fate::HangsBefore => return [(at, Step::Hang)].into(),
-        _ => steps.push_back((at, Step::Begin)),
-    }
-    if work.streams {
-        let mut left = work.items.len() - usize::from(fate == Fate::TooMany);
-        while left > 0 && dice.permille(600) {
-            let count = dice.size(1, left);
-            left -= count;
-            steps.push_back((at + dice.millis(0, takes.as_millis() as u64), Step::Yield(count)));
-        }
-        // In the order of time.
-        let mut last = at;
-        for (when, _) in &mut steps {
-            last = last.max(*when);
-            *when = last.min(end);
-        }
-    }
-    let last = match fate {
-        Fate::Good => vec![Step::Answer, Step::Rest],
-        Fate::Raises => vec![Step::Raise("exception"), Step::Rest],
-        Fate::AsksAgain => vec![Step::Raise("retry"), Step::Rest],
-        Fate::FailsSome => vec![Step::AnswerSome, Step::Rest],
-        Fate::TooMany => vec![Step::AnswerTooMany, Step::Rest],
-        Fate::Garbage => vec![Step::Garbage, Step::Rest],
-        Fate::DiesWhile => vec![Step::Die(killed)],
-        Fate::DiesAnswering => vec![Step::Answer, Step::Die(killed)],
-        Fate::DiesAfter => vec![Step::Answer, Step::Rest, Step::Die(killed)],
-        Fate::Hangs => vec![Step::Hang],
-        Fate::Slow => {
-            let late = end + dice.millis(0, 300);
-            steps.extend([(late, Step::Answer), (late, Step::Rest)]);
-            return steps;
-        }
-        Fate::Closes => vec![Step::Close { cut: false }],
-        Fate::CutsOff => vec![Step::Close { cut: true }],
-        Fate::Overflows => vec![Step::Overflow, Step::Rest],
-        Fate::Refuses | Fate::DiesBefore | Fate::HangsBefore => Vec::new(),
-    };
-    steps.extend(last.into_iter().map(|step| (end, step)));
-    steps
-}
-
-/// A keeper's hold on such a worker.
-#[derive(Debug)]
-pub(super) struct FakeLink {
-    pub(super) worker: Rc<RefCell<FakeWorker>>,
-    read: VecDeque<Sent>,
-    ended: Option<Instant>,
-}
-
-impl FakeLink {
-    pub(super) fn new(worker: &Rc<RefCell<FakeWorker>>) -> Self {
-        Self { worker: worker.clone(), read: VecDeque::new(), ended: None }
-    }
-
-    fn look(&self) -> Option<Reading> {
-        let worker = self.worker.borrow();
-        let (call, since) = worker.running.unwrap_or((0, now()));
-        Some(Reading { call, running: now().saturating_duration_since(since), phase: "user" })
-    }
-}
-
-impl Keeper<FakeLink> {
-    /// Whether there is something to read.
-    pub(super) fn hears(&self, worker: &FakeWorker) -> bool {
-        self.is_listening() && (worker.closed || !worker.socket.is_empty())
-    }
-}
-
-impl Link for FakeLink {
-    fn write(&mut self, frame: &[u8]) {
-        self.worker.borrow_mut().receive(frame);
-    }
-
-    fn receive(&mut self) -> bool {
-        if self.ended.is_some() {
-            return false;
-        }
-        let mut worker = self.worker.borrow_mut();
-        match worker.socket.pop_front() {
-            Some(sent) => self.read.push_back(sent),
-            None if worker.closed || worker.dead.is_some() => self.ended = Some(now()),
-            None => return false,
-        }
-        // What comes together is read together, as far as it has come.
-        while worker.dice.permille(500)
-            && let Some(sent) = worker.socket.pop_front()
-        {
-            self.read.push_back(sent);
-        }
-        true
-    }
-
-    fn next(&mut self) -> Result<Option<Frame>, WireError> {
-        match self.read.pop_front() {
-            Some(Sent::Frame(frame)) => Ok(Some(frame)),
-            Some(Sent::Garbage) => Err(WireError::UnknownKind(200)),
-            None => Ok(None),
-        }
-    }
-
-    fn end(&mut self) {
-        self.ended.get_or_insert_with(now);
-    }
-
-    fn ended(&self) -> Option<Instant> {
-        self.ended
-    }
-
-    fn cut_off(&self) -> Option<WireError> {
-        self.worker.borrow().cut.then_some(WireError::Truncated { missing: 7 })
-    }
-
-    fn signal(&self, signal: Signal) {
-        self.worker.borrow_mut().signal(signal);
-    }
-
-    fn reading(&self) -> Option<Reading> {
-        let changes = self.worker.borrow_mut().dice.permille(30);
-        if changes { None } else { self.look() }
-    }
-
-    fn autopsy(&self, worker: Arc<WorkerName>, death: Death, breach: Option<String>) -> Autopsy {
-        Autopsy { worker, death, reading: self.look(), stack: None, stderr: Vec::new(), breach }
     }
 }

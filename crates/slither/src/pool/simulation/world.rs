@@ -13,6 +13,7 @@ use tokio::time::sleep_until;
 
 use super::book::{Book, Shared};
 use super::dice::Dice;
+use super::kept::Kept;
 use super::overseer::Overseer;
 use super::plan::{Ending, Plan, QUIET};
 use super::visits::Handle;
@@ -342,7 +343,7 @@ impl World {
 
     /// When nothing can happen but by the passing of time, nobody idles beside work that he may do.
     fn check_at_rest(&self) {
-        let idle = |kept: &&super::overseer::Kept| {
+        let idle = |kept: &&Kept| {
             kept.retired.is_none() && kept.keeper.as_ref().is_some_and(|keeper| keeper.wants() == Want::Call)
         };
         for kept in self.overseer.kept.values().filter(idle) {

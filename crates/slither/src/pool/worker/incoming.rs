@@ -107,6 +107,7 @@ impl<L: Link> Keeper<L> {
     fn ready_if_imported(&mut self) {
         if self.importing == Some(0) && self.machine.starting() {
             self.on(Event::Ready);
+            self.station.memory.settle();
             self.queue.join(&self.station);
             self.notes.leave(Note::Ready(self.station.epoch));
         }
