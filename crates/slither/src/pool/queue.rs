@@ -90,8 +90,11 @@ impl Queue {
         self.put(job, Manner::IfFree)
     }
 
-    /// Puts a call that never began back at the front.
+    /// Puts a call that never began back at the front, if somebody still waits for it.
     pub(super) fn put_back(&self, job: Job) {
+        if job.abandoned() {
+            return;
+        }
         let _ = self.put(job, Manner::Front);
     }
 
@@ -246,6 +249,12 @@ impl Queue {
     #[cfg(test)]
     pub(super) fn waits_for(&self, station: &Station) -> bool {
         !lock(&self.state).lanes.is_empty(station.slot)
+    }
+
+    /// Whether a call waits that nobody wants any more.
+    #[cfg(test)]
+    pub(super) fn holds_abandoned(&self) -> bool {
+        lock(&self.state).lanes.holds_abandoned()
     }
 
     /// Places that nothing holds.

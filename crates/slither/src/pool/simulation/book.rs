@@ -2,14 +2,16 @@
 
 use std::collections::{BTreeMap, HashMap, HashSet};
 use std::fmt::Display;
+use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::{Arc, Mutex};
 use std::time::Instant;
 
 use super::plan::QUIET;
 use super::tally::Tally;
-use crate::error::{ErrorKind, ItemError};
+use crate::error::{ErrorKind, ItemError, panic_text};
 use crate::pool::clock::now;
 use crate::pool::job::MAX_REQUEUES;
+use crate::pool::station::lock;
 use crate::pool::supervisor::Epoch;
 use crate::pool::worker::CallId;
 
@@ -51,6 +53,18 @@ pub(super) struct Book {
     slots: BTreeMap<(u64, u64), usize>,
     /// Sessions that live in a worker.
     pub(super) strict: HashSet<String>,
+    /// Workers that have died.
+    pub(super) deaths: usize,
+    /// What was found where a panic would be caught.
+    pub(super) violation: Option<String>,
+}
+
+/// Checks something where a panic would be caught, and be only another failure to be dealt with.
+pub(super) fn check(book: &Shared, check: impl FnOnce()) {
+    if let Err(panic) = catch_unwind(AssertUnwindSafe(check)) {
+        let text = panic_text(&*panic).unwrap_or("it panicked").to_owned();
+        lock(book).violation.get_or_insert(text);
+    }
 }
 
 impl Book {
@@ -69,6 +83,8 @@ impl Book {
             delivered: HashSet::new(),
             slots: BTreeMap::new(),
             strict: HashSet::new(),
+            deaths: 0,
+            violation: None,
         }
     }
 

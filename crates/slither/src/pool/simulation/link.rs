@@ -9,11 +9,10 @@ use std::time::Instant;
 use rustix::process::Signal;
 
 use super::worker::{FakeWorker, Sent};
-use crate::error::Death;
 use crate::pool::blackbox::Reading;
 use crate::pool::clock::now;
 use crate::pool::job::WorkerName;
-use crate::pool::worker::{Autopsy, Keeper, Link};
+use crate::pool::worker::{Autopsy, End, Keeper, Link};
 use crate::wire::{Frame, WireError};
 
 /// What a keeper has of it.
@@ -29,10 +28,10 @@ impl FakeLink {
         Self { worker: worker.clone(), read: VecDeque::new(), ended: None }
     }
 
-    fn look(&self) -> Option<Reading> {
+    fn look(&self) -> Reading {
         let worker = self.worker.borrow();
         let (call, since) = worker.running.unwrap_or((0, now()));
-        Some(Reading { call, running: now().saturating_duration_since(since), phase: "user" })
+        Reading { call, running: now().saturating_duration_since(since), phase: None }
     }
 }
 
@@ -93,10 +92,10 @@ impl Link for FakeLink {
 
     fn reading(&self) -> Option<Reading> {
         let changes = self.worker.borrow_mut().dice.permille(30);
-        if changes { None } else { self.look() }
+        (!changes).then(|| self.look())
     }
 
-    fn autopsy(&self, worker: Arc<WorkerName>, death: Death, breach: Option<String>) -> Autopsy {
-        Autopsy { worker, death, reading: self.look(), stack: None, stderr: Vec::new(), breach }
+    fn autopsy(&self, worker: Arc<WorkerName>, end: End, breach: Option<String>) -> Autopsy {
+        Autopsy::bare(worker, end, self.look(), breach)
     }
 }

@@ -240,7 +240,7 @@ impl Overseer {
             kept.exit = None;
             kept.reaped = true;
             let death = kept.worker.borrow().dead.unwrap_or(Death::Unknown);
-            kept.station.order(Order::Died(death));
+            kept.station.order(Order::Died(death, None));
         }
     }
 
@@ -433,7 +433,7 @@ impl Overseer {
             kept.exit = None;
             kept.worker.borrow_mut().signal(Signal::KILL);
             kept.station.order(Order::Kill(Sentence::Nursery));
-            kept.station.order(Order::Died(Death::Unknown));
+            kept.station.order(Order::Died(Death::Unknown, None));
         }
         if self.machine.is_running() {
             self.uncharged.push(now());

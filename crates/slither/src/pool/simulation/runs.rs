@@ -7,12 +7,12 @@ use std::sync::{Arc, Mutex};
 use futures_core::future::BoxFuture;
 use futures_util::{StreamExt, stream};
 
-use super::book::{Answer, ITEMS, Rule, Shared};
+use super::book::{Answer, ITEMS, Rule, Shared, check};
 use super::dice::Dice;
 use super::plan::{Ending, Run, Shape};
 use crate::context::Context;
 use crate::dispatch::{Batch, Driver, Ended, Executor, OnError, Order, Reply, Yields};
-use crate::error::RunError;
+use crate::error::{ErrorKind, RunError};
 use crate::item::Item;
 use crate::pool::station::lock;
 use crate::pool::{PoolExecutor, RunningPool, Via};
@@ -50,18 +50,16 @@ impl Drop for Flight {
 
 impl Watched {
     fn set_out(&self, batch: &Batch<u64>) -> Flight {
-        let mut flying = lock(&self.flying);
-        flying.batches += 1;
-        assert!(
-            flying.batches <= self.most,
-            "{} batches are in flight, of at most {}",
-            flying.batches,
-            self.most
-        );
-        assert_eq!(batch.key.is_some(), self.sticky);
-        if let Some(key) = batch.key {
-            assert!(flying.keys.insert(key), "two batches of one key are in flight");
-        }
+        check(&self.book, || {
+            let mut flying = lock(&self.flying);
+            flying.batches += 1;
+            let batches = flying.batches;
+            assert!(batches <= self.most, "{batches} batches are in flight, of at most {}", self.most);
+            assert_eq!(batch.key.is_some(), self.sticky);
+            if let Some(key) = batch.key {
+                assert!(flying.keys.insert(key), "two batches of one key are in flight");
+            }
+        });
         Flight { flying: self.flying.clone(), key: batch.key }
     }
 }
@@ -79,13 +77,20 @@ impl Executor<u64, Answer> for Watched {
     ) -> BoxFuture<'static, Reply<Answer>> {
         let flight = self.set_out(batch);
         let items: Vec<u64> = batch.payloads().copied().collect();
-        let book = self.book.clone();
+        let (book, pool) = (self.book.clone(), self.inner.pool.clone());
         let reply = self.inner.execute_yielding(batch, context, yields);
         Box::pin(async move {
             let reply = reply.await;
             drop(flight);
             if let Err(error) = &reply {
-                lock(&book).check_blame(&items, error);
+                check(&book, || {
+                    let refused = error.kind() == ErrorKind::Pool;
+                    assert!(
+                        !refused || pool.queue.closed().is_some(),
+                        "a pool refuses that takes work: {error}"
+                    );
+                    lock(&book).check_blame(&items, error);
+                });
             }
             reply
         })

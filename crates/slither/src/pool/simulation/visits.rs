@@ -79,7 +79,7 @@ pub(super) async fn visit(pool: Arc<RunningPool>, visits: Visits, book: Shared, 
     let Some(handle) = Handle::open(&pool, visits.affinity, visits.ttl, &book).await else { return };
     let session = &handle.inner;
     // How often Python was called since the session was opened, as far as is known, and whether its worker died.
-    let (mut state, mut dead) = (0, false);
+    let (mut state, mut dead, mut reopened) = (0, false, None);
     for _ in 0..visits.calls {
         if dice.permille(500) {
             tokio::time::sleep(dice.millis(0, visits.pause)).await;
@@ -109,6 +109,13 @@ pub(super) async fn visit(pool: Arc<RunningPool>, visits: Visits, book: Shared, 
                 ErrorKind::SessionLost => {
                     assert!(strict, "what has no state is not lost");
                     lock(&book).tally.count("calls of lost sessions");
+                    let deaths = lock(&book).deaths;
+                    assert_ne!(
+                        reopened,
+                        Some(deaths),
+                        "a session is lost that was opened anew, and nobody died"
+                    );
+                    reopened = Some(deaths);
                     match session.reopen().await {
                         Ok(()) => lock(&book).tally.count("sessions opened anew"),
                         Err(error) => {
@@ -129,7 +136,10 @@ pub(super) async fn visit(pool: Arc<RunningPool>, visits: Visits, book: Shared, 
                     lock(&book).tally.count("sessions that expired");
                     return;
                 }
-                ErrorKind::Pool => return,
+                ErrorKind::Pool => {
+                    assert!(pool.queue.closed().is_some(), "a pool refuses that takes work: {error}");
+                    return;
+                }
                 other => panic!("a call in a session failed so: {other}: {error}"),
             },
         }

@@ -173,6 +173,7 @@ impl FakeWorker {
     pub(super) fn die(&mut self, death: Death) {
         if self.dead.is_none() {
             lock(&self.book).say(|| format!("worker {} {death}", self.epoch));
+            lock(&self.book).deaths += 1;
             self.dead = Some(death);
         }
     }

@@ -187,6 +187,8 @@ impl World {
             self.perform(next);
             self.steps.set(self.steps.get() + 1);
             assert!(self.steps.get() < MOST_STEPS, "it runs in circles");
+            let violation = lock(&self.book).violation.take();
+            assert!(violation.is_none(), "{}", violation.unwrap_or_default());
         }
         self.check_end();
     }
@@ -343,6 +345,7 @@ impl World {
 
     /// When nothing can happen but by the passing of time, nobody idles beside work that he may do.
     fn check_at_rest(&self) {
+        assert!(!self.queue.holds_abandoned(), "a call waits that nobody wants any more");
         let idle = |kept: &&Kept| {
             kept.retired.is_none() && kept.keeper.as_ref().is_some_and(|keeper| keeper.wants() == Want::Call)
         };

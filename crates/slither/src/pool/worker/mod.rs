@@ -15,4 +15,8 @@ pub(super) use keeper::{Keeper, Parts};
 pub(super) use link::Process;
 pub(super) use machine::{AHEAD_BYTES, CallId, Want};
 #[cfg(test)]
-pub(super) use {link::Link, report::Autopsy, thread::REAP};
+pub(super) use {
+    link::{End, Link},
+    report::Autopsy,
+    thread::REAP,
+};

@@ -57,11 +57,12 @@ impl Link for Script {
     fn signal(&self, _: Signal) {}
 
     fn reading(&self) -> Option<Reading> {
-        Some(Reading { call: 0, running: Duration::ZERO, phase: "idle" })
+        Some(Reading { call: 0, running: Duration::ZERO, phase: None })
     }
 
-    fn autopsy(&self, worker: Arc<WorkerName>, death: Death, breach: Option<String>) -> Autopsy {
-        Autopsy { worker, death, reading: self.reading(), stack: None, stderr: Vec::new(), breach }
+    fn autopsy(&self, worker: Arc<WorkerName>, end: End, breach: Option<String>) -> Autopsy {
+        let idle = Reading { call: 0, running: Duration::ZERO, phase: None };
+        Autopsy::bare(worker, end, idle, breach)
     }
 }
 
