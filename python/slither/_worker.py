@@ -101,7 +101,11 @@ class Worker:
             self._connection.send(_wire.SKIPPED, 0, ident, bytearray(_wire.HEADER_SIZE))
             return True
         if kind == _wire.CALL:
-            work = self._stream if flags & _wire.STREAM else self._work
+            work: Callable[[int, memoryview], None] = self._stream if flags & _wire.STREAM else self._work
+            if flags & _wire.CHAOS:
+                from slither import _chaos  # not before a pool asks for it
+
+                work = _chaos.afflicted(self, work)
             work(ident, body)
         elif kind == _wire.EXECUTE:
             self._execute(ident, body)

@@ -20,6 +20,7 @@
 
 mod answer;
 mod blackbox;
+mod chaos;
 mod clock;
 mod config;
 mod executor;
@@ -44,6 +45,7 @@ mod worker;
 
 pub(crate) use answer::open_single;
 pub use answer::{Each, WorkerReply};
+pub use chaos::{Chaos, ChaosStats};
 pub use config::{Inherit, Pool, Start};
 pub(crate) use executor::PoolExecutor;
 pub use graveyard::LostWorker;

@@ -10,6 +10,7 @@ use serde::Serialize;
 use tokio::sync::watch;
 
 use super::answer::{Each, WorkerReply, open_single};
+use super::chaos::{ChaosStats, Striker};
 use super::clock::later;
 use super::config::{Pool, Start};
 use super::graveyard::Graveyard;
@@ -52,6 +53,8 @@ pub struct PoolStats {
     pub strays: u64,
     /// How far the running calls are whose functions have said so.
     pub progress: Vec<Progress>,
+    /// What [`Pool::chaos`] has injected; none without it.
+    pub chaos: Option<ChaosStats>,
 }
 
 /// What a worker takes of its machine.
@@ -80,6 +83,7 @@ pub(crate) struct RunningPool {
     pub(crate) name: Arc<str>,
     pub(crate) max_frame: usize,
     pub(crate) call_timeout: Duration,
+    pub(super) chaos: Option<Striker>,
     size: usize,
     start_timeout: Duration,
     pub(super) queue: Arc<Queue>,
@@ -173,6 +177,7 @@ impl RunningPool {
             name,
             max_frame: config.max_frame,
             call_timeout: config.call_timeout,
+            chaos: config.chaos.clone().map(Striker::new),
             size: config.size,
             start_timeout: config.start_timeout,
             queue,
@@ -216,6 +221,7 @@ impl RunningPool {
             graveyard,
             ids: AtomicU64::new(FIRST_CALL),
             ended: Mutex::new(mpsc::sync_channel(1).1),
+            chaos: None,
             runtime: tokio::runtime::Handle::current(),
         })
     }
@@ -442,6 +448,7 @@ impl RunningPool {
             deaths: lock(&self.graveyard).total(),
             strays: self.service.strays(),
             progress: stations.iter().filter_map(|at| lock(&at.held).front()?.progress().cloned()).collect(),
+            chaos: self.chaos.as_ref().map(Striker::stats),
         }
     }
 
