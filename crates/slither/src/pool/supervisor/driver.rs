@@ -29,7 +29,7 @@ use crate::telemetry::{
 use crate::wire::ToNursery;
 
 /// How long the nursery may take to end when every worker has.
-const NURSERY_GRACE: Duration = Duration::from_secs(2);
+pub(crate) const NURSERY_GRACE: Duration = Duration::from_secs(2);
 
 /// Where a pool is in its life.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -385,7 +385,7 @@ pub(crate) fn refusal(pool: &str, cause: &str) -> ItemError {
 }
 
 /// What a call gets from a pool whose breaker is open.
-fn unavailable(pool: &str, cause: &str) -> ItemError {
+pub(crate) fn unavailable(pool: &str, cause: &str) -> ItemError {
     let message = format!(
         "pool `{pool}` fails calls at once, because {cause}\nhint: its breaker lets it try again after a while; see `Pool::breaker`"
     );

@@ -150,6 +150,19 @@ impl Supervisor {
         self.slots.iter().filter(|slot| slot.is_ready()).count()
     }
 
+    /// Whether it has a worker of that epoch, and replaces it.
+    #[cfg(test)]
+    pub(crate) fn knows(&self, epoch: Epoch) -> bool {
+        let takes_a_place = |(_, role)| role != Role::Outgoing;
+        self.phase == Phase::Running && self.find(epoch).is_some_and(takes_a_place)
+    }
+
+    /// Whether it has not begun to end.
+    #[cfg(test)]
+    pub(crate) fn is_running(&self) -> bool {
+        matches!(self.phase, Phase::Boot { .. } | Phase::Running)
+    }
+
     /// Whether all workers have been ready once.
     pub(crate) fn begun(&self) -> bool {
         self.begun

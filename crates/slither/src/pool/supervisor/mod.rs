@@ -5,16 +5,20 @@ mod breaker;
 mod budget;
 mod driver;
 mod hatchery;
-mod machine;
+pub(super) mod machine;
 mod notes;
 mod nursery;
 mod outputs;
-mod recycling;
+pub(super) mod recycling;
 mod slots;
 
 pub use breaker::{Breaker, BreakerState};
 pub use budget::RestartBudget;
 pub(super) use driver::{Driver, Life};
+#[cfg(test)]
+pub(super) use driver::{NURSERY_GRACE, refusal, unavailable};
+#[cfg(test)]
+pub(super) use hatchery::ending;
 pub(super) use machine::{Cause, Epoch, Plan};
 pub(super) use notes::{Note, Notes};
 pub(super) use nursery::Launch;
