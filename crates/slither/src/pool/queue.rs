@@ -185,7 +185,7 @@ impl Queue {
         }
         let job = match own {
             Some(job) => Some(job),
-            None => state.stations.iter().filter(others).find_map(|other| other.yield_ahead()),
+            None => state.takers().filter(others).find_map(|other| other.yield_ahead()),
         };
         let noted = state.idle.iter().position(|other| other.epoch == station.epoch);
         match (&job, noted) {
@@ -222,7 +222,12 @@ impl Queue {
         state.stations.remove(at);
         state.lanes.retire(station.slot, station.epoch);
         state.outgoing.push(Outgoing { station: station.clone(), waits: !why.is_hard() });
+        let ahead = station.yield_ahead();
         drop(state);
+        if let Some(job) = ahead {
+            // Whoever is idle has looked for work already, and finds it only in the queue.
+            self.put_back(job);
+        }
         match why.is_hard() {
             true => self.lose(station, &station.report(Some(Death::Recycled(why)))),
             false => Vec::new(),
@@ -401,8 +406,12 @@ impl State {
     }
 
     fn station(&self, epoch: Epoch) -> Option<&Arc<Station>> {
-        let outgoing = self.outgoing.iter().map(|outgoing| &outgoing.station);
-        self.stations.iter().chain(outgoing).find(|station| station.epoch == epoch)
+        self.takers().find(|station| station.epoch == epoch)
+    }
+
+    /// Every worker that takes any work.
+    fn takers(&self) -> impl Iterator<Item = &Arc<Station>> {
+        self.stations.iter().chain(self.outgoing.iter().map(|outgoing| &outgoing.station))
     }
 
     /// A replaced worker does not wait for calls as an idle one does: it is told of those that are for it alone.

@@ -77,7 +77,7 @@ pub(super) struct Overseer {
     /// Deaths that nothing was charged with, as they were reported.
     uncharged: Vec<Instant>,
     /// Replaced before their time, and asked to go.
-    recycled: BTreeSet<Epoch>,
+    pub(super) recycled: BTreeSet<Epoch>,
     starts: usize,
     nurseries: usize,
     deaths: usize,
