@@ -53,7 +53,7 @@ pub(super) struct Book {
     slots: BTreeMap<(u64, u64), usize>,
     /// Sessions that live in a worker.
     pub(super) strict: HashSet<String>,
-    /// Workers that have died.
+    /// Counts on when a worker dies, and when it is buried.
     pub(super) deaths: usize,
     /// What was found where a panic would be caught.
     pub(super) violation: Option<String>,
