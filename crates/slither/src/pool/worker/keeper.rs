@@ -249,7 +249,7 @@ impl<L: Link> Keeper<L> {
 
     /// Sends a call to the worker.
     ///
-    /// All of it happens under the lock of `held`, so that who takes a call back finds one that is sent and has
+    /// All of it happens under the lock of `held`, so that who takes a call back finds one that is sent, or will be, and has
     /// its token, or none.
     fn give(&mut self, mut job: Job) {
         let station = self.station.clone();

@@ -17,6 +17,10 @@ impl Keeper<Process> {
         self.link.watch(self.station.worker.pid);
         loop {
             self.turn();
+            // Always before it sleeps, and while it sends there may be more to do.
+            while self.link.connection.flush() {
+                self.turn();
+            }
             if self.wait() {
                 break;
             }
