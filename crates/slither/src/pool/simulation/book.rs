@@ -55,6 +55,8 @@ pub(super) struct Book {
     pub(super) strict: HashSet<String>,
     /// Counts on when a worker dies, and when it is buried.
     pub(super) deaths: usize,
+    /// A worker was started in the slot of one that was not buried yet.
+    pub(super) shared: bool,
     /// What was found where a panic would be caught.
     pub(super) violation: Option<String>,
 }
@@ -84,6 +86,7 @@ impl Book {
             slots: BTreeMap::new(),
             strict: HashSet::new(),
             deaths: 0,
+            shared: false,
             violation: None,
         }
     }

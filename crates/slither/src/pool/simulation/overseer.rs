@@ -273,6 +273,7 @@ impl Overseer {
         }
         lock(&self.book).say(|| format!("worker {epoch} is started in slot {slot}"));
         lock(&self.book).tally.count("workers");
+        lock(&self.book).shared |= self.kept.values().any(|other| other.station.slot == slot);
         let kept = Kept {
             station,
             worker,
