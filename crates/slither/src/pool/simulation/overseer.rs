@@ -336,6 +336,8 @@ impl Overseer {
                 if let Some(kept) = self.kept.get(&epoch) {
                     self.queue.retire(&kept.station, why);
                     kept.station.order(Order::Recycle(why));
+                    // Should it not go when it is asked to.
+                    kept.worker.borrow_mut().condemned = true;
                     lock(&self.book).tally.count("workers recycled");
                     self.recycled.insert(epoch);
                 }
