@@ -29,7 +29,7 @@ fn alone(test: &str) -> bool {
         return true;
     }
     let output = Command::new(std::env::current_exe().unwrap())
-        .args(["--exact", &format!("faults::{test}"), "--nocapture"])
+        .args(["--exact", &format!("faults::{test}"), "--nocapture", "--include-ignored"])
         .env(ALONE, "1")
         .output()
         .unwrap();
