@@ -21,6 +21,7 @@ from slither._exceptions import (
     ValueNotSupported,
     ViewError,
     ViewFailed,
+    ViewRefused,
     ViewTimeout,
 )
 from slither._failed import Failed
@@ -45,6 +46,7 @@ __all__ = [
     "ValueNotSupported",
     "ViewError",
     "ViewFailed",
+    "ViewRefused",
     "ViewTimeout",
     "__version__",
     "context",

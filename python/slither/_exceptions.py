@@ -9,6 +9,7 @@ SlitherError
 └── ViewError
     ├── UnknownView      (also LookupError)
     ├── ViewFailed
+    ├── ViewRefused
     └── ViewTimeout      (also TimeoutError)
 
 A base class is there where somebody would want to catch it: `SlitherError` for all, `ViewError` for whatever
@@ -61,6 +62,10 @@ class UnknownView(ViewError, LookupError):
 
 class ViewFailed(ViewError):
     """The view's handler failed, refused the call, or could not be reached."""
+
+
+class ViewRefused(ViewError):
+    """The view called into a pool whose worker waits for this view, and no other worker was free: it would wait for itself."""
 
 
 class ViewTimeout(ViewError, TimeoutError):

@@ -33,6 +33,8 @@ pub enum ErrorKind {
     Protocol,
     /// The pool has failed or is shut down, and takes no more work.
     Pool,
+    /// A view asked a pool for a worker that waits for this view itself, and no other was free.
+    Refused,
     /// The session's worker died, and what Python kept in it is gone; or the worker that held a Python object.
     SessionLost,
     /// The worker of a session that fails fast has something else to do.
@@ -61,6 +63,7 @@ impl ErrorKind {
             Self::Timeout => "timeout",
             Self::Protocol => "protocol",
             Self::Pool => "pool",
+            Self::Refused => "refused",
             Self::SessionLost => "session_lost",
             Self::SessionBusy => "session_busy",
             Self::SessionEnded => "session_ended",

@@ -57,7 +57,7 @@ fn unlimited() -> RestartBudget {
     RestartBudget { deaths: 1_000_000, period: instant, backoff: instant }
 }
 
-fn pids(slither: &Slither) -> HashSet<u32> {
+pub(crate) fn pids(slither: &Slither) -> HashSet<u32> {
     slither.stats("default").unwrap().workers.iter().map(|worker| worker.1).collect()
 }
 
