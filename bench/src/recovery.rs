@@ -27,19 +27,23 @@ pub(crate) fn run(kills: usize) -> Fallible<Page> {
         let budget = RestartBudget { deaths: usize::MAX, period: soon, backoff: soon };
         Pool::processes("default").size(1).python_path(python_folder()).restart_budget(budget)
     };
-    let preloaded = || pool().requirements([REQUIREMENT]).preload("sklearn.linear_model");
+    let preloaded = |module: &str| pool().requirements([REQUIREMENT]).preload(module);
+    let (who, predict) = ("recovery:who", "recovery_model:predict");
     let rows = [
-        ("an empty worker", recover(&runtime, pool(), "recovery:who", kills)?),
+        ("an empty worker", recover(&runtime, pool(), who, kills)?),
         (
             "scikit-learn preloaded, a call that does not use it",
-            recover(&runtime, preloaded(), "recovery:who", kills)?,
+            recover(&runtime, preloaded("sklearn.linear_model"), who, kills)?,
         ),
         (
-            "scikit-learn preloaded, a fit and a prediction",
-            recover(&runtime, preloaded(), "recovery:fit", kills)?,
+            "scikit-learn and a model preloaded, a prediction",
+            recover(&runtime, preloaded("recovery_model"), predict, kills)?,
         ),
-        ("ProcessPoolExecutor made anew, an empty worker", peer(&environment, "who", kills.min(50))?),
-        ("ProcessPoolExecutor made anew, a fit and a prediction", peer(&environment, "fit", kills.min(10))?),
+        ("ProcessPoolExecutor made anew, an empty worker", peer(&environment, who, kills.min(50))?),
+        (
+            "ProcessPoolExecutor made anew, which imports and fits the model, a prediction",
+            peer(&environment, predict, kills.min(10))?,
+        ),
     ];
     let mut text = format!(
         "# From a kill to the first good result\n\n{}; one worker, SIGKILLed while it runs a call; the next call is made at once, and its answer comes from the replacement.\n\n",

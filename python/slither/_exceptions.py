@@ -65,7 +65,7 @@ class ViewFailed(ViewError):
 
 
 class ViewRefused(ViewError):
-    """The view called into a pool whose worker waits for this view, and no other worker was free: it would wait for itself."""
+    """The view called into the pool that waits for it, where no other worker was free: it would wait for itself."""
 
 
 class ViewTimeout(ViewError, TimeoutError):

@@ -12,6 +12,7 @@ mod protocol;
 mod replies;
 mod restart;
 mod schedule;
+mod security;
 mod shutdown;
 mod storm;
 
