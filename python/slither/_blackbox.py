@@ -24,8 +24,12 @@ DECODE: Final = 1
 USER: Final = 2
 ENCODE: Final = 3
 VIEW: Final = 4
+IMPORT: Final = 5
 
 _PAGE: Final = 4096
+# Where it stands what VIEW and IMPORT are about, and the most bytes that are kept of it.
+_SUBJECT: Final = 2048
+_SUBJECT_LIMIT: Final = 256
 
 
 class BlackBox:
@@ -44,6 +48,13 @@ class BlackBox:
 
     def enter(self, phase: int) -> None:
         """Say what the running call does now."""
+        self.words[PHASE] = phase
+
+    def enter_with(self, phase: int, subject: str) -> None:
+        """Say that the running call is in a phase that is about something: a view by name, a function."""
+        data = subject.encode("utf-8", "replace")[:_SUBJECT_LIMIT]
+        size = len(data)
+        self._map[_SUBJECT : _SUBJECT + 2 + size] = size.to_bytes(2, "little") + data
         self.words[PHASE] = phase
 
     def end(self) -> None:

@@ -25,6 +25,7 @@ class Setup(msgspec.Struct, forbid_unknown_fields=False):
     start: str = "fork"
     host: int | None = None
     log_level: str | int | None = None
+    memory_limit: int | None = None
 
     @property
     def frame_cap(self) -> int:

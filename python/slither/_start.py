@@ -82,6 +82,8 @@ class Start:
         box = _blackbox.BlackBox(self._box)
         os.set_blocking(self._token, False)
         connection = _wire.Connection(socket.socket(fileno=self._work), self._setup.frame_cap)
+        if self._setup.memory_limit is not None:
+            _process.limit_memory(self._setup.memory_limit)
         return _worker.main(connection, box, self._token, self._setup.path, self._setup.log_level)
 
 

@@ -81,10 +81,16 @@ class Worker:
     def run(self) -> int:
         """Serve until STOP or the end of the connection; return the exit code."""
         waiting, read, serve = self._waiting, self._connection.read, self._serve
+        going = True
         try:
             self._send(_wire.HELLO, 0, 0, hello())
-            while serve(*(waiting.popleft() if waiting else read())):
-                pass
+            while going:
+                try:
+                    while serve(*(waiting.popleft() if waiting else read())):
+                        pass
+                    going = False
+                except _wire.NoRoom as error:
+                    self._fail(error.ident, error)
         except _wire.Closed:
             pass
         except ProtocolError as error:
@@ -100,7 +106,11 @@ class Worker:
             self._connection.send(_wire.SKIPPED, 0, ident, bytearray(_wire.HEADER_SIZE))
             return True
         if kind == _wire.CALL:
-            work = self._stream if flags & _wire.STREAM else self._work
+            work: Callable[[int, memoryview], None] = self._stream if flags & _wire.STREAM else self._work
+            if flags & _wire.CHAOS:
+                from slither import _chaos  # not before a pool asks for it
+
+                work = _chaos.afflicted(self, work)
             work(ident, body)
         elif kind == _wire.EXECUTE:
             self._execute(ident, body)
@@ -231,7 +241,6 @@ class Worker:
         self._box.begin(ident)
         try:
             name = _values.decode_name(body)
-            self._box.enter(_blackbox.USER)
             bound = self._resolve(name)
             self._send(_wire.BOUND, 0, ident, {"kind": bound.kind})
         except (_wire.Closed, ProtocolError):
@@ -288,7 +297,10 @@ class Worker:
             self._end_session(session, ident or 1, _values.encode_context(session))
 
     def _resolve(self, name: str) -> Bound:
+        box = self._box
+        box.enter_with(_blackbox.IMPORT, name)
         bound = resolve(name, self._user_path)
+        box.enter(_blackbox.DECODE)
         self._bound[name] = bound
         return bound
 
@@ -395,7 +407,7 @@ class Worker:
         limit = self._connection.max_frame
         _values.encode_value([self.call, name, args], f"view {name!r}: call", frame, limit)
         self._views = number = self._views + 1
-        self._box.enter(_blackbox.VIEW)
+        self._box.enter_with(_blackbox.VIEW, name)
         try:
             self._connection.send(_wire.VIEW, _wire.MANY if many else 0, number, frame)
             while True:

@@ -135,6 +135,11 @@ class FakeWorker:
         started, call, phase = struct.unpack("<QQI", os.pread(self.box, 20, 0))
         return started, call, phase
 
+    def subject(self) -> str:
+        """What the black box names beside the phase: a view, a function."""
+        (size,) = struct.unpack("<H", os.pread(self.box, 2, 2048))
+        return os.pread(self.box, size, 2050).decode()
+
     def fault_text(self) -> str:
         return os.pread(self.box, 60000, 4096).rstrip(b"\0").decode()
 

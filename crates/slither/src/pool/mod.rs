@@ -16,10 +16,11 @@
 //! - No process outlives the host by more than moments, however the host ends.
 //!
 //! # Failure
-//! See [`crate::ErrorKind`]: `crash`, `timeout`, `protocol` and `pool` come from here.
+//! See [`crate::ErrorKind`]: `crash`, `out_of_memory`, `timeout`, `protocol` and `pool` come from here.
 
 mod answer;
 mod blackbox;
+mod chaos;
 mod clock;
 mod config;
 mod executor;
@@ -27,6 +28,7 @@ mod graveyard;
 mod job;
 mod lanes;
 mod memory;
+mod oom;
 mod output;
 mod progress;
 mod queue;
@@ -41,6 +43,7 @@ mod worker;
 
 pub(crate) use answer::open_single;
 pub use answer::{Each, WorkerReply};
+pub use chaos::{Chaos, ChaosStats};
 pub use config::{Inherit, Pool, Start};
 pub(crate) use executor::PoolExecutor;
 pub use graveyard::LostWorker;

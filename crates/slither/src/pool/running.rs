@@ -10,6 +10,7 @@ use serde::Serialize;
 use tokio::sync::watch;
 
 use super::answer::{Each, WorkerReply, open_single};
+use super::chaos::{ChaosStats, Striker};
 use super::clock::later;
 use super::config::{Pool, Start};
 use super::graveyard::Graveyard;
@@ -53,6 +54,8 @@ pub struct PoolStats {
     pub strays: u64,
     /// How far the running calls are whose functions have said so.
     pub progress: Vec<Progress>,
+    /// What [`Pool::chaos`] has injected; none without it.
+    pub chaos: Option<ChaosStats>,
 }
 
 /// What a worker takes of its machine.
@@ -81,6 +84,7 @@ pub(crate) struct RunningPool {
     pub(crate) name: Arc<str>,
     pub(crate) max_frame: usize,
     pub(crate) call_timeout: Duration,
+    pub(super) chaos: Option<Striker>,
     size: usize,
     start_timeout: Duration,
     pub(super) queue: Arc<Queue>,
@@ -144,6 +148,7 @@ impl RunningPool {
                 },
                 host: std::process::id(),
                 log_level: 20,
+                memory_limit: config.memory_limit,
             },
             python,
         };
@@ -173,6 +178,7 @@ impl RunningPool {
             name,
             max_frame: config.max_frame,
             call_timeout: config.call_timeout,
+            chaos: config.chaos.clone().map(Striker::new),
             size: config.size,
             start_timeout: config.start_timeout,
             queue,
@@ -354,9 +360,7 @@ impl RunningPool {
             }
             Err(error) => answers.push(Err(error)),
         }
-        let lost = |answer: &Result<Reply, ItemError>| {
-            answer.as_ref().is_err_and(|error| error.kind() == ErrorKind::Crash)
-        };
+        let lost = |answer: &Result<Reply, ItemError>| answer.as_ref().is_err_and(ItemError::is_crash);
         if answers.iter().all(lost) {
             // Every worker is just being replaced, or died of something else: ask the next one that is ready.
             let id = self.next_id();
@@ -434,6 +438,7 @@ impl RunningPool {
             deaths: lock(&self.graveyard).total(),
             strays: self.service.strays(),
             progress: stations.iter().filter_map(|at| lock(&at.held).front()?.progress().cloned()).collect(),
+            chaos: self.chaos.as_ref().map(Striker::stats),
         }
     }
 

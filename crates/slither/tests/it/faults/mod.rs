@@ -5,6 +5,8 @@
 mod crash;
 mod deadline;
 mod host;
+mod matrix;
+mod memory;
 mod nursery;
 mod offspring;
 mod output;
@@ -14,6 +16,7 @@ mod restart;
 mod schedule;
 mod security;
 mod shutdown;
+mod stories;
 mod storm;
 
 use std::collections::HashSet;
