@@ -2,6 +2,7 @@
 //! acts on it ([`driver`]), and the process that forks workers ([`nursery`]).
 
 mod driver;
+mod family;
 mod hatchery;
 mod machine;
 mod notes;
