@@ -37,6 +37,8 @@ mod running;
 mod service;
 mod session;
 mod sessions;
+#[cfg(test)]
+mod simulation;
 mod station;
 mod supervisor;
 mod worker;

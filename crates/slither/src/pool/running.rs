@@ -195,6 +195,38 @@ impl RunningPool {
         Ok(pool)
     }
 
+    /// A pool whose workers and supervisor are somebody else's matter.
+    #[cfg(test)]
+    #[allow(clippy::too_many_arguments, reason = "called once, by the simulation that makes all of these")]
+    pub(super) fn around(
+        size: usize,
+        queue: Arc<Queue>,
+        notes: Arc<Notes>,
+        service: Arc<Service>,
+        bound: Arc<Mutex<Vec<String>>>,
+        graveyard: Arc<Mutex<Graveyard>>,
+        life: watch::Receiver<Life>,
+    ) -> Arc<Self> {
+        Arc::new_cyclic(|me| Self {
+            me: me.clone(),
+            name: "p".into(),
+            max_frame: 1 << 20,
+            call_timeout: Duration::from_millis(100),
+            size,
+            start_timeout: Duration::from_millis(300),
+            queue,
+            notes,
+            service,
+            life,
+            bound,
+            graveyard,
+            ids: AtomicU64::new(FIRST_CALL),
+            ended: Mutex::new(mpsc::sync_channel(1).1),
+            chaos: None,
+            runtime: tokio::runtime::Handle::current(),
+        })
+    }
+
     async fn ready(&self) -> Result<(), ConfigError> {
         let mut life = self.life.clone();
         let state = life.wait_for(|life| *life != Life::Starting).await;

@@ -12,6 +12,8 @@ mod request;
 mod skip;
 
 pub(crate) use control::{FromNursery, MAX_PACKET, Setup, ToNursery};
+#[cfg(test)]
+pub(crate) use frame::{CLAIM, FAILED, Header, STREAM};
 pub(crate) use frame::{Kind, MANY, REFS, WireError};
 #[cfg(any(test, feature = "fuzzing"))]
 pub(crate) use message::well_formed;
