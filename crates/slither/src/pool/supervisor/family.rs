@@ -4,15 +4,16 @@
 //! afterwards: so it is ended first.
 
 use std::collections::HashMap;
+use std::fs;
+use std::os::fd::OwnedFd;
 use std::time::{Duration, Instant};
-use std::{fs, thread};
 
-use rustix::process::{Pid, Signal, kill_process};
+use rustix::event::{PollFd, PollFlags, poll};
+use rustix::process::{Pid, PidfdFlags, Signal, pidfd_open, pidfd_send_signal};
+use rustix::time::Timespec;
 
 /// What SIGKILL has not ended by then is left.
 const PATIENCE: Duration = Duration::from_secs(1);
-/// Between two looks: those whose parent was just killed come up to the nursery.
-const PAUSE: Duration = Duration::from_millis(2);
 
 /// Kills every process below that one, until none is left.
 pub(super) fn kill_below(root: u32) {
@@ -22,12 +23,21 @@ pub(super) fn kill_below(root: u32) {
         if family.is_empty() || Instant::now() >= until {
             return;
         }
-        for pid in family.into_iter().filter_map(|pid| Pid::from_raw(i32::try_from(pid).ok()?)) {
-            // It may be gone already.
-            let _ = kill_process(pid, Signal::KILL);
+        let killed: Vec<OwnedFd> = family.into_iter().filter_map(kill).collect();
+        // When they are dead, those that they had started have come up to the nursery.
+        for pidfd in killed {
+            let left = until.saturating_duration_since(Instant::now());
+            let left = Timespec { tv_sec: left.as_secs() as i64, tv_nsec: i64::from(left.subsec_nanos()) };
+            let _ = poll(&mut [PollFd::new(&pidfd, PollFlags::IN)], Some(&left));
         }
-        thread::sleep(PAUSE);
     }
+}
+
+/// Kills a process; none if it is gone already.
+fn kill(pid: u32) -> Option<OwnedFd> {
+    let pidfd = pidfd_open(Pid::from_raw(i32::try_from(pid).ok()?)?, PidfdFlags::empty()).ok()?;
+    pidfd_send_signal(&pidfd, Signal::KILL).ok()?;
+    Some(pidfd)
 }
 
 /// The processes that live, with their parents.
