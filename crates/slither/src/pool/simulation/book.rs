@@ -53,8 +53,10 @@ pub(super) struct Book {
     slots: BTreeMap<(u64, u64), usize>,
     /// Sessions that live in a worker.
     pub(super) strict: HashSet<String>,
-    /// Workers that have died.
+    /// Counts on when a worker dies, and when it is buried.
     pub(super) deaths: usize,
+    /// A worker was started in the slot of one that was not buried yet.
+    pub(super) shared: bool,
     /// What was found where a panic would be caught.
     pub(super) violation: Option<String>,
 }
@@ -84,6 +86,7 @@ impl Book {
             slots: BTreeMap::new(),
             strict: HashSet::new(),
             deaths: 0,
+            shared: false,
             violation: None,
         }
     }

@@ -56,6 +56,8 @@ impl Kept {
             keeper.take_orders();
             if keeper.death.is_some() || limit <= now() {
                 lock(book).say(|| format!("worker {} is buried", self.station.epoch));
+                // Also of one that no signal ended, and that is given up.
+                lock(book).deaths += 1;
                 if let Some(keeper) = self.keeper.take() {
                     keeper.bury();
                 }

@@ -268,10 +268,12 @@ impl Overseer {
             binds,
         });
         if let Some(deadline) = self.ending {
+            worker.borrow_mut().condemned = true;
             station.order(ending(deadline));
         }
         lock(&self.book).say(|| format!("worker {epoch} is started in slot {slot}"));
         lock(&self.book).tally.count("workers");
+        lock(&self.book).shared |= self.kept.values().any(|other| other.station.slot == slot);
         let kept = Kept {
             station,
             worker,
@@ -313,6 +315,7 @@ impl Overseer {
             Action::Abort(epoch) => match self.kept.get(&epoch) {
                 Some(kept) => {
                     lock(&self.book).tally.count("workers not ready in time");
+                    kept.worker.borrow_mut().condemned = true;
                     kept.station.order(Order::Kill(Sentence::Late(self.plan.start_timeout)));
                 }
                 None => self.lose_nursery(),
@@ -370,6 +373,7 @@ impl Overseer {
     fn end_workers(&mut self, deadline: Instant) {
         self.ending = Some(deadline);
         for kept in self.kept.values() {
+            kept.worker.borrow_mut().condemned = true;
             kept.station.order(ending(deadline));
         }
     }
@@ -431,6 +435,7 @@ impl Overseer {
         for kept in self.kept.values_mut().filter(|kept| !kept.reaped) {
             kept.nursed = false;
             kept.exit = None;
+            kept.worker.borrow_mut().condemned = true;
             kept.worker.borrow_mut().signal(Signal::KILL);
             kept.station.order(Order::Kill(Sentence::Nursery));
             kept.station.order(Order::Died(Death::Unknown, None));

@@ -55,6 +55,8 @@ pub(super) struct FakeWorker {
     pub(super) broke: bool,
     /// It was sent the signal that cannot be ignored.
     pub(super) killed: bool,
+    /// It has given cause for that, or somebody above has: it is late, or everything ends.
+    pub(super) condemned: bool,
     hung: bool,
     deaf: bool,
     pub(super) immortal: bool,
@@ -112,6 +114,7 @@ impl FakeWorker {
             provoked: false,
             broke: false,
             killed: false,
+            condemned: false,
             hung: false,
             deaf,
             immortal,
@@ -180,6 +183,9 @@ impl FakeWorker {
 
     pub(super) fn signal(&mut self, signal: Signal) {
         self.provoked = true;
+        // Python's stack is asked for at a deadline.
+        self.condemned |= self.broke || signal == Signal::USR2;
+        assert!(self.condemned, "worker {} is killed, and has done nothing wrong", self.epoch);
         self.killed |= signal == Signal::KILL;
         let number = signal.as_raw();
         lock(&self.book).say(|| format!("worker {} is sent signal {number}", self.epoch));
