@@ -88,6 +88,7 @@ mod metadata;
 mod pool;
 mod runtime;
 mod value;
+mod waits;
 mod wire;
 
 pub mod dispatch;

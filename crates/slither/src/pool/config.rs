@@ -126,7 +126,12 @@ impl Pool {
         self
     }
 
-    /// A module that is imported once, before workers are forked, and shared by them.
+    /// A module that is imported once, before workers are forked, and shared by them, so that a replacement has it at
+    /// once.
+    ///
+    /// `OMP_NUM_THREADS`, `OPENBLAS_NUM_THREADS` and `MKL_NUM_THREADS` are then 1 unless they are set, because threads do
+    /// not survive a fork: with more, numpy and what builds on it start some when they are imported, and the workers are
+    /// spawned.
     #[must_use]
     pub fn preload(mut self, module: impl Into<String>) -> Self {
         self.preload.push(module.into());
@@ -325,9 +330,11 @@ impl Pool {
             .filter(|(name, _)| self.inherit == Inherit::All || listed(&name.to_string_lossy()))
             .collect();
         vars.extend(self.env.iter().cloned());
-        // Workers times native threads should fit the cores, unless the user has decided otherwise.
+        // Workers times native threads should fit the cores, unless the user has decided otherwise. Where modules are
+        // preloaded there is one: a library that starts more when it is imported could not be forked.
         let cores = std::thread::available_parallelism().map_or(1, usize::from);
-        let threads = (cores / self.size).max(1).to_string();
+        let forks = self.start == Start::Fork && !self.preload.is_empty();
+        let threads = if forks { 1 } else { (cores / self.size).max(1) }.to_string();
         for name in ["OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS"] {
             if !vars.iter().any(|(other, _)| other == name) {
                 vars.push((name.into(), (&threads).into()));
@@ -406,6 +413,25 @@ mod tests {
             assert!(error.contains("\n  hint: "), "{error}");
         }
         pool().max_requests(1).ttl(Duration::from_nanos(1)).max_rss(1).breaker(None).validate().unwrap();
+    }
+
+    #[test]
+    fn a_preload_leaves_native_libraries_one_thread_unless_it_is_set() {
+        let threads = |pool: Pool| {
+            let vars = pool.environment(std::iter::empty());
+            vars.into_iter()
+                .find(|(name, _)| name == "OPENBLAS_NUM_THREADS")
+                .unwrap()
+                .1
+                .into_string()
+                .unwrap()
+        };
+        let cores = std::thread::available_parallelism().unwrap().to_string();
+        let one = || Pool::processes("p").size(1);
+        assert_eq!(threads(one()), cores);
+        assert_eq!(threads(one().preload("numpy")), "1");
+        assert_eq!(threads(one().preload("numpy").start(Start::Spawn)), cores);
+        assert_eq!(threads(one().preload("numpy").env("OPENBLAS_NUM_THREADS", "7")), "7");
     }
 
     #[test]

@@ -103,7 +103,7 @@ impl Queue {
         let _ = self.put(job, Manner::Back);
     }
 
-    /// Adds a call for one worker, if that worker has nothing to do; else gives it back.
+    /// Adds a call if a worker that may run it has nothing to do; else gives it back.
     pub(super) fn push_if_free(&self, job: Job) -> Result<(), Job> {
         self.put(job, Manner::IfFree)
     }
@@ -395,13 +395,15 @@ impl State {
         self.idle.remove(place?)
     }
 
-    /// Whether the worker that a call is bound to has nothing to do, though it may not have said so yet; or is
-    /// dead.
+    /// Whether a worker that may run a call has nothing to do, though it may not have said so yet; or the one that
+    /// it is bound to is dead.
     fn is_free(&self, route: Route) -> bool {
-        let Route::Worker { slot, epoch } = route else { return true };
-        match self.station(epoch) {
-            Some(station) => self.lanes.is_empty(slot, epoch) && station.is_free(),
-            None => true,
+        let free =
+            |station: &Arc<Station>| self.lanes.is_empty(station.slot, station.epoch) && station.is_free();
+        match route {
+            Route::Any | Route::Near(_) => self.stations.iter().any(free),
+            Route::Slot(slot) => self.stations.iter().any(|station| station.slot == slot && free(station)),
+            Route::Worker { epoch, .. } => self.station(epoch).is_none_or(free),
         }
     }
 

@@ -26,6 +26,7 @@ use crate::context::Context;
 use crate::error::{ConfigError, ErrorKind, ItemError};
 use crate::python::Environment;
 use crate::store::Views;
+use crate::waits::Waits;
 use crate::wire::{self, Bound, Kind, Setup};
 
 /// Ids below this are imports that a keeper sends on its own.
@@ -259,6 +260,11 @@ impl RunningPool {
         })
     }
 
+    /// What waits for a call with this context, if a worker of this pool is among it: then the call may not wait here.
+    fn waits_for(&self, context: &Context) -> Option<Arc<Waits>> {
+        context.waits.as_ref().filter(|waits| waits.has(&self.name)).cloned()
+    }
+
     /// Queues a frame for a worker, and waits for the answer. Dropping the future withdraws the call if no
     /// worker has it yet; else its answer is discarded.
     pub(crate) async fn submit(
@@ -295,22 +301,27 @@ impl RunningPool {
                 (route, Some(lease), session.fails_fast())
             }
         };
-        let place = match fails_fast {
+        let waits = self.waits_for(&context);
+        let (at_once, refuse) = (fails_fast || waits.is_some(), |why| match &waits {
+            Some(waits) => ItemError::new(ErrorKind::Refused, waits.refuse(&self.name)),
+            None => busy(&self.name, why),
+        });
+        let place = match at_once {
             true => self.queue.place_now(),
             false => self.queue.place().await,
         };
         let Some(place) = place else {
             return Err(match self.queue.closed() {
-                None if fails_fast => busy(&self.name, "its queue is full"),
+                None if at_once => refuse("its queue is full"),
                 _ => self.refusal(),
             });
         };
         let (job, waiting) = Job::new(id, frame, timeout, context, Some(place));
         let job = job.bound(route, lease).yielding(portions).suspected(suspect);
-        if !fails_fast {
+        if !at_once {
             self.queue.push(job);
         } else if let Err(job) = self.queue.push_if_free(job) {
-            job.finish(Err(busy(&self.name, "its worker has another call")));
+            job.finish(Err(refuse("its worker has another call")));
         }
         self.answer(waiting).await
     }
@@ -365,6 +376,12 @@ impl RunningPool {
         let context = Arc::new(Context::none());
         let frame = |id| wire::bind(id, function, self.max_frame);
         let mut answers = Vec::new();
+        let waits = self.waits_for(&context);
+        if let Some(waits) = &waits
+            && !self.queue.stations().iter().any(|station| station.is_free())
+        {
+            return Err(ConfigError::new(waits.refuse(&self.name)));
+        }
         match self.send_each(frame, self.start_timeout, &context, true).await {
             Ok(out) => {
                 // Whoever is free imports it now, and is waited for; whoever is busy does so before its next call, which
@@ -378,7 +395,9 @@ impl RunningPool {
                 };
                 let mut waiting: FuturesUnordered<_> =
                     busy.into_iter().map(|(_, waiting, _)| self.answer(waiting)).collect();
-                while !answers.iter().any(imported)
+                // What waits for this view will not import anything before it.
+                while waits.is_none()
+                    && !answers.iter().any(imported)
                     && let Some(answer) = waiting.next().await
                 {
                     answers.push(answer);
@@ -421,6 +440,9 @@ impl RunningPool {
         timeout: Duration,
         context: Arc<Context>,
     ) -> Result<Each<T>, ItemError> {
+        if let Some(waits) = self.waits_for(&context) {
+            return Err(ItemError::new(ErrorKind::Refused, waits.refuse(&self.name)));
+        }
         let frame = |id| wire::single(id, function, &context, args, self.max_frame);
         let mut replies = Vec::new();
         for (station, waiting, _) in self.send_each(frame, timeout, &context, false).await? {

@@ -34,4 +34,5 @@ mod snapshot_is_one_version;
 mod sticky;
 mod support;
 mod troubleshooting;
+mod views_never_wait_for_themselves;
 mod yields;

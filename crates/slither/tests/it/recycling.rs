@@ -7,7 +7,7 @@ use std::time::Duration;
 use slither::{Call, ErrorKind, Pool, PoolStats, PyRef, RestartBudget, Slither, Value, WorkerUsage};
 use tracing::{Event, Subscriber, span};
 
-use crate::faults::alone;
+use crate::faults::alone_at;
 use crate::support::{Folder, alive, behave, pool, runtime, until, within};
 
 const MEGABYTE: u64 = 1 << 20;
@@ -130,7 +130,7 @@ impl Subscriber for Watch {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn under_load_there_are_never_fewer_workers_than_the_pool_is_to_have() {
-    if !alone("recycling::under_load_there_are_never_fewer_workers_than_the_pool_is_to_have") {
+    if !alone_at("recycling::under_load_there_are_never_fewer_workers_than_the_pool_is_to_have") {
         return;
     }
     tracing::subscriber::set_global_default(Watch).unwrap();

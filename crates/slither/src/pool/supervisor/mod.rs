@@ -4,6 +4,7 @@
 mod breaker;
 mod budget;
 mod driver;
+mod family;
 mod hatchery;
 pub(super) mod machine;
 mod notes;

@@ -12,7 +12,7 @@ fn resident() -> usize {
 
 #[test]
 fn a_flood_is_drained_and_the_host_does_not_grow() {
-    if !alone("faults::output::a_flood_is_drained_and_the_host_does_not_grow") {
+    if !alone("output::a_flood_is_drained_and_the_host_does_not_grow") {
         return;
     }
     counting_runtime().block_on(within(async {

@@ -83,7 +83,7 @@ async fn a_shutdown_during_a_replacement_leaves_the_other_workers_calls_alone() 
 
 #[test]
 fn twenty_runtimes_leave_no_descriptor_thread_or_child() {
-    if !alone("faults::shutdown::twenty_runtimes_leave_no_descriptor_thread_or_child") {
+    if !alone("shutdown::twenty_runtimes_leave_no_descriptor_thread_or_child") {
         return;
     }
     counting_runtime().block_on(within(async {
