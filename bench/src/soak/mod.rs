@@ -160,12 +160,16 @@ async fn back(wanted: Baseline) -> Fallible<Baseline> {
 async fn start() -> Fallible<Slither> {
     let soon = Duration::from_millis(1);
     let pool = |name: &str| Pool::processes(name).python_path(python_folder());
+    let steady = pool("steady").size(2).max_requests(20_000).ttl(Duration::from_secs(240));
     let rough = pool("rough")
         .size(3)
         .call_timeout(CALL_TIMEOUT)
+        .max_requests(2_000)
+        .ttl(Duration::from_secs(60))
+        .max_rss(256 << 20)
         // Kills of idle workers are meant, and more than a budget should bear.
         .restart_budget(RestartBudget { deaths: usize::MAX, period: soon, backoff: soon });
-    let slither = Slither::builder().pool(pool("steady").size(2)).pool(rough).store(Rows::default());
+    let slither = Slither::builder().pool(steady).pool(rough).store(Rows::default());
     Ok(slither.start().await?)
 }
 
