@@ -20,7 +20,7 @@ use super::queue::Queue;
 use super::service::Service;
 use super::session::PoolSession;
 use super::station::{Station, lock};
-use super::supervisor::{Driver, Epoch, Launch, Life, Note, Notes};
+use super::supervisor::{BreakerState, Driver, Epoch, Launch, Life, Note, Notes, Plan};
 use super::worker::CallId;
 use crate::context::Context;
 use crate::error::{ConfigError, ErrorKind, ItemError};
@@ -48,8 +48,12 @@ pub struct PoolStats {
     pub running: usize,
     /// Opened sessions, those included whose worker has died.
     pub sessions: usize,
-    /// Workers that have died since the pool was started, for whatever reason.
+    /// Workers that have died since the pool was started, for whatever reason; recycled ones that are gone, too.
     pub deaths: usize,
+    /// Workers that were replaced because they had reached a limit.
+    pub recycled: usize,
+    /// Whether the pool takes calls.
+    pub breaker: BreakerState,
     /// Answers that belonged to no call: late, or given twice.
     pub strays: u64,
     /// How far the running calls are whose functions have said so.
@@ -74,6 +78,8 @@ pub struct WorkerUsage {
     pub sampled: Option<Duration>,
     /// By how many bytes that is more than when it became ready.
     pub growth: u64,
+    /// Calls that it has completed, a batch being one.
+    pub requests: u64,
 }
 
 /// A pool whose workers run. Dropping it kills them.
@@ -152,12 +158,17 @@ impl RunningPool {
             },
             python,
         };
+        let plan = Plan {
+            size: config.size,
+            budget: config.restart,
+            breaker: config.breaker,
+            limits: config.limits,
+            start_timeout: config.start_timeout,
+        };
         let driver = Driver::new(
             name.clone(),
             launch,
-            config.size,
-            config.restart,
-            config.start_timeout,
+            plan,
             queue.clone(),
             notes.clone(),
             service.clone(),
@@ -264,11 +275,12 @@ impl RunningPool {
         context: Arc<Context>,
         via: &Via,
     ) -> Result<Reply, ItemError> {
-        self.submit_yielding(id, frame, timeout, context, via, None).await
+        self.submit_batch(id, frame, timeout, context, via, None, false).await
     }
 
-    /// [`submit`](Self::submit) a call that may yield before its answer.
-    pub(crate) async fn submit_yielding(
+    /// [`submit`](Self::submit) a batch, which may yield before its answer, and may be run again to find a culprit.
+    #[allow(clippy::too_many_arguments, reason = "what makes a call, once; all others go through `submit`")]
+    pub(crate) async fn submit_batch(
         &self,
         id: CallId,
         frame: Vec<u8>,
@@ -276,6 +288,7 @@ impl RunningPool {
         context: Arc<Context>,
         via: &Via,
         portions: Option<Portions>,
+        suspect: bool,
     ) -> Result<Reply, ItemError> {
         let (route, lease, fails_fast) = match via {
             Via::Any => (Route::Any, None, false),
@@ -304,7 +317,7 @@ impl RunningPool {
             });
         };
         let (job, waiting) = Job::new(id, frame, timeout, context, Some(place));
-        let job = job.bound(route, lease).yielding(portions);
+        let job = job.bound(route, lease).yielding(portions).suspected(suspect);
         if !at_once {
             self.queue.push(job);
         } else if let Err(job) = self.queue.push_if_free(job) {
@@ -461,13 +474,16 @@ impl RunningPool {
     /// The pool as it stands.
     pub(crate) fn stats(&self) -> PoolStats {
         let stations = self.queue.stations();
+        let (deaths, recycled) = lock(&self.graveyard).counts();
         PoolStats {
             workers: stations.iter().map(|at| (at.worker.name.clone(), at.worker.pid)).collect(),
             usage: stations.iter().map(|at| at.usage()).collect(),
             queued: self.queue.depth(),
             running: stations.iter().map(|at| lock(&at.held).len()).sum(),
             sessions: lock(&self.queue.sessions).len(),
-            deaths: lock(&self.graveyard).total(),
+            deaths,
+            recycled,
+            breaker: self.queue.breaker(),
             strays: self.service.strays(),
             progress: stations.iter().filter_map(|at| lock(&at.held).front()?.progress().cloned()).collect(),
             chaos: self.chaos.as_ref().map(Striker::stats),

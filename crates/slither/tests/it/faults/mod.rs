@@ -29,11 +29,16 @@ const ALONE: &str = "SLITHER_TEST_ALONE";
 
 /// Runs a test in a process of its own, because it counts what belongs to the process. True in that process.
 fn alone(test: &str) -> bool {
+    alone_at(&format!("faults::{test}"))
+}
+
+/// [`alone`] for a test by its whole path.
+pub(crate) fn alone_at(test: &str) -> bool {
     if std::env::var(ALONE).is_ok() {
         return true;
     }
     let output = Command::new(std::env::current_exe().unwrap())
-        .args(["--exact", &format!("faults::{test}"), "--nocapture", "--include-ignored"])
+        .args(["--exact", test, "--nocapture", "--include-ignored"])
         .env(ALONE, "1")
         .output()
         .unwrap();
