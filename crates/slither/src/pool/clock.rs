@@ -7,6 +7,11 @@ use rustix::event::Timespec;
 /// So far ahead that nobody waits for it, and near enough for every clock.
 const NEVER: Duration = Duration::from_secs(30 * 365 * 24 * 3600);
 
+/// Now, as every decision of a pool sees it: where tokio's clock is paused, its time.
+pub(super) fn now() -> Instant {
+    tokio::time::Instant::now().into_std()
+}
+
 /// The moment `by` after `at`; a duration that no clock can hold means never.
 pub(super) fn later(at: Instant, by: Duration) -> Instant {
     at + by.min(NEVER)

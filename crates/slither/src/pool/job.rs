@@ -1,11 +1,12 @@
 //! A call on its way to a worker, and what comes back.
 
 use std::sync::{Arc, Mutex, Weak};
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use bytes::Bytes;
 use tokio::sync::{OwnedSemaphorePermit, mpsc, oneshot};
 
+use super::clock::now;
 use super::progress::Progress;
 use super::refs::Unread;
 use super::running::RunningPool;
@@ -93,7 +94,7 @@ pub(super) struct Lease {
 
 impl Drop for Lease {
     fn drop(&mut self) {
-        lock(&self.sessions).done(&self.session, Instant::now());
+        lock(&self.sessions).done(&self.session, now());
     }
 }
 

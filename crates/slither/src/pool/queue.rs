@@ -5,6 +5,7 @@ use std::sync::{Arc, Mutex};
 
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 
+use super::clock::now;
 use super::job::{Job, Route};
 use super::lanes::Lanes;
 use super::sessions::Sessions;
@@ -193,7 +194,7 @@ impl Queue {
         let state = lock(&self.state);
         let there = state.lanes.holds(station.slot, station.epoch);
         if there {
-            lock(&self.sessions).opened(id, Some(station.epoch), std::time::Instant::now());
+            lock(&self.sessions).opened(id, Some(station.epoch), now());
         }
         there
     }

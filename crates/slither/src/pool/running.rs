@@ -38,6 +38,8 @@ const DROP_WAIT: Duration = Duration::from_secs(5);
 pub struct PoolStats {
     /// Workers that take work, as name and process id.
     pub workers: Vec<(String, u32)>,
+    /// What each of these workers takes.
+    pub usage: Vec<WorkerUsage>,
     /// Calls that no worker holds yet.
     pub queued: usize,
     /// Calls that workers hold.
@@ -50,6 +52,24 @@ pub struct PoolStats {
     pub strays: u64,
     /// How far the running calls are whose functions have said so.
     pub progress: Vec<Progress>,
+}
+
+/// What a worker takes of its machine.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[non_exhaustive]
+pub struct WorkerUsage {
+    /// Its name: pool, slot and epoch, as `default/0#3`.
+    pub worker: String,
+    /// Its process id.
+    pub pid: u32,
+    /// Since when it runs.
+    pub age: Duration,
+    /// Its resident set in bytes, as last sampled (every 250 ms); none if that could not be read.
+    pub rss: Option<u64>,
+    /// How long ago that was.
+    pub sampled: Option<Duration>,
+    /// By how many bytes that is more than when it became ready.
+    pub growth: u64,
 }
 
 /// A pool whose workers run. Dropping it kills them.
@@ -385,6 +405,7 @@ impl RunningPool {
         let stations = self.queue.stations();
         PoolStats {
             workers: stations.iter().map(|at| (at.worker.name.clone(), at.worker.pid)).collect(),
+            usage: stations.iter().map(|at| at.usage()).collect(),
             queued: self.queue.depth(),
             running: stations.iter().map(|at| lock(&at.held).len()).sum(),
             sessions: lock(&self.queue.sessions).len(),

@@ -8,7 +8,7 @@ use std::time::{Duration, Instant};
 use tokio::task::AbortHandle;
 
 use super::answer::open_single;
-use super::clock::later;
+use super::clock::{later, now};
 use super::job::{Job, Lease, Reply, Route, Waiting, lost};
 use super::running::RunningPool;
 use super::sessions::{Closed, Home};
@@ -94,7 +94,7 @@ impl PoolSession {
         ttl: Option<Duration>,
         hook: Option<EndHook>,
     ) -> Result<Arc<Self>, ItemError> {
-        let (id, begun) = (SessionId::fresh(), Instant::now());
+        let (id, begun) = (SessionId::fresh(), now());
         if let Some(cause) = pool.queue.closed() {
             return Err(cause);
         }
@@ -124,13 +124,13 @@ impl PoolSession {
 
     /// Has the session live in a worker: the one with the fewest sessions, though it be only starting.
     pub(crate) async fn open(self: &Arc<Self>) -> Result<(), ItemError> {
-        let begun = Instant::now();
+        let begun = now();
         let worker = loop {
             let occupied = self.pool.queue.occupied();
             let slot = lock(&self.pool.queue.sessions).place(&self.id, &occupied);
             let Some(slot) = slot else { return Err(self.over()) };
             if self.affinity == Affinity::Hint {
-                lock(&self.pool.queue.sessions).opened(&self.id, None, Instant::now());
+                lock(&self.pool.queue.sessions).opened(&self.id, None, now());
                 break String::new();
             }
             let (job, waiting) = self.order(Kind::OpenSession)?;
@@ -155,7 +155,7 @@ impl PoolSession {
 
     /// Ends the session when it has been idle for too long.
     pub(crate) fn watch(self: &Arc<Self>) {
-        let now = Instant::now();
+        let now = now();
         if lock(&self.pool.queue.sessions).due(&self.id, now).is_some() {
             let watch = expire(Arc::downgrade(self));
             let task = self.pool.runtime().spawn(watch);
@@ -310,7 +310,7 @@ async fn expire(session: Weak<PoolSession>) {
     loop {
         let due = {
             let Some(session) = session.upgrade() else { return };
-            let now = Instant::now();
+            let now = now();
             let due = lock(&session.pool.queue.sessions).due(&session.id, now);
             match due {
                 None => return,

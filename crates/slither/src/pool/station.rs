@@ -10,6 +10,8 @@ use rustix::event::{EventfdFlags, eventfd};
 use rustix::io::Errno;
 
 use super::job::{Job, WorkerName};
+use super::memory::Memory;
+use super::running::WorkerUsage;
 use super::supervisor::Epoch;
 use super::worker::CallId;
 use crate::error::Death;
@@ -108,6 +110,7 @@ pub(super) struct Station {
     pub(super) slot: usize,
     pub(super) epoch: Epoch,
     pub(super) bell: Bell,
+    pub(super) memory: Memory,
     /// The eventfd of `docs/PROTOCOL.md`: whoever reads it owns the call ahead.
     pub(super) token: OwnedFd,
     /// Filled by whoever hands over a call (one while idle, one for each `call_each` and bind, which hold
@@ -121,6 +124,7 @@ pub(super) struct Station {
 impl Station {
     pub(super) fn new(worker: WorkerName, slot: usize, epoch: Epoch, token: OwnedFd) -> Result<Self, Errno> {
         Ok(Self {
+            memory: Memory::of(worker.pid),
             worker: Arc::new(worker),
             slot,
             epoch,
@@ -195,6 +199,19 @@ impl Station {
     pub(super) fn is_free(&self) -> bool {
         let handed = |order: &Order| matches!(order, Order::Job(_) | Order::Own(_));
         lock(&self.held).is_empty() && !lock(&self.inbox).orders.iter().any(handed)
+    }
+
+    /// What it takes, as far as is known without asking it.
+    pub(super) fn usage(&self) -> WorkerUsage {
+        let sample = self.memory.last();
+        WorkerUsage {
+            worker: self.worker.name.clone(),
+            pid: self.worker.pid,
+            age: self.memory.born().elapsed(),
+            rss: sample.map(|sample| sample.rss),
+            sampled: sample.map(|sample| sample.age),
+            growth: self.memory.growth(),
+        }
     }
 
     /// Puts a token down for a call that is sent ahead.

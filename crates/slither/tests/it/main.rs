@@ -23,6 +23,7 @@ mod pool;
 mod progress;
 mod promises;
 mod python_suite;
+mod recycling;
 mod retry;
 mod scratch_crate;
 mod sessions;

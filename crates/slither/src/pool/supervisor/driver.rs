@@ -16,6 +16,7 @@ use super::outputs::Outputs;
 use crate::error::{Death, ErrorKind, ItemError};
 use crate::pool::clock::{later, until};
 use crate::pool::graveyard::Graveyard;
+use crate::pool::memory;
 use crate::pool::queue::Queue;
 use crate::pool::service::Service;
 use crate::pool::station::{Order, Sentence};
@@ -60,6 +61,8 @@ pub(crate) struct Driver {
     pub(super) outputs: Outputs,
     /// When the nursery is killed, after it was told to end.
     nursery_deadline: Option<Instant>,
+    /// When the memory of the workers is sampled next.
+    sampling: Instant,
     /// Since it was shut down: when every worker has to have ended.
     pub(super) ending: Option<Instant>,
     failure: Option<String>,
@@ -98,6 +101,7 @@ impl Driver {
             workers: HashMap::new(),
             outputs: Outputs::default(),
             nursery_deadline: None,
+            sampling: Instant::now(),
             ending: None,
             failure: None,
             finished: false,
@@ -115,6 +119,10 @@ impl Driver {
             }
             self.outputs.drain();
             let now = Instant::now();
+            if self.sampling <= now {
+                self.sampling = later(now, memory::EVERY);
+                self.sample();
+            }
             if self.machine.timer().is_some_and(|at| at <= now) {
                 self.on(Event::Tick);
             }
@@ -208,6 +216,12 @@ impl Driver {
         }
     }
 
+    fn sample(&self) {
+        for kept in self.workers.values() {
+            kept.station.memory.sample();
+        }
+    }
+
     /// When a nursery that still owes a worker is given up, because everything should have ended.
     fn starting_until(&self) -> Option<Instant> {
         self.ending.filter(|_| !self.pending.is_empty()).map(|ending| later(ending, NURSERY_GRACE))
@@ -283,7 +297,8 @@ impl Driver {
     }
 
     fn wait(&self) {
-        let due = [self.machine.timer(), self.nursery_deadline, self.starting_until()];
+        let sampling = (!self.workers.is_empty()).then_some(self.sampling);
+        let due = [self.machine.timer(), self.nursery_deadline, self.starting_until(), sampling];
         let timeout = until(due.into_iter().flatten().min());
         let nursery = self.nursery.iter().map(|nursery| PollFd::new(nursery, PollFlags::IN));
         let mut fds: Vec<_> = nursery

@@ -16,7 +16,7 @@ use crate::error::{Death, ItemError};
 use crate::pool::blackbox::BlackBox;
 use crate::pool::job::WorkerName;
 use crate::pool::station::{Order, Sentence, Station, lock};
-use crate::pool::worker::{Keeper, Parts};
+use crate::pool::worker::{Keeper, Parts, Process};
 use crate::telemetry::{self, WorkerStarted};
 use crate::wire::{self, FromNursery, ToNursery};
 
@@ -140,10 +140,7 @@ impl Driver {
         let station = Arc::new(Station::new(worker, slot, epoch, token)?);
         let keeper = Keeper::new(Parts {
             station: station.clone(),
-            socket,
-            pidfd,
-            blackbox,
-            stderr,
+            link: Process::new(socket, pidfd, blackbox, stderr, max_frame),
             queue: self.queue.clone(),
             notes: self.notes.clone(),
             service: self.service.clone(),

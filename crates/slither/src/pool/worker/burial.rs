@@ -1,42 +1,30 @@
 //! What is left to do when a worker has died: to hear how, to give back what never began, to fail what did.
 
-use std::time::{Duration, Instant};
-
-use rustix::event::{PollFd, PollFlags, poll};
-
 use super::keeper::Keeper;
+use super::link::Link;
 use super::machine::{Action, Event};
 use super::report::Autopsy;
 use crate::error::Death;
-use crate::pool::clock::until;
+use crate::pool::clock::now;
 use crate::pool::job::MAX_REQUEUES;
 use crate::pool::station::{Sentence, lock};
 use crate::pool::supervisor::Note;
 
-/// How long the nursery may take to say how a worker ended.
-const REAP: Duration = Duration::from_secs(2);
-
-impl Keeper {
-    /// Ends the keeper of a worker whose process is gone, or is given up.
-    pub(super) fn bury(mut self) {
+impl<L: Link> Keeper<L> {
+    /// The worker's process is gone, or is given up: nobody takes back what it has ahead any more, nor finds it
+    /// idle. How it ended may still be heard of as an order.
+    pub(crate) fn retire(&mut self) {
         self.closed = true;
-        // From here on nobody takes back what it has ahead, nor finds it idle.
         self.queue.leave(&self.station);
-        let limit = Instant::now() + REAP;
-        while self.death.is_none() && Instant::now() < limit {
-            let _ = poll(&mut [PollFd::new(&self.station.bell, PollFlags::IN)], until(Some(limit)).as_ref());
-            self.take_orders();
-        }
+    }
+
+    /// Ends the keeper that has retired.
+    pub(crate) fn bury(mut self) {
         self.station.close();
         self.take_orders();
 
-        let autopsy = Autopsy::new(
-            self.station.worker.clone(),
-            self.death.unwrap_or(Death::Unknown),
-            &self.blackbox,
-            &self.stderr,
-            self.breach.take(),
-        );
+        let death = self.death.unwrap_or(Death::Unknown);
+        let autopsy = self.link.autopsy(self.station.worker.clone(), death, self.breach.take());
         let reason = reason(&autopsy, self.sentence.as_ref());
         // Before anyone hears of it by a failed call, so that asking what was lost never comes too early.
         lock(&self.graveyard).bury(&self.station.worker, &reason);
@@ -69,7 +57,7 @@ impl Keeper {
         };
         let mut blamed = false;
         let mut actions = Vec::new();
-        self.machine.on(Event::Gone { unstarted }, Instant::now(), &mut actions);
+        self.machine.on(Event::Gone { unstarted }, now(), &mut actions);
         for action in actions {
             let (Action::Requeue(id) | Action::Blame(id, _)) = action else { continue };
             let Some(mut job) = held.iter().position(|job| job.id == id).and_then(|at| held.remove(at))

@@ -7,6 +7,7 @@ use rustix::event::PollFlags;
 use rustix::io::Errno;
 use rustix::net::{RecvFlags, SendFlags, recv, send};
 
+use crate::pool::clock::now;
 use crate::wire::{Frame, FrameReader, WireError};
 
 /// The host's end of the connection.
@@ -87,7 +88,7 @@ impl Connection {
 
     /// Reads no more: the stream has ended, or nothing behind this point can be believed.
     pub(super) fn end(&mut self) {
-        self.ended.get_or_insert_with(Instant::now);
+        self.ended.get_or_insert_with(now);
     }
 
     /// Since when nothing more comes, if so.

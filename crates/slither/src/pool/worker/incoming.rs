@@ -1,15 +1,16 @@
 //! What a worker sends, frame by frame.
 
 use super::keeper::Keeper;
+use super::link::Link;
 use super::machine::Event;
 use crate::pool::station::lock;
 use crate::pool::supervisor::Note;
 use crate::wire::{self, Frame, Hello, Kind, ViewCall, WireError};
 
-impl Keeper {
+impl<L: Link> Keeper<L> {
     /// Reads once and takes in the frames that are whole; false if there was nothing to read.
-    pub(super) fn receive(&mut self) -> bool {
-        let read = self.connection.receive();
+    pub(crate) fn receive(&mut self) -> bool {
+        let read = self.link.receive();
         if read && let Err(error) = self.take_frames() {
             self.broke(error.to_string());
         }
@@ -17,7 +18,7 @@ impl Keeper {
     }
 
     fn take_frames(&mut self) -> Result<(), WireError> {
-        while let Some(frame) = self.connection.next()? {
+        while let Some(frame) = self.link.next()? {
             self.take_frame(frame)?;
         }
         Ok(())
@@ -25,7 +26,7 @@ impl Keeper {
 
     pub(super) fn broke(&mut self, breach: String) {
         self.breach.get_or_insert(breach);
-        self.connection.end();
+        self.link.end();
         self.on(Event::Broke);
     }
 
@@ -67,7 +68,7 @@ impl Keeper {
                 let call = ViewCall::parse(&frame.body).map_err(unreadable)?;
                 let many = header.flags & wire::MANY != 0;
                 let (station, service) = (&self.station, &self.service);
-                self.views.ask(header.id, call, many, station, service, &mut self.connection);
+                self.views.ask(header.id, call, many, station, service, &mut self.link);
             }
             Kind::Log => {
                 let log = wire::body(&frame.body).map_err(unreadable)?;
@@ -82,7 +83,7 @@ impl Keeper {
                 let binds = std::mem::take(&mut self.binds);
                 self.importing = Some(binds.len());
                 for bind in &binds {
-                    self.connection.write(bind);
+                    self.link.write(bind);
                 }
                 self.ready_if_imported();
             }
@@ -105,6 +106,7 @@ impl Keeper {
     fn ready_if_imported(&mut self) {
         if self.importing == Some(0) && self.machine.starting() {
             self.on(Event::Ready);
+            self.station.memory.settle();
             self.queue.join(&self.station);
             self.notes.leave(Note::Ready(self.station.epoch));
         }

@@ -1,22 +1,19 @@
-//! The thread that keeps one worker: it owns the socket, the clock and the signals, and decides nothing.
+//! What keeps one worker: it takes work and orders for the machine and carries out what that decides, over a
+//! [`Link`] to the process. The thread that it lives on is in `thread`; a simulation drives it without one.
 
 use std::collections::VecDeque;
-use std::os::fd::OwnedFd;
 use std::sync::{Arc, Mutex, Weak};
 use std::time::{Duration, Instant};
 
-use rustix::event::{PollFd, PollFlags, poll};
-use rustix::process::{Signal, pidfd_send_signal};
+use rustix::process::Signal;
 
-use super::connection::Connection;
+use super::link::Link;
 use super::machine::{Action, Event, Verdict, Want, Worker};
 use super::views::Views;
 use crate::error::Death;
-use crate::pool::blackbox::BlackBox;
-use crate::pool::clock::until;
+use crate::pool::clock::now;
 use crate::pool::graveyard::Graveyard;
 use crate::pool::job::{Job, Reply};
-use crate::pool::output::Output;
 use crate::pool::queue::Queue;
 use crate::pool::refs::Unread;
 use crate::pool::service::Service;
@@ -27,16 +24,13 @@ use crate::wire::{self, Frame, Kind};
 /// How long after SIGKILL a process that is still there is given up.
 const ABANDON: Duration = Duration::from_secs(5);
 /// How long a worker may live on when it has closed its connection.
-const SILENT: Duration = Duration::from_secs(1);
+pub(super) const SILENT: Duration = Duration::from_secs(1);
 
 /// What a keeper is given of its worker.
 #[derive(Debug)]
-pub(crate) struct Parts {
+pub(crate) struct Parts<L> {
     pub(crate) station: Arc<Station>,
-    pub(crate) socket: OwnedFd,
-    pub(crate) pidfd: OwnedFd,
-    pub(crate) blackbox: BlackBox,
-    pub(crate) stderr: Arc<Mutex<Output>>,
+    pub(crate) link: L,
     pub(crate) queue: Arc<Queue>,
     pub(crate) notes: Arc<Notes>,
     pub(crate) service: Arc<Service>,
@@ -48,16 +42,13 @@ pub(crate) struct Parts {
 
 /// The running state of a keeper.
 #[derive(Debug)]
-pub(crate) struct Keeper {
+pub(crate) struct Keeper<L> {
     pub(super) station: Arc<Station>,
+    pub(super) link: L,
     pub(super) queue: Arc<Queue>,
     pub(super) notes: Arc<Notes>,
     pub(super) graveyard: Arc<Mutex<Graveyard>>,
-    pub(super) blackbox: BlackBox,
-    pub(super) stderr: Arc<Mutex<Output>>,
     pub(super) service: Arc<Service>,
-    pidfd: OwnedFd,
-    pub(super) connection: Connection,
     max_frame: usize,
     pub(super) binds: Vec<Vec<u8>>,
     pub(super) machine: Worker,
@@ -83,18 +74,15 @@ pub(crate) struct Keeper {
     pub(super) death: Option<Death>,
 }
 
-impl Keeper {
-    pub(crate) fn new(parts: Parts) -> Self {
+impl<L: Link> Keeper<L> {
+    pub(crate) fn new(parts: Parts<L>) -> Self {
         Self {
             station: parts.station,
+            link: parts.link,
             queue: parts.queue,
             notes: parts.notes,
             graveyard: parts.graveyard,
-            blackbox: parts.blackbox,
-            stderr: parts.stderr,
             service: parts.service,
-            pidfd: parts.pidfd,
-            connection: Connection::new(parts.socket, parts.max_frame),
             max_frame: parts.max_frame,
             binds: parts.binds,
             machine: Worker::new(),
@@ -113,26 +101,19 @@ impl Keeper {
         }
     }
 
-    /// Keeps the worker until it is gone.
-    pub(crate) fn run(mut self) {
-        loop {
-            if self.station.bell.rang() {
-                self.take_orders();
-            }
-            // Always before it sleeps: a keeper that is neither at work nor noted as idle is never woken.
-            self.find_work();
-            self.check_time();
-            if self.wait() {
-                break;
-            }
+    /// Does everything that can be done now. Always before it sleeps: a keeper that is neither at work nor noted
+    /// as idle is never woken.
+    pub(crate) fn turn(&mut self) {
+        if self.station.bell.rang() {
+            self.take_orders();
         }
-        self.bury();
+        self.find_work();
+        self.check_time();
     }
 
     pub(super) fn on(&mut self, event: Event) {
-        let now = Instant::now();
         let mut actions = std::mem::take(&mut self.actions);
-        self.machine.on(event, now, &mut actions);
+        self.machine.on(event, now(), &mut actions);
         for action in actions.drain(..) {
             self.act(action);
         }
@@ -159,14 +140,14 @@ impl Keeper {
                 if let Some(job) = self.station.take_back() {
                     self.queue.put_back(job);
                 }
-                self.signal(Signal::USR2);
+                self.link.signal(Signal::USR2);
             }
-            Action::Terminate => self.signal(Signal::TERM),
+            Action::Terminate => self.link.signal(Signal::TERM),
             Action::Kill => {
-                self.killed = Some(Instant::now());
-                self.signal(Signal::KILL);
+                self.killed = Some(now());
+                self.link.signal(Signal::KILL);
             }
-            Action::SayStop => self.connection.write(&wire::bare(Kind::Stop)),
+            Action::SayStop => self.link.write(&wire::bare(Kind::Stop)),
             // Only a call that is given gives the first, and only a death the others: see `give` and `bury`.
             Action::Send { .. } | Action::Requeue(_) | Action::Blame(..) => {}
         }
@@ -186,11 +167,6 @@ impl Keeper {
         }
     }
 
-    fn signal(&self, signal: Signal) {
-        // A worker that is gone already needs no signal: an error means just that.
-        let _ = pidfd_send_signal(&self.pidfd, signal);
-    }
-
     pub(super) fn take_orders(&mut self) {
         self.station.bell.silence();
         let mut orders = std::mem::take(&mut self.orders);
@@ -204,9 +180,9 @@ impl Keeper {
                 Order::Own(job) => self.own.push_back(job),
                 Order::TakenBack(id) => self.on(Event::TakenBack(id)),
                 Order::View { id, answer } => {
-                    self.views.answer(id, answer, self.max_frame, &mut self.connection);
+                    self.views.answer(id, answer, self.max_frame, &mut self.link);
                 }
-                Order::Tell(frame) => self.connection.write(&frame),
+                Order::Tell(frame) => self.link.write(&frame),
                 Order::Drain { deadline } => self.drain(deadline),
                 Order::Kill(sentence) => self.execute(sentence),
                 Order::Died(death) => self.death = Some(death),
@@ -237,7 +213,7 @@ impl Keeper {
     }
 
     fn wants(&self) -> Want {
-        if self.closed || self.connection.ended().is_some() { Want::Nothing } else { self.machine.wants() }
+        if self.closed || self.link.ended().is_some() { Want::Nothing } else { self.machine.wants() }
     }
 
     fn find_work(&mut self) {
@@ -279,86 +255,51 @@ impl Keeper {
             return self.take_orders();
         }
         let given = Event::Given { id: job.id, timeout: job.timeout };
-        self.machine.on(given, Instant::now(), &mut self.actions);
+        self.machine.on(given, now(), &mut self.actions);
         for action in self.actions.drain(..) {
             if let Action::Send { ahead, .. } = action {
                 wire::set_claim(&mut job.frame, ahead);
                 if ahead {
                     station.put_token();
                 }
-                self.connection.write(&job.frame);
+                self.link.write(&job.frame);
             }
         }
         held.push_back(job);
     }
 
     fn check_time(&mut self) {
-        let now = Instant::now();
+        let now = now();
         if self.machine.timer().is_some_and(|at| at <= now) {
-            let reading = self.blackbox.read().map(|reading| (reading.call, reading.running));
+            let reading = self.link.reading().map(|reading| (reading.call, reading.running));
             self.on(Event::Tick(reading));
         }
         if let Some(deadline) = self.draining.filter(|at| *at <= now) {
             self.stop(deadline);
         }
         if self.silent_until().is_some_and(|at| at <= now) {
-            let cut = self.connection.cut_off().map(|error| error.to_string());
+            let cut = self.link.cut_off().map(|error| error.to_string());
             self.broke(cut.unwrap_or_else(|| "it closed its connection and lived on".to_owned()));
         }
         if self.views.due().is_some_and(|at| at <= now) {
-            self.views.give_up(now, &mut self.connection);
+            self.views.give_up(now, &mut self.link);
         }
     }
 
     /// Until when a worker that has closed its connection may take to end.
     fn silent_until(&self) -> Option<Instant> {
-        self.connection.ended().filter(|_| self.machine.serving()).map(|ended| ended + SILENT)
+        self.link.ended().filter(|_| self.machine.serving()).map(|ended| ended + SILENT)
     }
 
-    /// Sleeps until something happens, and takes in what came; true when the worker's process is gone and all
-    /// it sent was read.
-    fn wait(&mut self) -> bool {
+    /// When to take the next turn, should nothing happen before.
+    pub(crate) fn due(&self) -> Option<Instant> {
         let abandon = self.killed.map(|at| at + ABANDON);
         let due = [self.machine.timer(), self.draining, abandon, self.silent_until(), self.views.due()];
-        let timeout = until(due.into_iter().flatten().min());
-        let interest = self.connection.interest();
-        let (rang, gone, socket) = {
-            let mut fds = [
-                PollFd::new(&self.station.bell, PollFlags::IN),
-                PollFd::new(&self.pidfd, PollFlags::IN),
-                PollFd::new(&self.connection, interest),
-            ];
-            // After the end of its stream the socket would be ready for ever.
-            let watched = if interest.is_empty() { &mut fds[..2] } else { &mut fds[..] };
-            if poll(watched, timeout.as_ref()).is_err() {
-                return false;
-            }
-            let ready = |at: usize| !fds[at].revents().is_empty();
-            (ready(0), ready(1), fds[2].revents())
-        };
-        if rang && !self.station.bell.rang() {
-            // It was silenced between being marked and being written to: what it rang for is done.
-            self.take_orders();
-        }
-        if socket.intersects(PollFlags::OUT) {
-            self.connection.flush();
-        }
-        if socket.intersects(!PollFlags::OUT) {
-            self.receive();
-        }
-        let now = Instant::now();
-        if gone {
-            // Everything that it managed to send counts, but not what a child of its keeps sending.
-            while self.receive() && now.elapsed() < SILENT {}
-        }
-        let abandoned = self.killed.is_some_and(|at| at + ABANDON <= now);
-        if abandoned && !gone {
-            let worker = &self.station.worker;
-            tracing::error!(
-                target: "slither", worker = worker.name, pid = worker.pid,
-                "SIGKILL did not end the worker; it is abandoned"
-            );
-        }
-        gone || abandoned
+        due.into_iter().flatten().min()
+    }
+
+    /// Whether the process has outlived for too long the signal that cannot be ignored.
+    pub(crate) fn abandons(&self) -> bool {
+        self.killed.is_some_and(|at| at + ABANDON <= now())
     }
 }

@@ -1,13 +1,16 @@
-//! One worker: what it may be given ([`machine`], without I/O), the thread that keeps it ([`keeper`]), and
-//! what is left to do when it has died ([`burial`]).
+//! One worker: what it may be given ([`machine`], without I/O), what keeps it ([`keeper`], over a [`link`] to its
+//! process, on a [`thread`]), and what is left to do when it has died ([`burial`]).
 
 mod burial;
 mod connection;
 mod incoming;
 mod keeper;
+mod link;
 mod machine;
 mod report;
+mod thread;
 mod views;
 
 pub(super) use keeper::{Keeper, Parts};
+pub(super) use link::Process;
 pub(super) use machine::{AHEAD_BYTES, CallId, Want};

@@ -12,14 +12,14 @@ use crate::pool::station::lock;
 
 /// Everything that was found at a worker's death.
 #[derive(Debug)]
-pub(super) struct Autopsy {
-    pub(super) worker: Arc<WorkerName>,
-    pub(super) death: Death,
-    pub(super) reading: Option<Reading>,
-    pub(super) stack: Option<String>,
-    pub(super) stderr: Vec<String>,
+pub(crate) struct Autopsy {
+    pub(crate) worker: Arc<WorkerName>,
+    pub(crate) death: Death,
+    pub(crate) reading: Option<Reading>,
+    pub(crate) stack: Option<String>,
+    pub(crate) stderr: Vec<String>,
     /// How it broke the protocol, if it did.
-    pub(super) breach: Option<String>,
+    pub(crate) breach: Option<String>,
 }
 
 impl Autopsy {

@@ -4,8 +4,8 @@ use std::collections::HashMap;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use super::connection::Connection;
-use crate::pool::clock::later;
+use super::link::Link;
+use crate::pool::clock::{later, now};
 use crate::pool::service::Service;
 use crate::pool::station::{Station, lock};
 use crate::store::ViewError;
@@ -36,7 +36,7 @@ impl Views {
         many: bool,
         station: &Arc<Station>,
         service: &Service,
-        connection: &mut Connection,
+        link: &mut impl Link,
     ) {
         let context = {
             let held = lock(&station.held);
@@ -47,13 +47,13 @@ impl Views {
             Some(_) if self.asked.len() >= MAX_VIEWS => "too many views are being waited for",
             Some(context) => {
                 let timeout = service.view_timeout(&call.name);
-                let deadline = later(Instant::now(), timeout);
+                let deadline = later(now(), timeout);
                 self.asked.insert(id, Asked { name: call.name.clone(), timeout, deadline });
                 service.call_view(station, id, call, many, context);
                 return;
             }
         };
-        connection.write(&wire::view_error(id, "failed", refusal));
+        link.write(&wire::view_error(id, "failed", refusal));
     }
 
     /// Passes an answer on. One that comes after its timeout finds nobody.
@@ -62,23 +62,23 @@ impl Views {
         id: u64,
         answer: Result<Vec<u8>, (String, String)>,
         max_frame: usize,
-        connection: &mut Connection,
+        link: &mut impl Link,
     ) {
         if self.asked.remove(&id).is_some() {
             match answer {
-                Ok(value) => connection.write(&wire::view_reply(id, &value, max_frame)),
-                Err((kind, message)) => connection.write(&wire::view_error(id, &kind, &message)),
+                Ok(value) => link.write(&wire::view_reply(id, &value, max_frame)),
+                Err((kind, message)) => link.write(&wire::view_error(id, &kind, &message)),
             }
         }
     }
 
     /// Gives up those whose time has come.
-    pub(super) fn give_up(&mut self, now: Instant, connection: &mut Connection) {
+    pub(super) fn give_up(&mut self, now: Instant, link: &mut impl Link) {
         self.asked.retain(|id, asked| {
             let waits = asked.deadline > now;
             if !waits {
                 let error = ViewError::timeout(&asked.name, asked.timeout);
-                connection.write(&wire::view_error(*id, error.kind().as_str(), error.message()));
+                link.write(&wire::view_error(*id, error.kind().as_str(), error.message()));
             }
             waits
         });

@@ -1,0 +1,112 @@
+//! What a keeper may do to its worker's process: the trait [`Link`], and [`Process`], which does it.
+
+use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
+use std::sync::{Arc, Mutex};
+use std::time::Instant;
+
+use rustix::process::{Signal, pidfd_send_signal};
+
+use super::connection::Connection;
+use super::report::Autopsy;
+use crate::error::Death;
+use crate::pool::blackbox::{BlackBox, Reading};
+use crate::pool::job::WorkerName;
+use crate::pool::output::Output;
+use crate::wire::{Frame, WireError};
+
+/// A keeper's hold on its worker.
+pub(crate) trait Link {
+    /// Writes a frame without ever blocking.
+    fn write(&mut self, frame: &[u8]);
+
+    /// Reads once; false if nothing was there.
+    fn receive(&mut self) -> bool;
+
+    /// The next whole frame of what was read.
+    fn next(&mut self) -> Result<Option<Frame>, WireError>;
+
+    /// Reads no more.
+    fn end(&mut self);
+
+    /// Since when nothing more comes, if so.
+    fn ended(&self) -> Option<Instant>;
+
+    /// What the end of the stream cut off, if it did.
+    fn cut_off(&self) -> Option<WireError>;
+
+    /// Sends a signal; one that is gone already needs none.
+    fn signal(&self, signal: Signal);
+
+    /// What the worker is doing; none if it changes faster than it can be read.
+    fn reading(&self) -> Option<Reading>;
+
+    /// What is found at its death.
+    fn autopsy(&self, worker: Arc<WorkerName>, death: Death, breach: Option<String>) -> Autopsy;
+}
+
+/// A process with its socket, its black box and what it prints.
+#[derive(Debug)]
+pub(crate) struct Process {
+    pub(super) connection: Connection,
+    pidfd: OwnedFd,
+    blackbox: BlackBox,
+    stderr: Arc<Mutex<Output>>,
+}
+
+impl Process {
+    pub(crate) fn new(
+        socket: OwnedFd,
+        pidfd: OwnedFd,
+        blackbox: BlackBox,
+        stderr: Arc<Mutex<Output>>,
+        max_frame: usize,
+    ) -> Self {
+        Self { connection: Connection::new(socket, max_frame), pidfd, blackbox, stderr }
+    }
+}
+
+impl Link for Process {
+    fn write(&mut self, frame: &[u8]) {
+        self.connection.write(frame);
+    }
+
+    fn receive(&mut self) -> bool {
+        self.connection.receive()
+    }
+
+    fn next(&mut self) -> Result<Option<Frame>, WireError> {
+        self.connection.next()
+    }
+
+    fn end(&mut self) {
+        self.connection.end();
+    }
+
+    fn ended(&self) -> Option<Instant> {
+        self.connection.ended()
+    }
+
+    fn cut_off(&self) -> Option<WireError> {
+        self.connection.cut_off()
+    }
+
+    fn signal(&self, signal: Signal) {
+        // A worker that is gone already needs no signal: an error means just that.
+        let _ = pidfd_send_signal(&self.pidfd, signal);
+    }
+
+    fn reading(&self) -> Option<Reading> {
+        self.blackbox.read()
+    }
+
+    fn autopsy(&self, worker: Arc<WorkerName>, death: Death, breach: Option<String>) -> Autopsy {
+        Autopsy::new(worker, death, &self.blackbox, &self.stderr, breach)
+    }
+}
+
+impl AsFd for Process {
+    /// Readable when the process has ended.
+    fn as_fd(&self) -> BorrowedFd<'_> {
+        self.pidfd.as_fd()
+    }
+}
