@@ -29,7 +29,7 @@ from slither._ref import Ref, ref
 from slither._retry import Retry
 from slither._sessions import on_session_end, session
 from slither._version import __version__
-from slither._views import view, view_many
+from slither._views import view, view_async, view_many, view_many_async
 
 __all__ = [
     "Context",
@@ -53,5 +53,7 @@ __all__ = [
     "ref",
     "session",
     "view",
+    "view_async",
     "view_many",
+    "view_many_async",
 ]

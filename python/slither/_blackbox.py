@@ -17,6 +17,8 @@ from typing import Final
 STARTED: Final = 0
 CALL: Final = 1
 PHASE: Final = 2
+THREAD: Final = 3
+WORDS: Final = 4
 
 # What PHASE says.
 IDLE: Final = 0
@@ -24,16 +26,20 @@ DECODE: Final = 1
 USER: Final = 2
 ENCODE: Final = 3
 VIEW: Final = 4
+AWAIT: Final = 5
 
 _PAGE: Final = 4096
 
 
-class BlackBox:
-    """The first slot of a worker's black box. `words` is the slot itself, for whoever cannot afford a method call."""
+class Slot:
+    """What one of a worker's calls at a time says. `words` is for whoever cannot afford a method call."""
 
-    def __init__(self, fd: int) -> None:
-        self._map = mmap.mmap(fd, _PAGE)
-        self.words = memoryview(self._map).cast("Q")  # native order: little-endian on all that Slither runs on
+    def __init__(self, words: memoryview) -> None:
+        self.words = words
+
+    def belong(self, thread: int) -> None:
+        """Say which thread runs the slot's calls."""
+        self.words[THREAD] = thread
 
     def begin(self, call: int) -> None:
         """Say that `call` begins, with decoding."""
@@ -51,6 +57,20 @@ class BlackBox:
         words = self.words
         words[PHASE] = IDLE
         words[CALL] = 0
+
+
+class BlackBox(Slot):
+    """A worker's black box: the slots of all its calls, and itself the first of them."""
+
+    def __init__(self, fd: int, slots: int = 1) -> None:
+        self.fd = fd
+        self._map = mmap.mmap(fd, -(-slots * WORDS * 8 // _PAGE) * _PAGE)
+        # In native order: little-endian on all that Slither runs on.
+        super().__init__(memoryview(self._map).cast("Q"))
+
+    def slot(self, number: int) -> Slot:
+        """Return one slot, counted from 0."""
+        return Slot(self.words[number * WORDS : (number + 1) * WORDS])
 
 
 def watch_faults(fd: int) -> None:

@@ -20,7 +20,7 @@ _CHAIN: Final = 4
 _CLASSES: Final = 32
 _HERE: Final = os.path.dirname(os.path.abspath(__file__)) + os.sep
 
-Kind = Literal["exception", "failed", "retry", "contract", "value", "too_large", "import", "decode"]
+Kind = Literal["exception", "failed", "retry", "contract", "value", "too_large", "import", "decode", "cancelled"]
 Error = dict[str, Any]
 
 
@@ -58,6 +58,16 @@ def describe(error: BaseException) -> str:
     except BaseException as second:
         return f"<the exception's __str__ raised {type(second).__name__}>"
     return cut(text, MESSAGE_LIMIT)
+
+
+def raised_by_user(error: BaseException) -> bool:
+    """Tell whether the exception came out of the user's code, rather than of encoding what it returned."""
+    tb = error.__traceback__
+    while tb is not None:
+        if not tb.tb_frame.f_code.co_filename.startswith(_HERE):
+            return True
+        tb = tb.tb_next
+    return False
 
 
 def class_names(kind: type[BaseException]) -> list[str]:

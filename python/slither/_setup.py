@@ -11,6 +11,7 @@ import msgspec
 
 from slither import _errors, _process, _wire
 from slither._exceptions import ProtocolError
+from slither._profile import Profile
 
 
 class Setup(msgspec.Struct, forbid_unknown_fields=False):
@@ -25,6 +26,7 @@ class Setup(msgspec.Struct, forbid_unknown_fields=False):
     start: str = "fork"
     host: int | None = None
     log_level: str | int | None = None
+    profile: Profile = Profile()
 
     @property
     def frame_cap(self) -> int:

@@ -9,13 +9,14 @@ that fits the buffer, costs one `recv` and no allocation.
 
 from __future__ import annotations
 
+import contextlib
 import mmap
 import os
 import select
 import socket
 import struct
 import threading
-from typing import Final
+from typing import Final, Protocol
 
 from slither._exceptions import ProtocolError
 
@@ -36,6 +37,8 @@ OPEN_SESSION: Final = 6
 END_SESSION: Final = 7
 KEEP_REFS: Final = 8
 DROP_REFS: Final = 9
+CANCEL: Final = 10
+DUMP: Final = 11
 
 HELLO: Final = 32
 RESULT: Final = 33
@@ -46,6 +49,7 @@ BOUND: Final = 37
 SKIPPED: Final = 38
 PARTIAL: Final = 39
 PROGRESS: Final = 40
+CAPACITY: Final = 41
 
 CLAIM: Final = 1  # on CALL, EXECUTE, OPEN_SESSION and END_SESSION
 STREAM: Final = 2  # on CALL
@@ -65,7 +69,10 @@ _FLAGS: Final = {
     END_SESSION: CLAIM,
     KEEP_REFS: 0,
     DROP_REFS: 0,
+    CANCEL: 0,
+    DUMP: 0,
 }
+_EMPTY: Final = {STOP: "STOP", CANCEL: "CANCEL", DUMP: "DUMP"}
 
 _BUFFER: Final = 256 << 10
 _FIRST_STEP: Final = 1 << 20
@@ -90,8 +97,20 @@ def check_header(length: int, kind: int, flags: int, segments: int, max_frame: i
         raise ProtocolError(f"flags {flags:#x} on a frame of kind {kind}, which may have {allowed:#x}")
     if segments:
         raise ProtocolError(f"{segments} out-of-band segments; version 1 has none")
-    if kind == STOP and length:
-        raise ProtocolError(f"a STOP frame with a body of {length} bytes")
+    if length and kind in _EMPTY:
+        raise ProtocolError(f"a {_EMPTY[kind]} frame with a body of {length} bytes")
+
+
+class Outgoing(Protocol):
+    """The sending side of a connection."""
+
+    max_frame: int
+
+    def send(self, kind: int, flags: int, ident: int, frame: bytearray) -> None:
+        """Send `frame`, whose first 16 bytes are room for the header. Raises `Closed`."""
+
+    def try_send(self, kind: int, ident: int, frame: bytearray, timeout: float) -> bool:
+        """Send like `send`, but give up (False) if the socket is not free within `timeout` seconds."""
 
 
 class Connection:
@@ -196,6 +215,11 @@ class Connection:
         finally:
             self._lock.release()
         return True
+
+    def stop_reading(self) -> None:
+        """Have the thread that reads hear that the stream has ended. What is sent still arrives."""
+        with contextlib.suppress(OSError):
+            self._sock.shutdown(socket.SHUT_RD)
 
     def close(self) -> None:
         """Close the socket."""
