@@ -68,19 +68,24 @@ class Lane(Worker):
                 if job is None or home.closed:
                     break
                 # A context of its own: what the function sets in it is gone with the call.
-                copy_context().run(self._run, job)
-                home.done(job)
+                if copy_context().run(self._run, job):
+                    home.done(job)
         except BaseException as error:
             home.fail(error)
         finally:
             self._close_loop()
 
-    def _run(self, job: Job) -> None:
+    def _run(self, job: Job) -> bool:
+        """Run a job. False says that it is run elsewhere."""
+        home = self._home
+        if home.runs_apart(job):
+            return False
         _current.TICKET.set(_current.Ticket(self, job.ident or 1))
-        if not self._home.backlog.begin(job):
+        if not home.backlog.begin(job):
             self._send(_wire.ERROR, 0, job.ident, _errors.make("cancelled", "it was cancelled before it began"))
         elif not self._serve(job.kind, job.flags, job.ident, job.body):
-            self._home.ended()
+            home.ended()
+        return True
 
     def _resolve(self, name: str) -> Bound:
         bound = super()._resolve(name)

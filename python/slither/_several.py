@@ -64,6 +64,11 @@ class Several:
         """Hand the answer of a view to who asked."""
         raise NotImplementedError
 
+    def runs_apart(self, job: Job) -> bool:
+        """Tell a lane whether a job is none for it after all, and have it run where it belongs."""
+        del job
+        return False
+
     def ended(self) -> None:
         """Everything was answered and the sessions have ended, after a STOP."""
         self.connection.stop_reading()

@@ -57,7 +57,8 @@ class Worker:
         self.thread = threading.get_ident()
         self.call = 0
         self.sessions = Sessions()
-        self._connection = connection
+        self._incoming = connection
+        self._connection: _wire.Outgoing = connection
         self._box = box
         self._token = token
         self._user_path = user_path or []
@@ -75,7 +76,7 @@ class Worker:
 
     def run(self) -> int:
         """Serve until STOP or the end of the connection; return the exit code."""
-        waiting, read, serve = self._waiting, self._connection.read, self._serve
+        waiting, read, serve = self._waiting, self._incoming.read, self._serve
         try:
             self._send(_wire.HELLO, 0, 0, hello())
             while serve(*(waiting.popleft() if waiting else read())):
@@ -316,7 +317,7 @@ class Worker:
     def _each(self, results: Any, take: Callable[[Any], None]) -> None:
         """Have `take` called with each result of a generator, which may be an async one, and close it."""
         if hasattr(results, "__aiter__"):
-            self._event_loop().run_until_complete(_each_of(results, take))
+            self._event_loop().run_until_complete(each_of(results, take))
             return
         try:
             for result in results:
@@ -405,7 +406,7 @@ class Worker:
         try:
             self._connection.send(_wire.VIEW, _wire.MANY if many else 0, number, frame)
             while True:
-                kind, flags, ident, body = self._connection.read()
+                kind, flags, ident, body = self._incoming.read()
                 if kind == _wire.VIEW_REPLY:
                     if ident == number:
                         break
@@ -441,7 +442,7 @@ class Worker:
         raise _VIEW_ERRORS.get(str(value.get("kind")), ViewFailed)(str(value.get("message", f"view {name!r} failed")))
 
 
-async def _each_of(results: AsyncGenerator[Any, None], take: Callable[[Any], None]) -> None:
+async def each_of(results: AsyncGenerator[Any, None], take: Callable[[Any], None]) -> None:
     try:
         async for result in results:
             take(result)
