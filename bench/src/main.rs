@@ -6,6 +6,7 @@ mod hops;
 mod machine;
 mod memory;
 mod raw;
+mod soak;
 mod table;
 
 use std::path::PathBuf;
@@ -13,7 +14,7 @@ use std::process::ExitCode;
 
 use clap::{Parser, Subcommand};
 
-/// Benchmarks of Slither. Without a subcommand, all of them.
+/// Benchmarks of Slither. Without a subcommand, all of them but the soak.
 #[derive(Debug, Parser)]
 struct Args {
     #[command(subcommand)]
@@ -48,6 +49,12 @@ enum Bench {
     },
     /// The host's peak memory for 50,000 and 1,000,000 short documents.
     Memory,
+    /// A mixed load under mishaps for an hour: nothing is lost, and nothing grows.
+    Soak {
+        /// How long; from 10 on memory, descriptors, threads and throughput are judged, too.
+        #[arg(long, default_value_t = 60.0)]
+        minutes: f64,
+    },
     /// One run of the memory benchmark, in a process of its own.
     #[command(hide = true)]
     MemoryRun {
@@ -65,28 +72,45 @@ fn main() -> ExitCode {
         Bench::Hops { rounds: 5 },
     ];
     let chosen = args.bench.map_or_else(|| all.to_vec(), |bench| vec![bench]);
+    let mut broken = false;
     for bench in chosen {
-        let done = match bench {
-            Bench::Echo { batches, rounds } => echo::run(batches, rounds).map(|text| Some(("echo", text))),
-            Bench::Endless { seconds } => endless::run(seconds).map(|text| Some(("endless", text))),
-            Bench::Hops { rounds } => hops::run(rounds).map(|text| Some(("hops", text))),
-            Bench::Memory => memory::run().map(|text| Some(("memory", text))),
-            Bench::MemoryRun { documents } => memory::once(documents).map(|()| None),
-        };
-        match done {
-            Ok(Some((name, text))) => {
-                table::print(&text);
-                if args.write
-                    && let Err(error) = table::write(name, &text)
-                {
-                    return table::fail(&*error);
-                }
-            }
-            Ok(None) => {}
+        let page = match run(bench) {
+            Ok(page) => page,
             Err(error) => return table::fail(&*error),
+        };
+        let Some(Page { name, text, bars_hold }) = page else { continue };
+        table::print(&text);
+        if args.write
+            && let Err(error) = table::write(name, &text)
+        {
+            return table::fail(&*error);
         }
+        broken |= !bars_hold;
     }
-    ExitCode::SUCCESS
+    if broken { ExitCode::FAILURE } else { ExitCode::SUCCESS }
+}
+
+/// What a benchmark has to show, for `bench/results/NAME.md`.
+struct Page {
+    name: &'static str,
+    text: String,
+    /// Whether it has shown what it must; a benchmark that only measures always has.
+    bars_hold: bool,
+}
+
+fn run(bench: Bench) -> Fallible<Option<Page>> {
+    let page = |name, text| Some(Page { name, text, bars_hold: true });
+    Ok(match bench {
+        Bench::Echo { batches, rounds } => page("echo", echo::run(batches, rounds)?),
+        Bench::Endless { seconds } => page("endless", endless::run(seconds)?),
+        Bench::Hops { rounds } => page("hops", hops::run(rounds)?),
+        Bench::Memory => page("memory", memory::run()?),
+        Bench::MemoryRun { documents } => {
+            memory::once(documents)?;
+            None
+        }
+        Bench::Soak { minutes } => Some(soak::run(minutes)?),
+    })
 }
 
 /// Any error; the benchmark ends with its text.

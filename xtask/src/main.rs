@@ -7,6 +7,7 @@ mod events;
 mod fuzz;
 mod process;
 mod python;
+mod soak;
 mod tidy;
 mod tokens;
 mod tree;
@@ -51,6 +52,21 @@ enum Chore {
         /// Targets; all of them when none is named.
         targets: Vec<String>,
     },
+    /// Run the long tests of the promises, then an hour of mixed load under mishaps.
+    Soak {
+        /// How long the load runs; from 10 on memory, descriptors, threads and throughput are judged, too.
+        #[arg(long, default_value_t = 60.0)]
+        minutes: f64,
+        /// Write the figures of the load to bench/results/soak.md.
+        #[arg(long)]
+        write: bool,
+        /// Only the long tests.
+        #[arg(long, conflicts_with = "only_load")]
+        only_promises: bool,
+        /// Only the load.
+        #[arg(long)]
+        only_load: bool,
+    },
     /// Run the benchmarks, optimised.
     Bench {
         /// What `slither-bench` is given.
@@ -67,6 +83,9 @@ fn main() -> ExitCode {
         Chore::Events { write } => events::run(&root, write),
         Chore::Fuzz { seconds, targets } => {
             fuzz::run(&root, Duration::from_secs(u64::from(seconds)), &targets)
+        }
+        Chore::Soak { minutes, write, only_promises, only_load } => {
+            soak::run(&root, minutes, write, soak::Parts { promises: !only_load, load: !only_promises })
         }
         Chore::Bench { args } => {
             process::cargo(&root, &["run", "--release", "-p", "slither-bench", "--"]).args(args).run()

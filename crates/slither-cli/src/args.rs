@@ -44,6 +44,7 @@ pub(crate) enum Command {
     Baseline(Baseline),
     Setup(Setup),
     Doctor(Doctor),
+    Matrix(Matrix),
     /// Print a script that completes commands and options in a shell
     #[command(
         after_help = "Example: slither completions bash > ~/.local/share/bash-completion/completions/slither"
@@ -158,6 +159,36 @@ pub(crate) struct Setup {
 /// Say what was found, what is missing, and the command that mends it
 #[derive(Debug, Parser)]
 pub(crate) struct Doctor {
+    /// Write one JSON object to stdout, and nothing else
+    #[arg(long)]
+    pub(crate) json: bool,
+}
+
+/// Say which Python libraries are safe in threads, with and without a GIL, and where their calls belong
+///
+/// What is known is data that ships with Slither, each claim with its source. With --python each library that is
+/// installed there is imported, in a process of its own, to see what it does to the GIL.
+#[derive(Debug, Parser)]
+#[command(after_help = "\
+Examples:
+  slither matrix                              all libraries
+  slither matrix pandas sqlite3               conditions and sources of these
+  slither matrix --python python3.14t         what is installed there, and what importing it does to the GIL
+  slither matrix --file ours.toml --json      with claims of your own in place of, or beside, those that ship
+
+A file holds tables [[library]] with the fields that --json shows: name, import, thread_safety (safe, conditional, \
+unsafe), without_gil (stays_off, turns_on, no_wheel, unknown), native_threads, memory, recommend (threads, processes, \
+either), because, conditions, sources.")]
+pub(crate) struct Matrix {
+    /// Libraries to show in full, by their distribution or by a module of theirs
+    #[arg(value_name = "NAME")]
+    pub(crate) names: Vec<String>,
+    /// Look what this interpreter has: a path, or a name to look up on PATH
+    #[arg(long, value_name = "PATH", value_hint = ValueHint::ExecutablePath)]
+    pub(crate) python: Option<PathBuf>,
+    /// Claims of your own, as TOML
+    #[arg(long, value_name = "FILE", value_hint = ValueHint::FilePath)]
+    pub(crate) file: Option<PathBuf>,
     /// Write one JSON object to stdout, and nothing else
     #[arg(long)]
     pub(crate) json: bool,

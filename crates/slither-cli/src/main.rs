@@ -62,6 +62,7 @@ fn run(args: Args) -> Result<End, ConfigError> {
         Command::Baseline(baseline) => commands::baseline::run(baseline),
         Command::Setup(setup) => commands::setup::run(setup),
         Command::Doctor(doctor) => commands::doctor::run(&doctor),
+        Command::Matrix(matrix) => commands::matrix::run(&matrix),
         Command::Completions { shell } => commands::completions::run(shell),
     }
 }

@@ -1,6 +1,7 @@
 //! All printing: data on stdout, everything else on stderr, colour only on a terminal.
 
 mod doctor;
+mod matrix;
 mod report;
 
 use std::fmt::Write as _;
@@ -14,6 +15,7 @@ use slither_examples::Listed;
 use crate::{progress, text};
 
 pub(crate) use doctor::diagnosis;
+pub(crate) use matrix::{Looked, Row, libraries, matrix};
 pub(crate) use report::{baseline, report, summary};
 
 /// Printing fails if stdout takes no more, as when a disk is full.

@@ -1,10 +1,15 @@
 //! Items, their failures, and the ledger that accounts for each of them.
 
+mod payload;
+
 use std::fmt;
 use std::sync::Arc;
 
 use serde::{Deserialize, Serialize};
 
+pub(crate) use self::payload::Keep;
+pub use self::payload::Payload;
+use crate::context::Context;
 use crate::error::ItemError;
 use crate::metadata::Metadata;
 
@@ -44,6 +49,7 @@ impl<T> Item<T> {
 
 /// An item that ended in `failures`, with the reason.
 #[derive(Debug, Clone, Serialize)]
+#[non_exhaustive]
 pub struct Failure {
     /// The item.
     pub item: ItemId,
@@ -55,6 +61,34 @@ pub struct Failure {
     pub error: ItemError,
     /// What travelled with the item.
     pub metadata: Metadata,
+    /// How often it was run, the last time included; 0 if it never was, for lack of a weight or a key.
+    pub attempts: u32,
+    /// What its stage was given; kept where that was asked for, of stages whose payloads can travel. See
+    /// [`Call::keep_payloads`](crate::Call::keep_payloads) and
+    /// [`RunOptions::dead_letters`](crate::RunOptions::dead_letters).
+    #[serde(skip)]
+    pub payload: Option<Payload>,
+    /// The run, pipe, stage and session that it failed in.
+    #[serde(skip)]
+    pub context: Option<Arc<Context>>,
+}
+
+impl Failure {
+    pub(crate) fn new(item: Item<()>, fall: Fall, stage: Option<Arc<str>>) -> Self {
+        let Fall { error, batch, attempts, payload } = fall;
+        let Item { id, metadata, .. } = item;
+        Self { item: id, batch, stage, error, metadata, attempts, payload, context: None }
+    }
+}
+
+/// How an item failed, where it is not yet known which stage and run it is of.
+#[derive(Debug, Clone)]
+pub(crate) struct Fall {
+    pub(crate) error: ItemError,
+    /// As in [`Failure`].
+    pub(crate) batch: Arc<[ItemId]>,
+    pub(crate) attempts: u32,
+    pub(crate) payload: Option<Payload>,
 }
 
 impl fmt::Display for Failure {

@@ -49,6 +49,7 @@
 //! | [`pipe`] | stages and a router as one streaming flow; [`Pipe::builder`] begins one |
 //! | [`dispatch`] | batches to an executor, without a pipe; [`InProcess`](dispatch::InProcess) tests without Python |
 //! | [`store`] | shared state: tables, snapshots, transactions, and views for Python |
+//! | [`letters`] | failures written to a file, and read back as input |
 //! | [`Pool`], [`Call`] | Python workers, and what is called there within which bounds |
 //! | [`Session`] | work that keeps to one worker, and the state that Python keeps there for it |
 //! | [`PyRef`] | a handle to an object that stays in a Python worker |
@@ -93,6 +94,7 @@ pub mod dispatch;
 #[cfg(any(test, feature = "fuzzing"))]
 #[doc(hidden)]
 pub mod fuzzing;
+pub mod letters;
 pub mod pipe;
 pub mod python;
 pub mod store;
@@ -104,7 +106,7 @@ pub use dispatch::{
     Outcome, Retry, WeightedBatch,
 };
 pub use error::{ConfigError, Death, ErrorKind, ItemError, RunError, WorkerReport, nearest};
-pub use item::{Failure, Item, ItemId, Ledger};
+pub use item::{Failure, Item, ItemId, Ledger, Payload};
 pub use metadata::Metadata;
 pub use pipe::{Defaults, Outputs, Pipe, PipeError, Router, RunOptions};
 pub use pool::{
@@ -130,6 +132,8 @@ mod pages {
     mod pipe {}
     #[doc = include_str!("../../../guides/sessions.md")]
     mod sessions {}
+    #[doc = include_str!("../../../guides/dead-letters.md")]
+    mod dead_letters {}
     #[doc = include_str!("../../../guides/operations.md")]
     mod operations {}
     #[doc = include_str!("../../../guides/examples.md")]

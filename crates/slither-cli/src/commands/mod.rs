@@ -4,4 +4,5 @@ pub(crate) mod baseline;
 pub(crate) mod completions;
 pub(crate) mod doctor;
 pub(crate) mod example;
+pub(crate) mod matrix;
 pub(crate) mod setup;

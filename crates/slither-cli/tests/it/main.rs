@@ -8,6 +8,7 @@ mod documents;
 mod environment;
 mod examples;
 mod image_pipeline;
+mod matrix;
 mod ml_scoring;
 mod output;
 mod refusals;

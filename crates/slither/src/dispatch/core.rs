@@ -20,7 +20,7 @@ use super::recovery::{Attempt, Policy, Recovery};
 use super::sticky::Sticky;
 use super::window::Window;
 use crate::error::ItemError;
-use crate::item::{Failure, Item, Ledger};
+use crate::item::{Failure, Item, Keep, Ledger};
 
 mod returns;
 
@@ -80,6 +80,8 @@ pub(super) struct Core<I, O, K> {
     order: Order,
     ids: Arc<AtomicU64>,
     stage: Option<Arc<str>>,
+    /// What is kept of items that fail.
+    keep: Option<Keep<I>>,
     input_ended: bool,
     halted: Option<Failure>,
     ledger: Ledger,
@@ -106,6 +108,7 @@ impl<I, O, K> Core<I, O, K> {
             order: bounds.order,
             ids,
             stage,
+            keep: bounds.keep,
             input_ended: false,
             halted: None,
             ledger: Ledger::default(),
@@ -264,7 +267,8 @@ impl<I, O, K> Core<I, O, K> {
         let Some(mut formed) = self.batcher.pop() else { return };
         let reply = Ok(formed.refused.take().into_iter().map(Err).collect());
         let Running { sequence, batch, tags, .. } = self.set_out(formed, now);
-        self.window.insert(sequence, Finished::new(batch.items, tags, reply, self.stage.clone()), true);
+        let finished = Finished::new(batch.items, tags, reply, 0, self.keep, self.stage.clone());
+        self.window.insert(sequence, finished, true);
     }
 
     fn admit(&mut self, formed: Formed<I, K>, now: Instant) -> Permit {
@@ -313,12 +317,14 @@ impl<I, O, K> Core<I, O, K> {
             && self.halted.is_none()
             && self.policy.halts(running.attempt, &reply)
         {
-            self.halted = outcome::first_failure(&running.batch, error, &self.stage);
+            let attempts = running.attempt.number;
+            self.halted = outcome::first_failure(&running.batch, error, attempts, self.keep, &self.stage);
         }
         if running.recovery.is_none() && self.policy.accepts(running.attempt, &reply) {
-            let Running { sequence, batch, tags, .. } = self.permits.release(permit)?;
+            let Running { sequence, batch, tags, attempt, .. } = self.permits.release(permit)?;
             self.sticky.end(batch.key);
-            let finished = Finished::new(batch.items, tags, reply, self.stage.clone());
+            let stage = self.stage.clone();
+            let finished = Finished::new(batch.items, tags, reply, attempt.number, self.keep, stage);
             self.window.insert(sequence, finished, true);
         } else {
             self.recover(permit, reply, now);

@@ -6,8 +6,8 @@ use std::borrow::Cow;
 use std::future::Future;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::pin::Pin;
-use std::sync::Arc;
 use std::sync::atomic::AtomicU64;
+use std::sync::{Arc, OnceLock};
 use std::task::{Context as Task, Poll};
 
 use futures_core::Stream;
@@ -24,13 +24,15 @@ use super::probes::Probes;
 use super::yields::Arrivals;
 use crate::context::Context;
 use crate::error::{ItemError, RunError};
-use crate::item::{Item, Ledger};
+use crate::item::{Failure, Item, Ledger};
 
 /// A dispatch over a source of tagged items, as a stream of their outcomes and tags.
 pub(crate) struct Driver<S, I, O, K> {
     core: Core<I, O, K>,
     executor: Arc<dyn Executor<I, O>>,
     context: Context,
+    /// The same for failures, once there is one.
+    shared: OnceLock<Arc<Context>>,
     probes: Probes,
     running: FuturesUnordered<InFlight<O>>,
     /// What batches yield before they come back.
@@ -67,6 +69,7 @@ where
             probes: Probes::new(&context, executor.name()),
             executor,
             context,
+            shared: OnceLock::new(),
             running: FuturesUnordered::new(),
             arrivals: Arrivals::new(),
             timer: None,
@@ -194,7 +197,7 @@ where
         loop {
             self.drive(task);
             if let Some(next) = self.core.next() {
-                return Poll::Ready(Some(Ok(next)));
+                return Poll::Ready(Some(Ok(self.placed(next))));
             }
             if self.core.is_done() {
                 self.over = true;
@@ -217,13 +220,30 @@ where
         timer.as_mut().poll(task)
     }
 
+    /// Says in which run an item failed.
+    #[cold]
+    fn place(&self, failure: &mut Failure) {
+        failure.context = Some(self.shared.get_or_init(|| Arc::new(self.context.clone())).clone());
+    }
+
+    fn placed(&self, mut next: (Ended<I, O>, K)) -> (Ended<I, O>, K) {
+        match &mut next.0 {
+            Ended::Done(_) => {}
+            Ended::Failed(failure) => self.place(failure),
+            Ended::Routed(routed) => self.place(&mut routed.failure),
+        }
+        next
+    }
+
     fn verdict(&self) -> Option<RunError> {
         let ledger = self.core.ledger();
         if !ledger.balanced() {
             return Some(RunError::Imbalance(ledger));
         }
         if let Some(failure) = self.core.halted() {
-            return Some(RunError::Halted(Box::new(failure.clone())));
+            let mut failure = failure.clone();
+            self.place(&mut failure);
+            return Some(RunError::Halted(Box::new(failure)));
         }
         self.source_error.clone().map(RunError::Source)
     }
@@ -246,7 +266,7 @@ where
         }
         // Source and executor are looked at once a batch, not once an item.
         match self.core.next_in_batch() {
-            Some(next) => Poll::Ready(Some(Ok(next))),
+            Some(next) => Poll::Ready(Some(Ok(self.placed(next)))),
             None => self.poll_batch(task),
         }
     }

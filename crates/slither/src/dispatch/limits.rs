@@ -3,10 +3,13 @@
 use std::fmt;
 use std::time::Duration;
 
+use serde::Serialize;
+
 use super::batching::{Batching, FixedBatch, at_least_one};
 use super::on_error::OnError;
 use super::rate::Rate;
 use crate::error::ConfigError;
+use crate::item::{Keep, Payload};
 
 /// In which order results come out.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
@@ -68,12 +71,33 @@ pub struct Limits<I> {
     pub(crate) order: Option<Order>,
     pub(crate) on_error: Option<OnError>,
     pub(crate) rate: Option<Rate>,
+    pub(crate) keep: Option<Keep<I>>,
+}
+
+impl<I: Serialize> Limits<I> {
+    /// Keeps the payloads of items that fail, encoded, in [`Failure::payload`](crate::Failure::payload); not kept by default.
+    ///
+    /// It costs nothing until an item fails. What is kept is as large as the payloads of the failures that are not
+    /// read yet, or that are gathered.
+    #[must_use]
+    pub fn keep_payloads(mut self) -> Self {
+        self.keep = Some(Payload::of::<I>);
+        self
+    }
 }
 
 impl<I> Limits<I> {
     /// Nothing set.
     pub fn new() -> Self {
-        Self { batching: None, max_in_flight: None, window: None, order: None, on_error: None, rate: None }
+        Self {
+            batching: None,
+            max_in_flight: None,
+            window: None,
+            order: None,
+            on_error: None,
+            rate: None,
+            keep: None,
+        }
     }
 
     /// Batches of `items` items, 64 by default; short for [`FixedBatch`].
@@ -174,6 +198,7 @@ impl<I> Limits<I> {
             order: self.order.unwrap_or_default(),
             on_error: self.on_error.clone().unwrap_or_default(),
             stateful: false,
+            keep: self.keep,
         }
     }
 }
@@ -193,6 +218,7 @@ pub(crate) struct Bounds<I> {
     pub(crate) on_error: OnError,
     /// As the executor says; see [`Executor::is_stateful`](super::Executor::is_stateful).
     pub(crate) stateful: bool,
+    pub(crate) keep: Option<Keep<I>>,
 }
 
 impl<I> Default for Limits<I> {
@@ -210,6 +236,7 @@ impl<I> Clone for Limits<I> {
             order: self.order,
             on_error: self.on_error.clone(),
             rate: self.rate,
+            keep: self.keep,
         }
     }
 }
@@ -223,6 +250,7 @@ impl<I> fmt::Debug for Limits<I> {
             .field("order", &self.order)
             .field("on_error", &self.on_error)
             .field("rate", &self.rate)
+            .field("keep_payloads", &self.keep.is_some())
             .finish()
     }
 }

@@ -5,7 +5,7 @@ use std::vec;
 
 use super::executor::{Batch, Reply};
 use crate::error::{ErrorKind, ItemError};
-use crate::item::{Failure, Item, ItemId};
+use crate::item::{Failure, Fall, Item, ItemId, Keep, Payload};
 
 /// How an item ended.
 #[derive(Debug, Clone)]
@@ -36,18 +36,22 @@ pub(crate) struct Routed<I> {
 /// What became of an item of a batch that was run in parts.
 pub(super) enum Fate<I, O> {
     Done(O),
-    Failed { error: ItemError, batch: Arc<[ItemId]> },
-    Routed { payload: I, error: ItemError, batch: Arc<[ItemId]> },
+    Failed(Box<Fall>),
+    Routed { payload: I, fall: Box<Fall> },
 }
 
 /// What became of the item at a place of such a batch, with its tag; none if it is not settled, or was withdrawn.
 pub(super) type Settled<I, O, K> = Option<(Item<()>, Fate<I, O>, K)>;
 
 /// A batch that came back, or what it yielded before, which waits to be read with its items' tags. Of the input
-/// it holds only what is routed.
+/// it holds only what is routed, and what is kept of items that failed.
 pub(super) struct Finished<I, O, K> {
     results: Results<I, O, K>,
     stage: Option<Arc<str>>,
+    /// How often the batch was run.
+    attempts: u32,
+    /// The payloads of the items that failed, in their order, if they are kept.
+    kept: vec::IntoIter<Option<Payload>>,
 }
 
 enum Results<I, O, K> {
@@ -76,21 +80,39 @@ pub(super) fn complete<O>(reply: Reply<O>, items: usize, yielded: usize) -> Repl
 pub(super) fn first_failure<I>(
     batch: &Batch<I>,
     error: &ItemError,
+    attempts: u32,
+    keep: Option<Keep<I>>,
     stage: &Option<Arc<str>>,
 ) -> Option<Failure> {
     let first = batch.items.first()?;
-    Some(Failure {
-        item: first.id,
-        batch: batch.items.iter().map(|item| item.id).collect(),
-        stage: stage.clone(),
-        error: error.clone(),
-        metadata: first.metadata.clone(),
-    })
+    let ids = batch.items.iter().map(|item| item.id).collect();
+    let payload = keep.and_then(|keep| keep(&first.payload));
+    let item = Item { id: first.id, payload: (), metadata: first.metadata.clone() };
+    Some(Failure::new(item, Fall { error: error.clone(), batch: ids, attempts, payload }, stage.clone()))
+}
+
+/// The payloads of the items that failed.
+fn keep_failed<I, O>(keep: Keep<I>, items: &[Item<I>], reply: &Reply<O>) -> Vec<Option<Payload>> {
+    match reply {
+        Ok(results) => {
+            let failed = items.iter().zip(results).filter(|(_, result)| result.is_err());
+            failed.map(|(item, _)| keep(&item.payload)).collect()
+        }
+        Err(_) => items.iter().map(|item| keep(&item.payload)).collect(),
+    }
 }
 
 impl<I, O, K> Finished<I, O, K> {
     /// Pairs items with their reply, which has as many results.
-    pub(super) fn new(items: Vec<Item<I>>, tags: Vec<K>, reply: Reply<O>, stage: Option<Arc<str>>) -> Self {
+    pub(super) fn new(
+        items: Vec<Item<I>>,
+        tags: Vec<K>,
+        reply: Reply<O>,
+        attempts: u32,
+        keep: Option<Keep<I>>,
+        stage: Option<Arc<str>>,
+    ) -> Self {
+        let kept = keep.map_or_else(Vec::new, |keep| keep_failed(keep, &items, &reply)).into_iter();
         let ids = || items.iter().map(|item| item.id).collect();
         let failed = reply.as_ref().err().map(|_| ids());
         let items: Vec<Item<()>> = items.into_iter().map(|item| item.with_payload(())).collect();
@@ -101,12 +123,12 @@ impl<I, O, K> Finished<I, O, K> {
                 Results::None { items, tags, error, batch: failed.unwrap_or_else(|| Arc::from([])) }
             }
         };
-        Self { results, stage }
+        Self { results, stage, attempts, kept }
     }
 
     /// What became of items of a batch that was run in parts.
     pub(super) fn mixed(fates: Vec<Settled<I, O, K>>, stage: Option<Arc<str>>) -> Self {
-        Self { results: Results::Mixed(fates.into_iter()), stage }
+        Self { results: Results::Mixed(fates.into_iter()), stage, attempts: 0, kept: Vec::new().into_iter() }
     }
 
     /// The items not read yet, without those that were withdrawn.
@@ -163,9 +185,12 @@ impl<I, O, K> Finished<I, O, K> {
                 Some((item, Fate::Done(payload), tag)) => {
                     return Some(Some((Ended::Done(item.with_payload(payload)), tag)));
                 }
-                Some((item, Fate::Failed { error, batch }, tag)) => (item, tag, error, batch),
-                Some((item, Fate::Routed { payload, error, batch }, tag)) => {
-                    let failure = self.failure(item, error, batch);
+                Some((item, Fate::Failed(fall), tag)) => {
+                    let failure = Failure::new(item, *fall, self.stage.clone());
+                    return Some(Some((Ended::Failed(Box::new(failure)), tag)));
+                }
+                Some((item, Fate::Routed { payload, fall }, tag)) => {
+                    let failure = Failure::new(item, *fall, self.stage.clone());
                     return Some(Some((Ended::Routed(Box::new(Routed { payload, failure })), tag)));
                 }
             },
@@ -175,8 +200,10 @@ impl<I, O, K> Finished<I, O, K> {
 
     /// Out of the way of the items that have results.
     #[cold]
-    fn failure(&self, item: Item<()>, error: ItemError, batch: Arc<[ItemId]>) -> Failure {
-        Failure { item: item.id, batch, stage: self.stage.clone(), error, metadata: item.metadata }
+    fn failure(&mut self, item: Item<()>, error: ItemError, batch: Arc<[ItemId]>) -> Failure {
+        let payload = self.kept.next().flatten();
+        let fall = Fall { error, batch, attempts: self.attempts, payload };
+        Failure::new(item, fall, self.stage.clone())
     }
 }
 

@@ -9,7 +9,7 @@ use super::on_error::OnError;
 use super::outcome::{Fate, Settled};
 use super::retry::{Chance, Retry};
 use crate::error::{ErrorKind, ItemError};
-use crate::item::{Item, ItemId};
+use crate::item::{Fall, Item, ItemId, Keep};
 
 /// How a batch, or a part of one, is being run.
 #[derive(Debug, Clone, Copy)]
@@ -149,11 +149,13 @@ pub(super) struct Recovery<I, O, K> {
     asked: Option<Duration>,
     /// What is still to be run, the next last.
     pending: Vec<Part<I>>,
+    /// What is kept of items that fail.
+    keep: Option<Keep<I>>,
 }
 
 impl<I, O, K> Recovery<I, O, K> {
     /// A batch of which everything is being run.
-    pub(super) fn new(tags: Vec<K>, order: Order) -> Self {
+    pub(super) fn new(tags: Vec<K>, order: Order, keep: Option<Keep<I>>) -> Self {
         Self {
             settled: std::iter::repeat_with(|| None).take(tags.len()).collect(),
             running: (0..tags.len()).collect(),
@@ -164,6 +166,7 @@ impl<I, O, K> Recovery<I, O, K> {
             again: Vec::new(),
             asked: None,
             pending: Vec::new(),
+            keep,
         }
     }
 
@@ -268,11 +271,15 @@ impl<I, O, K> Recovery<I, O, K> {
     fn fail(&mut self, part: Part<I>, error: &ItemError, policy: &OnError) {
         let batch: Arc<[ItemId]> = part.items.iter().map(|item| item.id).collect();
         for (item, place) in part.items.into_iter().zip(part.places) {
-            let (error, batch) = (error.clone(), batch.clone());
             let Item { id, payload, metadata } = item;
+            let (error, batch, attempts) = (error.clone(), batch.clone(), part.attempt.number);
+            let mut fall = Box::new(Fall { error, batch, attempts, payload: None });
             let fate = match policy {
-                OnError::Route(_) => Fate::Routed { payload, error, batch },
-                _ => Fate::Failed { error, batch },
+                OnError::Route(_) => Fate::Routed { payload, fall },
+                _ => {
+                    fall.payload = self.keep.and_then(|keep| keep(&payload));
+                    Fate::Failed(fall)
+                }
             };
             self.settle(place, Item { id, payload: (), metadata }, fate);
         }

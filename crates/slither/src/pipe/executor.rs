@@ -18,13 +18,16 @@ use crate::value::Value;
 pub(super) async fn run<I, O>(
     mut stage: Stage,
     executor: Arc<dyn Executor<I, O>>,
-    bounds: Bounds<I>,
+    mut bounds: Bounds<I>,
     mut inlet: Inlet<I>,
     outlet: Outlet<O>,
     exit: Option<Outlet<I>>,
 ) where
     O: Send + 'static,
 {
+    if stage.run.letters.is_none() {
+        bounds.keep = None;
+    }
     let (run, index) = (stage.run.clone(), stage.index);
     let source = poll_fn(move |task| {
         let entry = std::task::ready!(inlet.poll_recv(task));

@@ -24,6 +24,7 @@ use crate::context::Context;
 use crate::dispatch::Executor;
 use crate::error::ConfigError;
 use crate::item::Failure;
+use crate::metadata::Metadata;
 use crate::store::Scope;
 
 /// What stages are bound to: whatever the one who starts the run and the stages agreed on.
@@ -115,7 +116,7 @@ pub(super) async fn launch<In, Out, S>(
 where
     In: Send + 'static,
     Out: Send + 'static,
-    S: Stream<Item = Result<In, String>> + Send + 'static,
+    S: Stream<Item = Result<(In, Metadata), String>> + Send + 'static,
 {
     let inner = &pipe.inner;
     let plan = inner.plan.clone();
@@ -132,7 +133,7 @@ where
     };
     context.pipe = Some(plan.name.clone());
     context.metadata.extend(options.metadata);
-    let run = Run::start(context, plan.clone());
+    let run = Run::start(context, plan.clone(), options.letters);
     let (failures, failed) = mpsc::channel(plan.capacity);
     let (reader, outputs) = mpsc::channel(plan.capacity);
     let mut launch = Launch {

@@ -86,5 +86,5 @@ pub use outputs::{Outputs, PipeError};
 pub use plan::{Plan, StageKind, StagePlan, Way, WayEnd};
 pub use report::{Report, StageReport};
 pub use router::{DEFAULT_OUTPUT, Router};
-pub use run::{RunOptions, run_pipe, stream_pipe, try_stream_pipe};
+pub use run::{RunOptions, replay, run_pipe, stream_pipe, try_stream_pipe};
 pub use stream::{Event, PipeStream};

@@ -1,10 +1,11 @@
-//! Running a pipe: [`stream_pipe`], [`try_stream_pipe`] and [`run_pipe`].
+//! Running a pipe: [`stream_pipe`], [`try_stream_pipe`], [`run_pipe`] and [`replay`].
 
 use std::fmt;
 use std::sync::Arc;
 
 use futures_core::Stream;
 use futures_util::{StreamExt, stream};
+use serde::de::DeserializeOwned;
 
 use super::definition::Pipe;
 use super::launch::{Bindings, launch};
@@ -12,6 +13,7 @@ use super::outputs::{Outputs, PipeError};
 use super::stream::PipeStream;
 use crate::context::SessionId;
 use crate::error::ConfigError;
+use crate::letters::{BadLetter, DeadLetters, Letter};
 use crate::metadata::Metadata;
 
 /// What a run is given beside its input.
@@ -22,18 +24,31 @@ pub struct RunOptions {
     pub(super) bindings: Bindings,
     /// The opened session that it runs in; a session of its own without.
     pub(super) session: Option<SessionId>,
+    pub(super) letters: Option<DeadLetters>,
 }
 
 impl RunOptions {
     /// No metadata.
     pub fn new() -> Self {
-        Self { metadata: Metadata::new(), bindings: Arc::new(()), session: None }
+        Self { metadata: Metadata::new(), bindings: Arc::new(()), session: None, letters: None }
     }
 
     /// Attaches metadata to the run; every stage sees it in its [`Context`](crate::Context).
     #[must_use]
     pub fn metadata(mut self, metadata: Metadata) -> Self {
         self.metadata = metadata;
+        self
+    }
+
+    /// Writes each item that fails to a file of dead letters, before its failure comes out of the run.
+    ///
+    /// Of a stage that is made with `python` the letter holds the payload, as the stage was given it; a Rust stage has
+    /// consumed its own. Items that a policy routes to an output are no failures, and those that a halted run has
+    /// cancelled are not written. A file that falls behind holds up the stage whose items fail. What could not be
+    /// written is told by [`DeadLetters::close`].
+    #[must_use]
+    pub fn dead_letters(mut self, letters: &DeadLetters) -> Self {
+        self.letters = Some(letters.clone());
         self
     }
 
@@ -76,7 +91,7 @@ where
     Out: Send + 'static,
     S: Stream<Item: Into<In>> + Send + 'static,
 {
-    launch(pipe, source.map(|payload| Ok(payload.into())), options).await
+    launch(pipe, source.map(|payload| Ok((payload.into(), Metadata::new()))), options).await
 }
 
 /// [`stream_pipe`] over a source that can fail. At its first error no more is pulled; everything up to there
@@ -100,8 +115,38 @@ where
     E: fmt::Display,
     S: Stream<Item = Result<T, E>> + Send + 'static,
 {
-    let source = source.map(|payload| payload.map(Into::into).map_err(|error| error.to_string()));
+    let entering = |payload: T| (payload.into(), Metadata::new());
+    let source = source.map(move |payload| payload.map(entering).map_err(|error| error.to_string()));
     launch(pipe, source, options).await
+}
+
+/// Starts a run over dead letters: their payloads are the input, with the metadata that [`Letter::to_item`] gives
+/// them. The pipe has to begin with the stage that the letters come from, or with one that takes the same.
+///
+/// At the first letter that cannot be used no more is pulled; everything up to there is delivered, and the run ends
+/// with [`RunError::Source`](crate::RunError::Source), which names the line. To pass over such letters leave them out:
+/// `letters.filter_map(Result::ok)` are letters, too, with `.map(Ok)`.
+///
+/// # Errors
+/// If a stage could not be bound to its executor; then nothing was pulled.
+///
+/// # Cancellation
+/// As for [`stream_pipe`].
+pub async fn replay<In, Out, L>(
+    pipe: &Pipe<In, Out>,
+    letters: L,
+    options: RunOptions,
+) -> Result<PipeStream<Out>, ConfigError>
+where
+    In: DeserializeOwned + Send + 'static,
+    Out: Send + 'static,
+    L: IntoIterator<Item = Result<Letter, BadLetter>, IntoIter: Send + 'static>,
+{
+    let entering = |letter: Result<Letter, BadLetter>| {
+        let item = letter.and_then(|letter| letter.to_item()).map_err(|bad| bad.to_string())?;
+        Ok((item.payload, item.metadata))
+    };
+    launch(pipe, stream::iter(letters.into_iter().map(entering)), options).await
 }
 
 /// Runs a pipe over a collection and gathers what comes out.

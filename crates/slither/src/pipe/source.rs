@@ -10,19 +10,20 @@ use futures_util::{FutureExt, StreamExt};
 use super::outlet::Outlet;
 use super::ticket::Run;
 use crate::error::{ItemError, RunError};
-use crate::item::Item;
+use crate::item::{Item, ItemId};
+use crate::metadata::Metadata;
 
 /// A place in the channel is reserved before an item is pulled: what is pulled always has somewhere to go.
 pub(super) async fn pump<T, S>(run: Arc<Run>, source: S, outlet: Outlet<T>)
 where
-    S: Stream<Item = Result<T, String>>,
+    S: Stream<Item = Result<(T, Metadata), String>>,
 {
     let mut source = pin!(source);
     for id in 0.. {
         let Some(place) = outlet.reserve().await else { return };
         match AssertUnwindSafe(source.next()).catch_unwind().await {
-            Ok(Some(Ok(payload))) => {
-                place.send(Item::new(id, payload), run.pull());
+            Ok(Some(Ok((payload, metadata)))) => {
+                place.send(Item { id: ItemId(id), payload, metadata }, run.pull());
             }
             Ok(Some(Err(message))) => return run.set_cause(RunError::Source(message)),
             Ok(None) => return,

@@ -1,8 +1,8 @@
 //! What every stage's task has: its name and policy, its counts, and its way out for failures.
 
 use std::ops::ControlFlow;
-use std::sync::Arc;
 use std::sync::atomic::Ordering::Relaxed;
+use std::sync::{Arc, OnceLock};
 use std::time::Instant;
 
 use tokio::sync::mpsc;
@@ -13,7 +13,7 @@ use super::ticket::{Run, StageCounts, Ticket};
 use crate::context::Context;
 use crate::dispatch::OnError;
 use crate::error::{ItemError, RunError};
-use crate::item::{Failure, Item, ItemId};
+use crate::item::{Failure, Fall, Item, ItemId};
 
 /// Whether a stage goes on with its input.
 pub(super) type Flow = ControlFlow<()>;
@@ -25,6 +25,8 @@ pub(super) struct Stage {
     pub(super) context: Context,
     pub(super) on_error: OnError,
     pub(super) failures: mpsc::Sender<(Failure, Ticket)>,
+    /// The context for failures, once there is one.
+    shared: OnceLock<Arc<Context>>,
     started: Instant,
     cause: Option<RunError>,
 }
@@ -38,7 +40,16 @@ impl Stage {
         failures: mpsc::Sender<(Failure, Ticket)>,
     ) -> Self {
         telemetry::stage_start(&context);
-        Self { run, index, context, on_error, failures, started: Instant::now(), cause: None }
+        Self {
+            run,
+            index,
+            context,
+            on_error,
+            failures,
+            shared: OnceLock::new(),
+            started: Instant::now(),
+            cause: None,
+        }
     }
 
     fn counts(&self) -> &StageCounts {
@@ -87,7 +98,12 @@ impl Stage {
     }
 
     fn failure<T>(&self, item: Item<T>, error: ItemError, batch: Arc<[ItemId]>) -> Failure {
-        Failure { item: item.id, batch, stage: self.context.stage.clone(), error, metadata: item.metadata }
+        let fall = Fall { error, batch, attempts: 1, payload: None };
+        let failure = Failure::new(item.with_payload(()), fall, self.context.stage.clone());
+        Failure {
+            context: Some(self.shared.get_or_init(|| Arc::new(self.context.clone())).clone()),
+            ..failure
+        }
     }
 
     pub(super) fn failed(&self) {
@@ -97,6 +113,10 @@ impl Stage {
     /// Sends a failure to the reader; breaks if it is gone.
     pub(super) async fn report(&self, failure: Failure, ticket: Ticket) -> Flow {
         self.failed();
+        if let Some(letters) = &self.run.letters {
+            // What cannot be written is told when the letters are closed, and the failure is here all the same.
+            let _ = letters.write(&failure).await;
+        }
         match self.failures.send((failure, ticket)).await {
             Ok(()) => Flow::Continue(()),
             Err(_) => Flow::Break(()),

@@ -15,12 +15,15 @@ use super::telemetry;
 use crate::context::Context;
 use crate::error::RunError;
 use crate::item::Ledger;
+use crate::letters::DeadLetters;
 
 /// One run of a pipe. It is dropped after the last ticket, so that what it tells at its end is final.
 pub(super) struct Run {
     pub(super) context: Context,
     pub(super) stages: Vec<StageCounts>,
     pub(super) batch_ids: Arc<AtomicU64>,
+    /// Where failures are written, too.
+    pub(super) letters: Option<DeadLetters>,
     plan: Arc<Plan>,
     /// The tasks with the stage of each; none for the source.
     tasks: Mutex<Vec<(Option<usize>, AbortHandle)>>,
@@ -70,12 +73,13 @@ fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
 }
 
 impl Run {
-    pub(super) fn start(context: Context, plan: Arc<Plan>) -> Arc<Self> {
+    pub(super) fn start(context: Context, plan: Arc<Plan>, letters: Option<DeadLetters>) -> Arc<Self> {
         telemetry::run_start(&context);
         Arc::new(Self {
             context,
             stages: std::iter::repeat_with(StageCounts::default).take(plan.stages.len()).collect(),
             batch_ids: Arc::default(),
+            letters,
             plan,
             tasks: Mutex::default(),
             started: Instant::now(),

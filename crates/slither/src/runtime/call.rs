@@ -3,6 +3,8 @@
 use std::fmt;
 use std::time::Duration;
 
+use serde::Serialize;
+
 use crate::dispatch::{Batching, Limits, MaxInFlight, OnError, Order};
 use crate::error::ConfigError;
 
@@ -25,6 +27,16 @@ pub struct Call<I> {
     pub(crate) pool: String,
     pub(crate) timeout: Option<Duration>,
     pub(crate) limits: Limits<I>,
+}
+
+impl<I: Serialize> Call<I> {
+    /// See [`Limits::keep_payloads`]. A stage of a pipe needs it not: its run says so, with
+    /// [`RunOptions::dead_letters`](crate::RunOptions::dead_letters).
+    #[must_use]
+    pub fn keep_payloads(mut self) -> Self {
+        self.limits = self.limits.keep_payloads();
+        self
+    }
 }
 
 impl<I> Call<I> {

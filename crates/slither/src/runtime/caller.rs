@@ -14,6 +14,7 @@ use crate::context::Context;
 use crate::dispatch::{self, DispatchError, DispatchStream, Dispatched, Executor};
 use crate::error::{ConfigError, ItemError, RunError};
 use crate::item::{Item, Ledger};
+use crate::letters::{BadLetter, Letter};
 use crate::pipe::{self, Outputs, Pipe, PipeError, PipeStream, RunOptions};
 use crate::pool::{PoolExecutor, PoolSession, RunningPool, Via, open_single, writing};
 use crate::wire;
@@ -167,5 +168,19 @@ impl Caller {
         S: Stream<Item = Result<T, E>> + Send + 'static,
     {
         pipe::try_stream_pipe(pipe, source, self.bound(options)).await
+    }
+
+    pub(super) async fn replay<In, Out, L>(
+        &self,
+        pipe: &Pipe<In, Out>,
+        letters: L,
+        options: RunOptions,
+    ) -> Result<PipeStream<Out>, ConfigError>
+    where
+        In: DeserializeOwned + Send + 'static,
+        Out: Send + 'static,
+        L: IntoIterator<Item = Result<Letter, BadLetter>, IntoIter: Send + 'static>,
+    {
+        pipe::replay(pipe, letters, self.bound(options)).await
     }
 }

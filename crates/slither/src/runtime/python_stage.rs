@@ -25,7 +25,8 @@ impl<In: Send + 'static, Cur: Serialize + Send + 'static, Part> PipeBuilder<In, 
     where
         Next: DeserializeOwned + Send + 'static,
     {
-        let Call { function, pool, timeout, limits } = call;
+        // Whether they are kept is each run's to say.
+        let Call { function, pool, timeout, limits } = call.keep_payloads();
         self.bound_stage(name, limits, move |bindings: Arc<dyn Any + Send + Sync>| {
             let (function, pool) = (function.clone(), pool.clone());
             Box::pin(async move {

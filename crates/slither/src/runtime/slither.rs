@@ -17,6 +17,7 @@ use crate::context::Context;
 use crate::dispatch::{DispatchError, DispatchStream, Dispatched};
 use crate::error::{ConfigError, ErrorKind, ItemError, RunError};
 use crate::item::Item;
+use crate::letters::{BadLetter, Letter};
 use crate::pipe::{Outputs, Pipe, PipeError, PipeStream, RunOptions};
 use crate::pool::{Each, PoolStats, ProgressFeed, RunningPool};
 use crate::store::{Store, StoreHandle, Stores};
@@ -202,6 +203,27 @@ impl Slither {
         S: Stream<Item = Result<T, E>> + Send + 'static,
     {
         Caller::from(self).stream_pipe(pipe, source, options).await
+    }
+
+    /// Starts a run of a pipe over dead letters, as [`pipe::replay`](crate::pipe::replay) says.
+    ///
+    /// # Errors
+    /// If a pool or a function of a Python stage is unknown; then nothing was pulled.
+    ///
+    /// # Cancellation
+    /// Dropping the stream cancels the run.
+    pub async fn replay<In, Out, L>(
+        &self,
+        pipe: &Pipe<In, Out>,
+        letters: L,
+        options: RunOptions,
+    ) -> Result<PipeStream<Out>, ConfigError>
+    where
+        In: DeserializeOwned + Send + 'static,
+        Out: Send + 'static,
+        L: IntoIterator<Item = Result<Letter, BadLetter>, IntoIter: Send + 'static>,
+    {
+        Caller::from(self).replay(pipe, letters, options).await
     }
 
     /// Begins to open a session of a pool: work of the session goes to one worker, where Python keeps state for it.

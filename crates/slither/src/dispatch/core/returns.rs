@@ -9,6 +9,7 @@ use crate::dispatch::outcome::Finished;
 use crate::dispatch::permits::Permit;
 use crate::dispatch::recovery::{Next, Recovery};
 use crate::dispatch::yields::Yielded;
+use crate::item::Keep;
 
 /// What telemetry is told of results that were yielded.
 pub(in crate::dispatch) struct Partial {
@@ -18,8 +19,8 @@ pub(in crate::dispatch) struct Partial {
 }
 
 /// The recovery of a batch whose items are in it, but for those that were yielded.
-fn begin<I, O, K>(tags: &mut Vec<K>, order: Order) -> Box<Recovery<I, O, K>> {
-    Box::new(Recovery::new(std::mem::take(tags), order))
+fn begin<I, O, K>(tags: &mut Vec<K>, order: Order, keep: Option<Keep<I>>) -> Box<Recovery<I, O, K>> {
+    Box::new(Recovery::new(std::mem::take(tags), order, keep))
 }
 
 impl<I, O, K> Core<I, O, K> {
@@ -36,11 +37,12 @@ impl<I, O, K> Core<I, O, K> {
         if running.recovery.is_none() && self.policy.accepts_each(running.attempt, &results) {
             let items = running.batch.items.drain(..count).collect();
             let tags = running.tags.drain(..count).collect();
-            let finished = Finished::new(items, tags, Ok(results), self.stage.clone());
+            let attempts = running.attempt.number;
+            let finished = Finished::new(items, tags, Ok(results), attempts, self.keep, self.stage.clone());
             self.window.insert(running.sequence, finished, false);
         } else {
             let Running { recovery, tags, batch, attempt, .. } = running;
-            let recovery = recovery.get_or_insert_with(|| begin(tags, self.order));
+            let recovery = recovery.get_or_insert_with(|| begin(tags, self.order, self.keep));
             recovery.yielded(batch.items.drain(..count), *attempt, results, &self.policy);
             let ready = recovery.take_ready();
             if !ready.is_empty() {
@@ -56,7 +58,7 @@ impl<I, O, K> Core<I, O, K> {
         let running = self.permits.get_mut(permit)?;
         let Running { recovery, tags, batch, attempt, sequence, yielded, .. } = running;
         let sequence = *sequence;
-        let recovery = recovery.get_or_insert_with(|| begin(tags, self.order));
+        let recovery = recovery.get_or_insert_with(|| begin(tags, self.order, self.keep));
         let items = std::mem::take(&mut batch.items);
         let next = recovery.came_back(items, *attempt, reply, &mut self.policy, *yielded);
         if let Some(part) = recovery.next_part() {
