@@ -10,7 +10,7 @@ import asyncio
 import contextlib
 import threading
 from collections import deque
-from queue import SimpleQueue
+from queue import Queue
 from typing import Any, Final
 
 from slither import _blackbox, _values, _wire
@@ -39,7 +39,7 @@ class AsyncWorker(Several):
         self.loop = asyncio.new_event_loop()
         self.outbox = Outbox(connection, self.loop)
         self._thread = threading.get_ident()
-        self._jobs: SimpleQueue[Job | None] = SimpleQueue()
+        self._jobs: Queue[Job | None] = Queue(maxsize=self.backlog.limit + 1)
         self._lane = Lane(self, 0, _STRIDE, self._jobs)
         self._idle = [Task(self, number) for number in range(profile.concurrency, 0, -1)]
         self._waiting: deque[tuple[Job, Bound]] = deque()
@@ -63,7 +63,7 @@ class AsyncWorker(Several):
             self.fail(error)
         self.closed = True
         self._lane.end_replies()
-        self._jobs.put(None)
+        self._jobs.put_nowait(None)
         self._lane.join()
         self.outbox.flush()
         self._close()
@@ -125,7 +125,7 @@ class AsyncWorker(Several):
         if bound is not None and bound.is_async:
             self._run_task(job, bound)
         else:
-            self._jobs.put(job)
+            self._jobs.put_nowait(job)
 
     def _run_freed(self, job: Job) -> None:
         try:

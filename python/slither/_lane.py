@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import threading
 from contextvars import copy_context
-from queue import SimpleQueue
+from queue import Queue
 from types import FunctionType
 from typing import TYPE_CHECKING, Any
 
@@ -27,7 +27,7 @@ if TYPE_CHECKING:
 class Lane(Worker):
     """One thread, which takes jobs until it is told to end."""
 
-    def __init__(self, home: Several, number: int, stride: int, jobs: SimpleQueue[Job | None]) -> None:
+    def __init__(self, home: Several, number: int, stride: int, jobs: Queue[Job | None]) -> None:
         super().__init__(home.connection, home.box.slot(number), home.token, home.path)
         self._home = home
         self._jobs = jobs
@@ -36,7 +36,11 @@ class Lane(Worker):
         # Numbers of views are dealt out in turn, so that no two lanes have the same and each is found by its own.
         self._views = number + 1
         self._stride = stride
-        self._replies: SimpleQueue[tuple[int, int, memoryview] | None] = SimpleQueue()
+        self._turn = threading.Lock()
+        self._awaited = 0
+        self._reply: tuple[int, memoryview] | None = None
+        self._replied = threading.Lock()  # free when there is a reply to take, or none will come
+        self._replied.acquire()
         name = f"slither-{number}"
         self._thread = threading.Thread(target=_entry(number), args=(self,), name=name, daemon=True)
 
@@ -49,13 +53,20 @@ class Lane(Worker):
         self._thread.join()
 
     def reply(self, ident: int, flags: int, body: memoryview) -> None:
-        """Hand over the answer to a view. Called by the reader."""
-        keep = body if len(body) > _values.KEEP else memoryview(bytes(body))
-        self._replies.put((ident, flags, keep))
+        """Hand over the answer to the view that is awaited; any other is of one that has given up. For the reader."""
+        with self._turn:
+            if not ident or ident != self._awaited:
+                return
+            self._awaited = 0
+            self._reply = (flags, body if len(body) > _values.KEEP else memoryview(bytes(body)))
+            self._replied.release()
 
     def end_replies(self) -> None:
-        """No answer comes any more: the connection has ended."""
-        self._replies.put(None)
+        """No answer comes any more: the connection has ended. For the reader, at its end."""
+        with self._turn:
+            if self._awaited:
+                self._awaited = 0
+                self._replied.release()
 
     def serve(self) -> None:
         """Run jobs, in the lane's thread."""
@@ -100,13 +111,16 @@ class Lane(Worker):
         self._views += self._stride
         self._box.enter(_blackbox.VIEW)
         try:
-            self._connection.send(_wire.VIEW, _wire.MANY if many else 0, number, frame)
-            while True:
-                reply = None if self._home.closed else self._replies.get()
-                if reply is None:
+            with self._turn:
+                if self._home.closed:
                     raise ViewFailed(f"view {name!r}: the connection has ended")
-                if reply[0] == number:
-                    return self._opened(name, *reply[1:])
+                self._awaited = number
+            self._connection.send(_wire.VIEW, _wire.MANY if many else 0, number, frame)
+            self._replied.acquire()
+            reply, self._reply = self._reply, None
+            if reply is None:
+                raise ViewFailed(f"view {name!r}: the connection has ended")
+            return self._opened(name, *reply)
         except _wire.Closed as error:
             raise ViewFailed(f"view {name!r}: {error}") from None
         finally:

@@ -5,7 +5,7 @@ Without the GIL they run at the same time. With it they take turns, which is wor
 
 from __future__ import annotations
 
-from queue import SimpleQueue
+from queue import Queue
 
 from slither import _blackbox, _wire
 from slither._backlog import Job
@@ -22,8 +22,7 @@ class ThreadWorker(Several):
         self, connection: _wire.Connection, box: _blackbox.BlackBox, token: int, path: list[str], profile: Profile
     ) -> None:
         super().__init__(connection, box, token, path, profile)
-        # As long as what is outstanding at most, which the backlog bounds.
-        self._jobs: SimpleQueue[Job | None] = SimpleQueue()
+        self._jobs: Queue[Job | None] = Queue(maxsize=self.backlog.limit + self.slots)
         self._lanes = [Lane(self, number, self.slots, self._jobs) for number in range(self.slots)]
 
     def run(self) -> int:
@@ -40,14 +39,14 @@ class ThreadWorker(Several):
         self.closed = True
         for lane in self._lanes:
             lane.end_replies()
-            self._jobs.put(None)
+            self._jobs.put_nowait(None)
         for lane in self._lanes:
             lane.join()
         return self.code()
 
     def run_job(self, job: Job) -> None:
         """Queue a job for the next lane that is free."""
-        self._jobs.put(job)
+        self._jobs.put_nowait(job)
 
     def take_reply(self, ident: int, flags: int, body: memoryview) -> None:
         """Hand the answer of a view to the lane that asked; one that nobody awaits any more is dropped there."""
