@@ -50,8 +50,6 @@ class Task(Worker):
 
     def cancel(self) -> None:
         """Have the call end as asyncio does it. The answer comes when it has ended, whatever it makes of this."""
-        if self._cancelled:
-            return  # a second time would cancel what it does in the face of the first
         self._cancelled = True
         if self._entered and self._task is not None:  # one that was not entered could not answer
             self._task.cancel()

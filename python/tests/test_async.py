@@ -38,7 +38,7 @@ def nursery() -> Iterator[FakeNursery]:
 def started(nursery: FakeNursery, epoch: int = 1) -> FakeWorker:
     made = nursery.start(epoch)
     assert made.hello()["slots"] == SLOTS
-    for function in ("wait", "hears", "lets_plain_go"):
+    for function in ("wait", "hears", "nap", "lets_plain_go"):
         assert made.bind(f"waiting:{function}") == (_wire.BOUND, 0, {"kind": "coroutine"})
     return made
 
@@ -105,9 +105,12 @@ def test_a_cancelled_call_is_awaited_and_says_where_it_was(worker: FakeWorker) -
     waits, other = call(worker, "cleans_up", ["never"]), call(worker, "wait", ["other"])
     slot(worker, waits, _blackbox.AWAIT)
     slot(worker, other, _blackbox.AWAIT)
-    for _ in range(3):
-        worker.send(_wire.CANCEL, ident=waits)
-    kind, _, error = answers(worker, waits)[waits]
+    worker.send(_wire.CANCEL, ident=waits)
+    while results(worker, call(worker, "hears", [1])) != [["cleaning never"]]:
+        pass
+    cleaned = call(worker, "open_gate", ["clean"])
+    found = answers(worker, waits, cleaned)
+    kind, _, error = found[waits]
     assert (kind, error["kind"]) == (_wire.ERROR, "cancelled")
     assert error["message"]
     assert error["exception"][0] == "asyncio.exceptions.CancelledError"
@@ -141,7 +144,8 @@ def test_one_that_will_not_end_stays_and_its_stack_can_be_had(worker: FakeWorker
     assert lines[2].startswith('  File "/')
     assert len(lines) == 4
     assert not lines[3]
-    results(worker, call(worker, "open_gate", ["last"]), stays)
+    worker.send(_wire.CANCEL, ident=stays)  # each cancels once more, and this one it does not catch
+    assert answers(worker, stays)[stays][2]["kind"] == "cancelled"
 
 
 def test_a_call_cancelled_before_its_first_step_is_answered(worker: FakeWorker) -> None:
@@ -249,11 +253,16 @@ def test_an_async_generator_yields_as_it_goes(worker: FakeWorker) -> None:
 def test_a_cancelled_generator_keeps_what_it_yielded(worker: FakeWorker) -> None:
     ident = call(worker, "steps", ["one", "never"], flags=_wire.STREAM)
     results(worker, call(worker, "open_gate", ["one"]))
-    slot(worker, ident, _blackbox.AWAIT)
+    while not worker.meanwhile:
+        worker.meanwhile.append(worker.recv())
     worker.send(_wire.CANCEL, ident=ident)
     _, _, error = answers(worker, ident)[ident]
     assert error["kind"] == "cancelled"
     assert [body for kind, _, _, body in worker.meanwhile if kind == _wire.PARTIAL] == [["one"]]
+    worker.meanwhile.clear()
+    ident = call(worker, "quick_and_fails", list(range(300)), flags=_wire.STREAM)
+    assert answers(worker, ident)[ident][2]["message"] == "not the last"
+    assert [*chain(*(body for *_, body in worker.meanwhile))] == list(range(299))
 
 
 def test_calls_of_one_session_are_one_at_a_time_for_coroutines_too(worker: FakeWorker) -> None:
@@ -272,10 +281,9 @@ def test_a_large_frame_and_a_host_that_reads_slowly_hold_up_no_loop(worker: Fake
     ident = worker.next_id
     header = struct.pack("<IBBHQ", len(body), _wire.CALL, 0, 0, ident)
     waits = call(worker, "wait", ["free"])
-    tells = call(worker, "tells", ["1"])
-    opened = call(worker, "open_gate", ["tell"])
+    naps = call(worker, "nap", [0.3])
     worker.sock.sendall(header + body[: 1 << 20])
-    results(worker, tells, opened)  # with a frame of which the rest does not come
+    results(worker, naps)  # with a frame of which the rest does not come
     worker.sock.sendall(body[1 << 20 :])
     slot(worker, ident, _blackbox.AWAIT)
     worker.send(_wire.CANCEL, ident=ident)

@@ -66,7 +66,8 @@ async def cleans_up(items: list[str]) -> list[str]:
     try:
         await wait(items)
     except asyncio.CancelledError:
-        await asyncio.sleep(0.01)
+        told.append(f"cleaning {items[0]}")
+        await asyncio.wait_for(gate("clean").wait(), PATIENCE)
         told.append(f"cleaned {items[0]}")
         raise
     return items
@@ -109,6 +110,12 @@ async def steps(items: list[str]) -> AsyncIterator[str]:
 async def quick(items: list[Any]) -> AsyncIterator[Any]:
     for item in items:
         yield item
+
+
+async def quick_and_fails(items: list[Any]) -> AsyncIterator[Any]:
+    for item in items[:-1]:
+        yield item
+    raise ValueError("not the last")
 
 
 async def looks_up(items: list[Any]) -> list[Any]:
