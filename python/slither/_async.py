@@ -91,14 +91,19 @@ class AsyncWorker(Several):
     def _read_large(self) -> None:
         try:
             frame = self.connection.read()
+        except _wire.NoRoom as error:
+            self.loop.call_soon_threadsafe(self._have_read, error)
         except (_wire.Closed, ProtocolError) as error:
             self.loop.call_soon_threadsafe(self._end, error)
         else:
             self.loop.call_soon_threadsafe(self._have_read, frame)
 
-    def _have_read(self, frame: _wire.Frame) -> None:
+    def _have_read(self, frame: _wire.Frame | _wire.NoRoom) -> None:
         try:
-            self.route(*frame)
+            if isinstance(frame, _wire.NoRoom):
+                self.refuse(frame)
+            else:
+                self.route(*frame)
             if self._route_whole():
                 self.loop.add_reader(self.connection.fileno(), self._readable)
         except (_wire.Closed, ProtocolError) as error:

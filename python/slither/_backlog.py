@@ -23,7 +23,7 @@ _SESSIONS: Final = (_wire.OPEN_SESSION, _wire.END_SESSION)
 class Job:
     """A frame that wants an answer, or the STOP that ends the sessions; with a body of its own."""
 
-    __slots__ = ("begun", "body", "flags", "ident", "kind", "session", "withdrawn")
+    __slots__ = ("begun", "body", "flags", "ident", "kind", "refused", "session", "withdrawn")
 
     def __init__(self, kind: int, flags: int, ident: int, body: memoryview) -> None:
         self.kind = kind
@@ -31,6 +31,7 @@ class Job:
         self.ident = ident
         self.body = body if len(body) > _values.KEEP else memoryview(bytes(body))
         self.session: str | None = None
+        self.refused: BaseException | None = None
         self.begun = False
         self.withdrawn = False
 
@@ -120,6 +121,8 @@ class Backlog:
         return []
 
     def _session_of(self, job: Job) -> str | None:
+        if job.refused is not None:
+            return None
         if job.kind in _SESSIONS:
             context = bytes(job.body)
         elif self._lines and job.kind != _wire.BIND:  # only this thread adds lines

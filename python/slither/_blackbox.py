@@ -18,7 +18,6 @@ STARTED: Final = 0
 CALL: Final = 1
 PHASE: Final = 2
 THREAD: Final = 3
-WORDS: Final = 4
 
 # What PHASE says.
 IDLE: Final = 0
@@ -26,16 +25,24 @@ DECODE: Final = 1
 USER: Final = 2
 ENCODE: Final = 3
 VIEW: Final = 4
-AWAIT: Final = 5
+IMPORT: Final = 5
+AWAIT: Final = 6
 
 _PAGE: Final = 4096
+# Where it stands what VIEW and IMPORT are about, and the most bytes that are kept of it.
+_SUBJECT: Final = 2048
+_SUBJECT_LIMIT: Final = 256
+# How far the slots are apart where there are several, and where behind its words each has its subject.
+_STRIDE: Final = 512
+_WORDS: Final = 32
 
 
 class Slot:
     """What one of a worker's calls at a time says. `words` is for whoever cannot afford a method call."""
 
-    def __init__(self, words: memoryview) -> None:
+    def __init__(self, words: memoryview, subject: memoryview) -> None:
         self.words = words
+        self._subject = subject
 
     def belong(self, thread: int) -> None:
         """Say which thread runs the slot's calls."""
@@ -52,6 +59,12 @@ class Slot:
         """Say what the running call does now."""
         self.words[PHASE] = phase
 
+    def enter_with(self, phase: int, subject: str) -> None:
+        """Say that the running call is in a phase that is about something: a view by name, a function."""
+        data = subject.encode("utf-8", "replace")[:_SUBJECT_LIMIT]
+        self._subject[: 2 + len(data)] = len(data).to_bytes(2, "little") + data
+        self.words[PHASE] = phase
+
     def end(self) -> None:
         """Say that the worker is idle."""
         words = self.words
@@ -60,17 +73,19 @@ class Slot:
 
 
 class BlackBox(Slot):
-    """A worker's black box: the slots of all its calls, and itself the first of them."""
+    """A worker's black box: the slots of all its calls, and itself the only one of a worker of one call."""
 
     def __init__(self, fd: int, slots: int = 1) -> None:
         self.fd = fd
-        self._map = mmap.mmap(fd, -(-slots * WORDS * 8 // _PAGE) * _PAGE)
+        self._map = mmap.mmap(fd, -(-slots * _STRIDE // _PAGE) * _PAGE)
+        self._bytes = memoryview(self._map)
         # In native order: little-endian on all that Slither runs on.
-        super().__init__(memoryview(self._map).cast("Q"))
+        super().__init__(self._bytes.cast("Q"), self._bytes[_SUBJECT : _SUBJECT + 2 + _SUBJECT_LIMIT])
 
     def slot(self, number: int) -> Slot:
-        """Return one slot, counted from 0."""
-        return Slot(self.words[number * WORDS : (number + 1) * WORDS])
+        """Return one slot of a worker that runs several calls, counted from 0."""
+        whole = self._bytes[number * _STRIDE : (number + 1) * _STRIDE]
+        return Slot(whole[:_WORDS].cast("Q"), whole[_WORDS : _WORDS + 2 + _SUBJECT_LIMIT])
 
 
 def watch_faults(fd: int) -> None:

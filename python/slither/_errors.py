@@ -18,9 +18,13 @@ TRACEBACK_LIMIT: Final = 32 << 10
 _FRAMES: Final = 64
 _CHAIN: Final = 4
 _CLASSES: Final = 32
+# What is said where the exception itself says nothing.
+_SILENT: Final = {"out_of_memory": "python ran out of memory\nhint: a smaller batch_size takes less memory"}
 _HERE: Final = os.path.dirname(os.path.abspath(__file__)) + os.sep
 
-Kind = Literal["exception", "failed", "retry", "contract", "value", "too_large", "import", "decode", "cancelled"]
+Kind = Literal[
+    "exception", "failed", "retry", "contract", "value", "too_large", "import", "decode", "out_of_memory", "cancelled"
+]
 Error = dict[str, Any]
 
 
@@ -37,9 +41,11 @@ def make(kind: Kind, message: str, *, trace: str | None = None, classes: list[st
 def from_exception(error: BaseException, kind: Kind = "exception") -> Error:
     """Return the map for an exception that user code raised, or for a `Retry` that it returned."""
     try:
+        if kind == "exception" and isinstance(error, MemoryError):
+            kind = "out_of_memory"
         classes = class_names(type(error))
         if not isinstance(error, Retry):
-            return make(kind, describe(error), trace=render(error), classes=classes)
+            return make(kind, describe(error) or _SILENT.get(kind, ""), trace=render(error), classes=classes)
         trace = render(error) if error.__traceback__ is not None else None
         made = make("retry", describe(error), trace=trace, classes=classes)
         made["retry_after"] = None if error.after is None else float(error.after)

@@ -3,7 +3,9 @@
 SlitherError
 ├── NotInSession         (also RuntimeError)
 ├── NotInWorker          (also RuntimeError)
+├── NotThreadSafe        (also TypeError)
 ├── ProtocolError
+├── UnknownTool          (also LookupError)
 ├── ValueNotSupported    (also TypeError)
 │   └── TooLarge
 └── ViewError
@@ -36,8 +38,16 @@ class NotInWorker(SlitherError, RuntimeError):
     """
 
 
+class NotThreadSafe(SlitherError, TypeError):
+    """A strict `ThreadSafetyChecker` refuses an adapter whose class does not say `__thread_safe__`."""
+
+
 class ProtocolError(SlitherError):
     """The host sent bytes that break the protocol; the worker exits with code 70."""
+
+
+class UnknownTool(SlitherError, LookupError):
+    """An adapter has no tool of that name."""
 
 
 class ValueNotSupported(SlitherError, TypeError):

@@ -94,6 +94,8 @@ class Lane(Worker):
         _current.TICKET.set(_current.Ticket(self, job.ident or 1))
         if not home.backlog.begin(job):
             self._send(_wire.ERROR, 0, job.ident, _errors.make("cancelled", "it was cancelled before it began"))
+        elif job.refused is not None:
+            self._fail(job.ident, job.refused)
         elif not self._serve(job.kind, job.flags, job.ident, job.body):
             home.ended()
         return True
@@ -109,7 +111,7 @@ class Lane(Worker):
         _values.encode_value([self.call, name, args], f"view {name!r}: call", frame, self._connection.max_frame)
         number = self._views
         self._views += self._stride
-        self._box.enter(_blackbox.VIEW)
+        self._box.enter_with(_blackbox.VIEW, name)
         try:
             with self._turn:
                 if self._home.closed:

@@ -249,7 +249,7 @@ class Nursery:
             # Unreaped, the leader keeps its number from being given to another group.
             _process.kill_group(pid)
             self._kill_strangers(keep=pid)
-            os.waitpid(pid, 0)
+            usage = os.wait4(pid, 0)[2]
             exited = dead.si_code == os.CLD_EXITED
             self._control.send(
                 "exited",
@@ -257,6 +257,7 @@ class Nursery:
                 pid=pid,
                 code=dead.si_status if exited else None,
                 signal=None if exited else dead.si_status,
+                max_rss=usage.ru_maxrss * 1024,
             )
 
     def _kill_strangers(self, keep: int) -> None:

@@ -58,6 +58,16 @@ def leave_no_core() -> None:
         resource.setrlimit(resource.RLIMIT_CORE, (1, 1))
 
 
+def limit_memory(size: int) -> None:
+    """Allow this process so many bytes of address space, so that Python raises `MemoryError` beyond it."""
+    import resource
+
+    with contextlib.suppress(OSError, ValueError):
+        hard = resource.getrlimit(resource.RLIMIT_AS)[1]
+        size = size if hard == resource.RLIM_INFINITY else min(size, hard)
+        resource.setrlimit(resource.RLIMIT_AS, (size, size))
+
+
 def volunteer_for_oom() -> None:
     """Have the kernel prefer this process to its host when memory runs out."""
     path = "/proc/self/oom_score_adj"

@@ -26,6 +26,7 @@ class Setup(msgspec.Struct, forbid_unknown_fields=False):
     start: str = "fork"
     host: int | None = None
     log_level: str | int | None = None
+    memory_limit: int | None = None
     profile: Profile = Profile()
 
     @property

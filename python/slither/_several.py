@@ -107,6 +107,13 @@ class Several:
             for job in self.backlog.stop(Job(kind, flags, ident, body)):
                 self.run_job(job)
 
+    def refuse(self, error: _wire.NoRoom) -> None:
+        """A frame has come that there is no memory for: its call fails of it, where the calls run."""
+        job = Job(_wire.BIND, 0, error.ident, memoryview(b""))
+        job.refused = error
+        if self.backlog.add(job):
+            self.run_job(job)
+
     def done(self, job: Job) -> None:
         """A job was answered: have those run that waited for it."""
         self.tell_news()

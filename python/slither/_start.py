@@ -83,6 +83,8 @@ class Start:
         box = _blackbox.BlackBox(self._box, setup.profile.boxes())
         os.set_blocking(self._token, False)
         connection = _wire.Connection(socket.socket(fileno=self._work), setup.frame_cap)
+        if setup.memory_limit is not None:
+            _process.limit_memory(setup.memory_limit)
         if setup.profile.kind == "process":
             return _worker.main(connection, box, self._token, setup.path, setup.log_level)
         from slither import _several  # the others do without what it imports

@@ -33,7 +33,10 @@ class ThreadWorker(Several):
             for lane in self._lanes:
                 lane.start()
             while True:
-                route(*read())
+                try:
+                    route(*read())
+                except _wire.NoRoom as error:
+                    self.refuse(error)
         except (_wire.Closed, ProtocolError) as error:
             self.fail(error)
         self.closed = True

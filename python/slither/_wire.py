@@ -91,6 +91,14 @@ class Closed(Exception):
     """The other side is gone."""
 
 
+class NoRoom(MemoryError):
+    """A frame was received, and there was no memory to keep it in."""
+
+    def __init__(self, ident: int, length: int) -> None:
+        super().__init__(f"there is no memory for a frame of {length} bytes")
+        self.ident = ident
+
+
 def check_header(length: int, kind: int, flags: int, segments: int, max_frame: int) -> None:
     """Raise `ProtocolError` if a header that a worker receives breaks a rule."""
     if length > max_frame:
@@ -155,7 +163,7 @@ class Connection:
         if stop > end:
             if length > _BUFFER - HEADER_SIZE:
                 self._start = self._end = 0
-                return kind, flags, ident, self._read_large(view[body:end], length)
+                return kind, flags, ident, self._read_large(view[body:end], length, ident)
             while end - start < HEADER_SIZE + length:
                 start, end = self._more(start, end)
             body = start + HEADER_SIZE
@@ -171,22 +179,38 @@ class Connection:
             start, end = 0, end - start
         return start, end + self._receive(view[end:])
 
-    def _read_large(self, have: memoryview, length: int) -> memoryview:
+    def _read_large(self, have: memoryview, length: int, ident: int) -> memoryview:
         """Read a body larger than the buffer into memory of its own, which whatever is decoded from it may keep.
 
-        Anonymous private memory is neither zeroed nor copied as it grows, unlike a bytearray.
+        Anonymous private memory is neither zeroed nor copied as it grows, unlike a bytearray. Where there is none to
+        be had, the rest is received and dropped, and `NoRoom` raised.
         """
         size = min(length, _FIRST_STEP)
-        body = mmap.mmap(-1, size, flags=mmap.MAP_PRIVATE | mmap.MAP_ANONYMOUS)
         done = len(have)
-        body[:done] = bytes(have)
+        try:
+            body = mmap.mmap(-1, size, flags=mmap.MAP_PRIVATE | mmap.MAP_ANONYMOUS)
+            body[:done] = bytes(have)
+        except (MemoryError, OSError):
+            self._drop(length - done)
+            raise NoRoom(ident, length) from None
         while done < length:
             if done == size:
                 size = min(length, size * 2)
-                body.resize(size)
+                try:
+                    body.resize(size)
+                except (MemoryError, OSError):
+                    body.close()
+                    self._drop(length - done)
+                    raise NoRoom(ident, length) from None
             with memoryview(body) as whole, whole[done:size] as rest:
                 done += self._receive(rest)
         return memoryview(body)
+
+    def _drop(self, left: int) -> None:
+        """Receive so many bytes, and keep none of them."""
+        view = self._view
+        while left:
+            left -= self._receive(view[:left])
 
     def _receive(self, into: memoryview) -> int:
         try:

@@ -77,10 +77,16 @@ class Worker:
     def run(self) -> int:
         """Serve until STOP or the end of the connection; return the exit code."""
         waiting, read, serve = self._waiting, self._incoming.read, self._serve
+        going = True
         try:
             self._send(_wire.HELLO, 0, 0, hello())
-            while serve(*(waiting.popleft() if waiting else read())):
-                pass
+            while going:
+                try:
+                    while serve(*(waiting.popleft() if waiting else read())):
+                        pass
+                    going = False
+                except _wire.NoRoom as error:
+                    self._fail(error.ident, error)
         except _wire.Closed:
             pass
         except ProtocolError as error:
@@ -227,7 +233,6 @@ class Worker:
         self._box.begin(ident)
         try:
             name = _values.decode_name(body)
-            self._box.enter(_blackbox.USER)
             bound = self._resolve(name)
             said: dict[str, Any] = {"kind": bound.kind}
             if _gil.WATCH.look() != self._gil_at_hello:
@@ -287,7 +292,10 @@ class Worker:
             self._end_session(session, ident or 1, _values.encode_context(session))
 
     def _resolve(self, name: str) -> Bound:
+        box = self._box
+        box.enter_with(_blackbox.IMPORT, name)
         bound = resolve(name, self._user_path)
+        box.enter(_blackbox.DECODE)
         self._bound[name] = bound
         return bound
 
@@ -402,7 +410,7 @@ class Worker:
         limit = self._connection.max_frame
         _values.encode_value([self.call, name, args], f"view {name!r}: call", frame, limit)
         self._views = number = self._views + 1
-        self._box.enter(_blackbox.VIEW)
+        self._box.enter_with(_blackbox.VIEW, name)
         try:
             self._connection.send(_wire.VIEW, _wire.MANY if many else 0, number, frame)
             while True:

@@ -305,7 +305,7 @@ def test_a_large_frame_and_a_host_that_reads_slowly_hold_up_no_loop(worker: Fake
 
 def slot_gone(worker: FakeWorker, ident: int) -> None:
     end = time.monotonic() + PATIENCE
-    while any(struct.unpack("<Q", os.pread(worker.box, 8, 32 * each + 8))[0] == ident for each in range(SLOTS + 1)):
+    while any(struct.unpack("<Q", os.pread(worker.box, 8, 512 * each + 8))[0] == ident for each in range(SLOTS + 1)):
         assert time.monotonic() < end
         os.sched_yield()
 

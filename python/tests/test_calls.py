@@ -136,14 +136,14 @@ def test_causes_are_shown(worker: FakeWorker) -> None:
         ("unpicklable", "sample.Unpicklable", "stays here"),
         ("huge", "ValueError", "[cut: 100000000 characters]"),
         ("surrogate", "ValueError", "\\ud800 lone"),
-        ("memory", "MemoryError", ""),
+        ("memory", "MemoryError", "python ran out of memory"),
         ("recursion", "RecursionError", "maximum recursion depth"),
     ],
 )
 def test_whatever_is_raised_is_an_error_and_the_worker_survives(
     worker: FakeWorker, what: str, first: str, message: str
 ) -> None:
-    error = worker.error("sample:raises", [what], "exception")
+    error = worker.error("sample:raises", [what], "out_of_memory" if what == "memory" else "exception")
     assert error["exception"][0] == first
     assert message in error["message"]
     assert len(error["message"].encode()) <= 8 << 10

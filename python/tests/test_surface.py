@@ -16,6 +16,8 @@ from slither import _current, _exceptions
 
 
 def test_all_is_what_can_be_imported() -> None:
+    for name in slither._KIT:
+        assert getattr(slither, name).__name__ == name
     public = {
         name
         for name, value in vars(slither).items()
@@ -48,6 +50,14 @@ def test_the_tree_of_exceptions_is_drawn_as_it_is() -> None:
 
 def test_importing_needs_no_msgspec() -> None:
     code = "import sys; sys.path.insert(0, sys.argv[1]); import slither; assert 'msgspec' not in sys.modules"
+    subprocess.run([sys.executable, "-c", code, SDK], check=True)
+
+
+def test_importing_needs_nothing_of_the_kit() -> None:
+    code = (
+        "import sys; sys.path.insert(0, sys.argv[1]); import slither; "
+        "assert not [name for name in sys.modules if name.startswith('slither._kit')]"
+    )
     subprocess.run([sys.executable, "-c", code, SDK], check=True)
 
 

@@ -62,7 +62,7 @@ def slot_of(worker: FakeWorker, ident: int, phase: int, slots: int = SLOTS) -> i
     end = time.monotonic() + PATIENCE
     while time.monotonic() < end:
         for number in range(slots):
-            _, about, there = struct.unpack("<QQI", os.pread(worker.box, 20, 32 * number))
+            _, about, there = struct.unpack("<QQI", os.pread(worker.box, 20, 512 * number))
             if (about, there) == (ident, phase):
                 return number
         os.sched_yield()
@@ -333,7 +333,7 @@ def test_the_black_box_tells_the_calls_and_their_threads_apart(worker: FakeWorke
     slots = [slot_of(worker, ident, _blackbox.USER) for ident in idents[:2]]
     slots.append(slot_of(worker, idents[2], _blackbox.VIEW))
     assert len(set(slots)) == 3
-    threads = [struct.unpack("<Q", os.pread(worker.box, 8, 32 * slot + 24))[0] for slot in slots]
+    threads = [struct.unpack("<Q", os.pread(worker.box, 8, 512 * slot + 24))[0] for slot in slots]
     os.kill(worker.pid, signal.SIGUSR2)
     while not all(f"hread 0x{thread:016x}" in worker.fault_text() for thread in threads):
         os.sched_yield()
@@ -360,7 +360,7 @@ def test_a_crash_names_the_slot_of_its_call(nursery: FakeNursery) -> None:
     # Without the GIL faulthandler writes one stack, and names no thread; the slot does.
     block = text[text.index("Stack (most recent call first)" if FREE else "Current thread 0x") :]
     slot = int(block[: block.index("_bootstrap_inner")].rpartition("in slot_")[2].split()[0])
-    _, about, phase = struct.unpack("<QQI", os.pread(worker.box, 20, 32 * slot))
+    _, about, phase = struct.unpack("<QQI", os.pread(worker.box, 20, 512 * slot))
     assert (about, phase) == (guilty, _blackbox.USER)
 
 

@@ -19,7 +19,7 @@ def test_views_are_asked_and_answered(worker: FakeWorker) -> None:
         kind, many, ident, body = worker.recv()
         assert (kind, many) == (_wire.VIEW, 0)
         assert body == [call, "lookup", {"key": key}]
-        assert worker.black_box()[1:] == (call, _blackbox.VIEW)
+        assert (worker.black_box()[1:], worker.subject()) == ((call, _blackbox.VIEW), "lookup")
         worker.send(_wire.VIEW_REPLY, pack("late, and ignored"), ident=ident + 1000)
         worker.send(_wire.VIEW_REPLY, pack(answer), flags=flags, ident=ident)
     assert worker.answer(call)[2] == [

@@ -1,7 +1,9 @@
 //! Errors, by who has to act: [`ConfigError`] (mend the program), [`ItemError`] (this item or call),
 //! [`RunError`] (this run).
 
+mod death;
 mod kind;
+mod worker;
 
 use std::any::Any;
 use std::fmt;
@@ -10,8 +12,10 @@ use std::time::Duration;
 
 use serde::Serialize;
 
+pub use self::death::Death;
 pub use self::kind::ErrorKind;
-use crate::item::{Failure, Ledger};
+pub use self::worker::{Phase, WorkerReport};
+use crate::item::{Failure, ItemId, Ledger};
 
 /// What is wrong with a pipe, a call, a pool or the environment, found before any item is pulled.
 ///
@@ -96,68 +100,6 @@ pub(crate) fn panic_text(payload: &(dyn Any + Send)) -> Option<&str> {
     literal.or_else(|| payload.downcast_ref::<String>().map(String::as_str))
 }
 
-/// How a worker process ended, as its parent saw it.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
-#[serde(rename_all = "snake_case")]
-pub enum Death {
-    /// It called exit with this code.
-    Code(i32),
-    /// This signal killed it.
-    Signal(i32),
-    /// It is gone, and nobody could say how (its parent died with it).
-    Unknown,
-}
-
-impl fmt::Display for Death {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match *self {
-            Self::Code(code) => write!(f, "exited with code {code}"),
-            Self::Signal(number) => match signal_name(number) {
-                Some(name) => write!(f, "was killed by {name} (signal {number})"),
-                None => write!(f, "was killed by signal {number}"),
-            },
-            Self::Unknown => f.write_str("is gone, and how it ended is not known"),
-        }
-    }
-}
-
-fn signal_name(number: i32) -> Option<&'static str> {
-    const NAMES: [(i32, &str); 14] = [
-        (1, "SIGHUP"),
-        (2, "SIGINT"),
-        (3, "SIGQUIT"),
-        (4, "SIGILL"),
-        (5, "SIGTRAP"),
-        (6, "SIGABRT"),
-        (7, "SIGBUS"),
-        (8, "SIGFPE"),
-        (9, "SIGKILL"),
-        (11, "SIGSEGV"),
-        (13, "SIGPIPE"),
-        (14, "SIGALRM"),
-        (15, "SIGTERM"),
-        (24, "SIGXCPU"),
-    ];
-    NAMES.iter().find(|(n, _)| *n == number).map(|(_, name)| *name)
-}
-
-/// What is known of the worker that an error came from.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
-pub struct WorkerReport {
-    /// The worker's name: pool, slot and epoch, as `default/0#3`.
-    pub worker: String,
-    /// Its process id.
-    pub pid: u32,
-    /// How it died, if it did.
-    pub death: Option<Death>,
-    /// What it was doing: `idle`, `decode`, `user`, `encode` or `view`.
-    pub phase: Option<&'static str>,
-    /// For how long the call had been running.
-    pub running: Option<Duration>,
-    /// The last lines of its standard error, control characters escaped.
-    pub stderr: Vec<String>,
-}
-
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 struct Inner {
     kind: ErrorKind,
@@ -238,25 +180,35 @@ impl ItemError {
         self.0.worker.as_ref()
     }
 
-    /// Everything known, on several lines: message, traceback, worker and the tail of its standard error.
+    /// Names the items that died with the worker, if it died.
+    pub(crate) fn naming_lost(mut self, items: impl Iterator<Item = ItemId>) -> Self {
+        if self.worker().is_some_and(|worker| worker.death.is_some())
+            && let Some(worker) = &mut Arc::make_mut(&mut self.0).worker
+        {
+            worker.items = items.collect();
+        }
+        self
+    }
+
+    /// Whether the worker died of itself while it ran the call: of a crash, or of the want of memory.
+    pub(crate) fn is_crash(&self) -> bool {
+        match self.kind() {
+            ErrorKind::Crash => true,
+            ErrorKind::OutOfMemory => self.worker().is_some_and(|worker| worker.death.is_some()),
+            _ => false,
+        }
+    }
+
+    /// Everything known, on several lines: the message; the worker, how it died, with which items and doing what,
+    /// its memory, the end of its standard error; and Python's traceback or stack last.
     pub fn report(&self) -> String {
         let mut text = self.to_string();
+        if let Some(worker) = self.worker() {
+            worker.write(&mut text);
+        }
         if let Some(traceback) = self.traceback() {
             text.push('\n');
             text.push_str(traceback.trim_end());
-        }
-        if let Some(worker) = self.worker() {
-            text.push_str(&format!("\nworker {} (pid {})", worker.worker, worker.pid));
-            if let Some(death) = worker.death {
-                text.push_str(&format!(" {death}"));
-            }
-            if let (Some(phase), Some(running)) = (worker.phase, worker.running) {
-                text.push_str(&format!(", in phase `{phase}` for {:.3} s", running.as_secs_f64()));
-            }
-            for line in &worker.stderr {
-                text.push_str("\n  stderr: ");
-                text.push_str(line);
-            }
         }
         text
     }
@@ -333,11 +285,5 @@ mod tests {
         );
         let error = ConfigError::unknown("pool", "zzz", ["default"]);
         assert_eq!(error.to_string(), "unknown pool `zzz`\n  hint: known: default");
-    }
-
-    #[test]
-    fn a_death_names_its_signal() {
-        assert_eq!(Death::Signal(11).to_string(), "was killed by SIGSEGV (signal 11)");
-        assert_eq!(Death::Code(0).to_string(), "exited with code 0");
     }
 }

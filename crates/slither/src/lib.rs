@@ -105,7 +105,7 @@ pub use dispatch::{
     Batching, DispatchError, Dispatched, FixedBatch, KeyPartition, Limits, MaxInFlight, OnError, Order,
     Outcome, Retry, WeightedBatch,
 };
-pub use error::{ConfigError, Death, ErrorKind, ItemError, RunError, WorkerReport, nearest};
+pub use error::{ConfigError, Death, ErrorKind, ItemError, Phase, RunError, WorkerReport, nearest};
 pub use item::{Failure, Item, ItemId, Ledger, Payload};
 pub use metadata::Metadata;
 pub use pipe::{Defaults, Outputs, Pipe, PipeError, Router, RunOptions};

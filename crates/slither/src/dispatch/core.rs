@@ -300,7 +300,8 @@ impl<I, O, K> Core<I, O, K> {
     pub(super) fn complete(&mut self, permit: Permit, reply: Reply<O>, now: Instant) -> Option<Completed> {
         let running = self.permits.get_mut(permit)?;
         let rest = running.batch.items.len();
-        let mut reply = outcome::complete(reply, running.sent, running.yielded);
+        let mut reply = outcome::complete(reply, running.sent, running.yielded)
+            .map_err(|error| error.naming_lost(running.batch.items.iter().map(|item| item.id)));
         let failed = reply.as_ref().map_or(0, |each| each.iter().filter(|result| result.is_err()).count());
         let completed = Completed {
             batch: running.batch.id,

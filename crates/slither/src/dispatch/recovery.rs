@@ -88,8 +88,8 @@ impl Policy {
     fn is_final(&self, error: &ItemError) -> bool {
         match error.kind() {
             ErrorKind::Pool | ErrorKind::SessionLost | ErrorKind::SessionEnded => true,
-            ErrorKind::Crash | ErrorKind::Timeout | ErrorKind::Protocol => self.stateful,
-            _ => false,
+            ErrorKind::Timeout | ErrorKind::Protocol => self.stateful,
+            _ => self.stateful && error.is_crash(),
         }
     }
 
@@ -250,7 +250,7 @@ impl<I, O, K> Recovery<I, O, K> {
     fn split(&mut self, part: Part<I>, error: ItemError, alone: bool) {
         let Part { mut items, attempt, mut places } = part;
         match items.len() {
-            1 if error.kind() == ErrorKind::Crash && !(alone && attempt.was_alone_before()) => {
+            1 if error.is_crash() && !(alone && attempt.was_alone_before()) => {
                 let attempt = Attempt { second_chance: true, ..attempt.split() };
                 self.pending.push(Part { items, attempt, places });
             }

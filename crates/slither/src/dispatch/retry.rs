@@ -10,8 +10,8 @@ use crate::error::{ConfigError, ErrorKind, ItemError};
 /// A worker may ask for no longer wait than this.
 const LONGEST_WAIT: Duration = Duration::from_secs(24 * 60 * 60);
 
-/// The policy that runs again what can succeed the next time: a batch whose worker died or ran out of time
-/// (not in a session, whose state died, too), one that found its session busy, one that raised an exception of a class named by [`on`](Self::on), and whatever raised `slither.Retry` or
+/// The policy that runs again what can succeed the next time: a batch whose worker died, ran out of time or ran out
+/// of memory (not when that ended a session, whose state died, too), one that found its session busy, one that raised an exception of a class named by [`on`](Self::on), and whatever raised `slither.Retry` or
 /// returned it for one item.
 ///
 /// Between two attempts the batch keeps its place in the window and gives its permit back. What fails
@@ -124,7 +124,11 @@ impl Retry {
         attempt < self.max_attempts
             && (matches!(
                 error.kind(),
-                ErrorKind::Crash | ErrorKind::Timeout | ErrorKind::Retry | ErrorKind::SessionBusy
+                ErrorKind::Crash
+                    | ErrorKind::OutOfMemory
+                    | ErrorKind::Timeout
+                    | ErrorKind::Retry
+                    | ErrorKind::SessionBusy
             ) || error.exception().iter().any(|class| self.on.contains(class)))
     }
 
@@ -199,7 +203,7 @@ mod tests {
             let classes = classes.iter().map(ToString::to_string).collect();
             ItemError::new(ErrorKind::Exception, "x").with_traceback(None, classes)
         };
-        for kind in [ErrorKind::Crash, ErrorKind::Timeout, ErrorKind::Retry] {
+        for kind in [ErrorKind::Crash, ErrorKind::OutOfMemory, ErrorKind::Timeout, ErrorKind::Retry] {
             assert!(retry.again(1, &ItemError::new(kind, "x")), "{kind}");
         }
         assert!(retry.again(2, &raised(&["shop.VeryBusy", "shop.Busy", "Exception"])));

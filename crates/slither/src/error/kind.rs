@@ -27,6 +27,9 @@ pub enum ErrorKind {
     Decode,
     /// The worker died while it ran the batch.
     Crash,
+    /// Memory ran out: Python raised `MemoryError`, and the worker lives; or the kernel killed the worker for it,
+    /// and the error's [`worker`](super::ItemError::worker) says so.
+    OutOfMemory,
     /// The batch ran past its deadline.
     Timeout,
     /// The worker broke the protocol.
@@ -58,6 +61,7 @@ impl ErrorKind {
             Self::Import => "import",
             Self::Decode => "decode",
             Self::Crash => "crash",
+            Self::OutOfMemory => "out_of_memory",
             Self::Timeout => "timeout",
             Self::Protocol => "protocol",
             Self::Pool => "pool",

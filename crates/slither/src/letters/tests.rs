@@ -15,12 +15,9 @@ use crate::value::{Dtype, Tensor, Timestamp, Value};
 
 fn failure(payload: &Value, metadata: Metadata) -> Failure {
     let worker = WorkerReport {
-        worker: "default/0#3".to_owned(),
-        pid: 77,
         death: Some(Death::Signal(9)),
-        phase: None,
-        running: None,
         stderr: vec!["\u{1b}[31m".to_owned()],
+        ..WorkerReport::new("default/0#3", 77)
     };
     let error = ItemError::new(ErrorKind::Crash, "the worker\ndied")
         .with_traceback(Some("Traceback".to_owned()), vec!["ValueError".to_owned()])

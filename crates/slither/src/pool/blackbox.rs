@@ -10,8 +10,10 @@ use rustix::io::Errno;
 use rustix::time::{ClockId, clock_gettime};
 
 use super::worker::CallId;
+use crate::error::Phase;
 
 const SIZE: u64 = 64 * 1024;
+const SUBJECT: u64 = 2048;
 const TEXT: u64 = 4096;
 
 /// What the black box says.
@@ -21,8 +23,8 @@ pub(super) struct Reading {
     pub(super) call: CallId,
     /// Since when.
     pub(super) running: Duration,
-    /// In which phase.
-    pub(super) phase: &'static str,
+    /// In which phase; none if it names one that is not known here.
+    pub(super) phase: Option<Phase>,
 }
 
 /// The host's end of a worker's black box.
@@ -53,12 +55,13 @@ impl BlackBox {
                     call,
                     running: now.saturating_sub(Duration::from_nanos(started)),
                     phase: match phase as u32 {
-                        0 => "idle",
-                        1 => "decode",
-                        2 => "user",
-                        3 => "encode",
-                        4 => "view",
-                        _ => "unknown",
+                        0 => Some(Phase::Idle),
+                        1 => Some(Phase::Decode),
+                        2 => Some(Phase::User),
+                        3 => Some(Phase::Encode),
+                        4 => Some(Phase::View),
+                        5 => Some(Phase::Import),
+                        _ => None,
                     },
                 });
             }
@@ -73,6 +76,15 @@ impl BlackBox {
             let (words, _) = bytes.as_chunks::<8>();
             [0, 1, 2].map(|word| u64::from_le_bytes(words[word]))
         })
+    }
+
+    /// What the phase is about: the view that is waited for, or the function that is imported.
+    pub(super) fn subject(&self) -> Option<String> {
+        let mut bytes = [0; (TEXT - SUBJECT) as usize];
+        let read = rustix::io::pread(&self.0, &mut bytes, SUBJECT).ok()?;
+        let (length, text) = bytes[..read].split_first_chunk::<2>()?;
+        let text = text.get(..usize::from(u16::from_le_bytes(*length)))?;
+        (!text.is_empty()).then(|| String::from_utf8_lossy(text).into_owned())
     }
 
     /// What `faulthandler` wrote: a stack, or nothing.

@@ -57,11 +57,14 @@ pub struct Pool {
     pub(crate) max_frame: usize,
     pub(crate) queue: usize,
     pub(crate) max_sessions: usize,
+    pub(crate) memory_limit: Option<u64>,
     pub(crate) restart: RestartBudget,
 }
 
 /// No frame is longer than this, whatever a pool asks for.
 const LARGEST_FRAME: usize = 1 << 30;
+/// A worker needs this much address space to start.
+const SMALLEST_MEMORY: u64 = 128 << 20;
 
 impl Pool {
     /// A pool of worker processes. One process runs one call at a time, and a crash costs only that call.
@@ -81,6 +84,7 @@ impl Pool {
             max_frame: 256 << 20,
             queue: 1024,
             max_sessions: 1024,
+            memory_limit: None,
             restart: RestartBudget::default(),
         }
     }
@@ -182,6 +186,19 @@ impl Pool {
         self
     }
 
+    /// How many bytes of address space each worker may have (`RLIMIT_AS`). Beyond it Python raises `MemoryError`, which
+    /// fails the batch as `out_of_memory`, and the worker survives; native code that does not expect it may crash.
+    /// Default: no limit; at least 128 MiB.
+    ///
+    /// It counts what is mapped, shared libraries and files included, and not what is occupied: numpy or torch map some
+    /// gigabytes at once. Where memory is limited from outside, as in a container, the kernel kills instead, which costs
+    /// the worker.
+    #[must_use]
+    pub fn memory_limit(mut self, bytes: u64) -> Self {
+        self.memory_limit = Some(bytes);
+        self
+    }
+
     /// How many deaths without a batch to blame are borne. Default: 5 in 10 s.
     #[must_use]
     pub fn restart_budget(mut self, budget: RestartBudget) -> Self {
@@ -210,6 +227,13 @@ impl Pool {
                 self.name, self.max_frame
             );
             return Err(ConfigError::new(message));
+        }
+        if let Some(limit) = self.memory_limit.filter(|bytes| *bytes < SMALLEST_MEMORY) {
+            let message = format!(
+                "pool `{}`: memory_limit is {limit} bytes, expected at least {SMALLEST_MEMORY}",
+                self.name
+            );
+            return Err(ConfigError::new(message).hint("it counts what is mapped, Python itself included"));
         }
         for folder in &self.python_path {
             if !folder.is_dir() {

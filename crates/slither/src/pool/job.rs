@@ -44,14 +44,7 @@ impl Reply {
 
     /// What an error of this answer says of its worker, which lives.
     pub(crate) fn worker(&self) -> WorkerReport {
-        WorkerReport {
-            worker: self.from.worker.name.clone(),
-            pid: self.from.worker.pid,
-            death: None,
-            phase: None,
-            running: None,
-            stderr: Vec::new(),
-        }
+        WorkerReport::new(self.from.worker.name.clone(), self.from.worker.pid)
     }
 }
 

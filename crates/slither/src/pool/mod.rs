@@ -16,7 +16,7 @@
 //! - No process outlives the host by more than moments, however the host ends.
 //!
 //! # Failure
-//! See [`crate::ErrorKind`]: `crash`, `timeout`, `protocol` and `pool` come from here.
+//! See [`crate::ErrorKind`]: `crash`, `out_of_memory`, `timeout`, `protocol` and `pool` come from here.
 
 mod answer;
 mod blackbox;
@@ -27,6 +27,7 @@ mod graveyard;
 mod job;
 mod lanes;
 mod memory;
+mod oom;
 mod output;
 mod progress;
 mod queue;

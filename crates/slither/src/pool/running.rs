@@ -143,6 +143,7 @@ impl RunningPool {
                 },
                 host: std::process::id(),
                 log_level: 20,
+                memory_limit: config.memory_limit,
             },
             python,
         };
@@ -335,9 +336,7 @@ impl RunningPool {
             }
             Err(error) => answers.push(Err(error)),
         }
-        let lost = |answer: &Result<Reply, ItemError>| {
-            answer.as_ref().is_err_and(|error| error.kind() == ErrorKind::Crash)
-        };
+        let lost = |answer: &Result<Reply, ItemError>| answer.as_ref().is_err_and(ItemError::is_crash);
         if answers.iter().all(lost) {
             // Every worker is just being replaced, or died of something else: ask the next one that is ready.
             let id = self.next_id();

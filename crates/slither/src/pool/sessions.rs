@@ -173,14 +173,7 @@ mod tests {
     const SECOND: Duration = Duration::from_secs(1);
 
     fn report() -> WorkerReport {
-        WorkerReport {
-            worker: "p/0#1".into(),
-            pid: 7,
-            death: Some(Death::Signal(9)),
-            phase: None,
-            running: None,
-            stderr: Vec::new(),
-        }
+        WorkerReport { death: Some(Death::Signal(9)), ..WorkerReport::new("p/0#1", 7) }
     }
 
     fn open(sessions: &mut Sessions, workers: &[Option<Epoch>], now: Instant) -> (SessionId, usize) {

@@ -78,8 +78,8 @@ pub(super) enum Order {
     Drain { deadline: Instant },
     /// Die now.
     Kill(Sentence),
-    /// The nursery has reaped the worker.
-    Died(Death),
+    /// The nursery has reaped the worker; with the most bytes of memory that it ever occupied, if it said so.
+    Died(Death, Option<u64>),
 }
 
 /// Why a worker has to die.

@@ -27,6 +27,7 @@
 //! | [`Pool::start_timeout`](crate::Pool::start_timeout) | 60 s until ready | the process is killed, which counts as a death |
 //! | [`Pool::call_timeout`](crate::Pool::call_timeout) | 30 s from the moment that Python begins a call | the worker is killed and replaced, the call fails with the Python stack |
 //! | [`Pool::max_frame`](crate::Pool::max_frame) | 256 MiB each way, at most 1 GiB | the batch or reply fails as `too_large`, the worker survives |
+//! | [`Pool::memory_limit`](crate::Pool::memory_limit) | no limit to a worker's address space | Python raises `MemoryError`, which fails as `out_of_memory`; the worker survives |
 //! | [`Pool::restart_budget`](crate::Pool::restart_budget) | 5 deaths in 10 s that no call is blamed for | the pool fails, and everything that waits with it |
 //!
 //! # Events

@@ -20,6 +20,8 @@ pub(crate) struct Setup {
     pub(crate) start: &'static str,
     pub(crate) host: u32,
     pub(crate) log_level: u32,
+    /// Bytes of address space that a worker may have.
+    pub(crate) memory_limit: Option<u64>,
 }
 
 /// Host to nursery.
@@ -53,8 +55,14 @@ pub(crate) enum FromNursery {
     Started { epoch: u64, pid: u32 },
     /// A worker could not be started.
     StartFailed { epoch: u64, message: String },
-    /// A worker and its group are gone.
-    Exited { epoch: u64, code: Option<i32>, signal: Option<i32> },
+    /// A worker and its group are gone. `max_rss`: the most bytes that it ever occupied.
+    Exited {
+        epoch: u64,
+        code: Option<i32>,
+        signal: Option<i32>,
+        #[serde(default)]
+        max_rss: Option<u64>,
+    },
 }
 
 impl ToNursery {

@@ -99,6 +99,7 @@ impl From<RemoteError> for ItemError {
             "too_large" => ErrorKind::TooLarge,
             "import" => ErrorKind::Import,
             "decode" => ErrorKind::Decode,
+            "out_of_memory" => ErrorKind::OutOfMemory,
             _ => ErrorKind::Exception,
         };
         let retry_after = remote.retry_after.and_then(|seconds| Duration::try_from_secs_f64(seconds).ok());

@@ -9,6 +9,8 @@ pub(crate) struct Block {
     pub(crate) language: String,
     /// Whether `no_run` does not stand there.
     pub(crate) runs: bool,
+    /// The packages that `requires=` names there, with `+` between them.
+    pub(crate) requires: Vec<String>,
     /// The lines between the fences.
     pub(crate) text: String,
     /// The heading `##` that it stands under.
@@ -50,8 +52,18 @@ fn blocks(page: &str) -> Vec<Block> {
                 open = true;
                 let language = info.split(',').next().unwrap_or_default().to_owned();
                 let runs = !info.split(',').any(|word| word == "no_run");
+                let requires = info.split(',').find_map(|word| word.strip_prefix("requires="));
+                let requires = requires.iter().flat_map(|them| them.split('+')).map(str::to_owned).collect();
                 let (section, above) = (section.to_owned(), above.to_owned());
-                found.push(Block { language, runs, text: String::new(), section, above, line: index + 1 });
+                found.push(Block {
+                    language,
+                    runs,
+                    requires,
+                    text: String::new(),
+                    section,
+                    above,
+                    line: index + 1,
+                });
             }
             (None, Some(block)) if open => {
                 block.text.push_str(line);

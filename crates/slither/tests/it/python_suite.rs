@@ -3,7 +3,7 @@
 use std::path::PathBuf;
 use std::process::Command;
 
-use slither::python::{Environment, EnvironmentSpec};
+use slither::python::{Environment, EnvironmentSpec, Interpreter};
 
 fn root() -> PathBuf {
     PathBuf::from(concat!(env!("CARGO_MANIFEST_DIR"), "/../..")).canonicalize().unwrap()
@@ -11,9 +11,14 @@ fn root() -> PathBuf {
 
 /// Runs pytest over a folder, in an environment that Slither itself provides.
 fn pytest(folder: &str, path: &[&str]) {
-    let requirements =
-        ["pytest>=8,<9", "numpy>=1.26", "Pillow>=10", "scikit-learn>=1.3"].map(str::to_owned).to_vec();
-    let spec = EnvironmentSpec { python: None, requirements };
+    let requirements = ["pytest>=8,<9", "numpy>=1.26", "Pillow>=10", "scikit-learn>=1.3"];
+    pytest_with(None, &requirements, folder, path);
+}
+
+/// The same with an interpreter that is named, and with other packages.
+fn pytest_with(python: Option<PathBuf>, requirements: &[&str], folder: &str, path: &[&str]) {
+    let requirements = requirements.iter().map(|each| (*each).to_owned()).collect();
+    let spec = EnvironmentSpec { python, requirements };
     let environment = Environment::prepare(&spec, &|_: &str| {}).unwrap_or_else(|error| panic!("{error}"));
     let own = path.iter().map(|folder| root().join(folder));
     let python_path = std::env::join_paths(own.chain(environment.overlay.clone())).unwrap();
@@ -32,7 +37,17 @@ fn pytest(folder: &str, path: &[&str]) {
 
 #[test]
 fn the_sdk_passes_its_tests() {
-    pytest("python/tests", &["python"]);
+    pytest_with(None, &["pytest>=8,<9", "numpy>=1.26", "pandas>=2"], "python/tests", &["python"]);
+}
+
+#[test]
+fn the_thread_safety_kit_passes_where_threads_race() {
+    // With a GIL the suite above runs the same tests; here the races in them are real.
+    let Some(python) = Interpreter::find_free_threaded().unwrap() else {
+        eprintln!("no free-threaded python: the kit's races were not run");
+        return;
+    };
+    pytest_with(Some(python.executable), &["pytest>=8,<9"], "python/tests/kit", &["python"]);
 }
 
 #[test]

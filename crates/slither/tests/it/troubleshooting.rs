@@ -14,6 +14,7 @@ const MODULE: &str = r#"
 import os, time
 
 def crash(items): os.kill(os.getpid(), 11)
+def devour(items): raise MemoryError
 def hang(items): time.sleep(60)
 def nothing(items): pass
 def collect(items): return [{1, 2} for _ in items]
@@ -52,6 +53,7 @@ async fn the_pages_show_the_messages_that_users_see() {
             "scorer:predict_batch",
             "trouble:nothing",
             "trouble:crash",
+            "trouble:devour",
             "trouble:hang",
         ] {
             let error = slither.dispatch::<u32, Value>([1, 2], call(function)).await.unwrap_err();

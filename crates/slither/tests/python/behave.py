@@ -105,11 +105,21 @@ def _deed(item: Any) -> Any:
                 pass
         case "hold-gil":
             sum(range(10**13))  # in C, without ever looking for signals
+        case "deadlock":
+            # In C with the GIL held, and nothing that a signal interrupts: a lock taken twice.
+            lock = ctypes.create_string_buffer(64)
+            libc = ctypes.PyDLL(None)
+            libc.pthread_mutex_lock(lock)
+            libc.pthread_mutex_lock(lock)
         case "hold-gil-briefly":
             ctypes.PyDLL(None).usleep(300_000)
         case "print":
             print("hello from user code")
             os.write(1, b"raw bytes \x1b[31m\n")
+        case "devour":
+            hoard = []
+            while True:
+                hoard.append(b"x" * (8 << 20))
         case "mutter":
             print("about to \x1b[31mdie", file=sys.stderr)
         case "flood":

@@ -101,7 +101,7 @@ fn ids(queue: &Queue, station: &Arc<Station>) -> Vec<u64> {
 
 fn death() -> WorkerReport {
     let death = Some(crate::error::Death::Signal(9));
-    WorkerReport { worker: "p/0#1".into(), pid: 1, death, phase: None, running: None, stderr: Vec::new() }
+    WorkerReport { death, ..WorkerReport::new("p/0#1", 1) }
 }
 
 #[test]

@@ -17,6 +17,7 @@ use crate::error::{Death, ErrorKind, ItemError};
 use crate::pool::clock::{later, until};
 use crate::pool::graveyard::Graveyard;
 use crate::pool::memory;
+use crate::pool::oom::Claims;
 use crate::pool::queue::Queue;
 use crate::pool::service::Service;
 use crate::pool::station::{Order, Sentence};
@@ -55,6 +56,7 @@ pub(crate) struct Driver {
     pub(super) bound: Arc<Mutex<Vec<String>>>,
     pub(super) nursery: Option<Nursery>,
     pub(super) graveyard: Arc<Mutex<Graveyard>>,
+    pub(super) claims: Arc<Claims>,
     /// Asked for and not yet reported as started.
     pub(super) pending: HashMap<Epoch, Pending>,
     pub(super) workers: HashMap<Epoch, Kept>,
@@ -96,6 +98,7 @@ impl Driver {
             life,
             bound,
             graveyard,
+            claims: Arc::default(),
             nursery: None,
             pending: HashMap::new(),
             workers: HashMap::new(),
@@ -275,7 +278,7 @@ impl Driver {
                 let _ = kill_process_group(group, Signal::KILL);
             }
             kept.station.order(Order::Kill(Sentence::Nursery));
-            kept.station.order(Order::Died(Death::Unknown));
+            kept.station.order(Order::Died(Death::Unknown, None));
         }
         let reason = match self.outputs.close(None) {
             Some(last) => format!("{death}; its last line was: {last}"),

@@ -111,7 +111,7 @@ impl Driver {
                     self.on(Event::Gone { epoch, charged: false, reason });
                 }
             }
-            FromNursery::Exited { epoch, code, signal } => {
+            FromNursery::Exited { epoch, code, signal, max_rss } => {
                 let death = match (code, signal) {
                     (_, Some(signal)) => Death::Signal(signal),
                     (Some(code), None) => Death::Code(code),
@@ -119,7 +119,7 @@ impl Driver {
                 };
                 if let Some(kept) = self.workers.get_mut(&epoch) {
                     kept.reaped = true;
-                    kept.station.order(Order::Died(death));
+                    kept.station.order(Order::Died(death, max_rss));
                 }
             }
         }
@@ -140,7 +140,7 @@ impl Driver {
         let station = Arc::new(Station::new(worker, slot, epoch, token)?);
         let keeper = Keeper::new(Parts {
             station: station.clone(),
-            link: Process::new(socket, pidfd, blackbox, stderr, max_frame),
+            link: Process::new(socket, pidfd, blackbox, stderr, self.claims.clone(), max_frame),
             queue: self.queue.clone(),
             notes: self.notes.clone(),
             service: self.service.clone(),

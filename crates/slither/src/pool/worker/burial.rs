@@ -1,10 +1,10 @@
 //! What is left to do when a worker has died: to hear how, to give back what never began, to fail what did.
 
 use super::keeper::Keeper;
-use super::link::Link;
+use super::link::{End, Link};
 use super::machine::{Action, Event};
 use super::report::Autopsy;
-use crate::error::Death;
+use crate::error::{Death, Phase};
 use crate::pool::clock::now;
 use crate::pool::job::MAX_REQUEUES;
 use crate::pool::station::{Sentence, lock};
@@ -23,8 +23,16 @@ impl<L: Link> Keeper<L> {
         self.station.close();
         self.take_orders();
 
-        let death = self.death.unwrap_or(Death::Unknown);
-        let autopsy = self.link.autopsy(self.station.worker.clone(), death, self.breach.take());
+        let end = End {
+            death: self.death.unwrap_or(Death::Unknown),
+            peak_rss: self.peak_rss,
+            killed: self.killed.is_some(),
+        };
+        let mut autopsy = self.link.autopsy(self.station.worker.clone(), end, self.breach.take());
+        if self.machine.starting() && self.importing.is_none() {
+            autopsy.phase = Some(Phase::Start);
+        }
+        autopsy.rss = self.station.memory.last().map(|sample| sample.rss);
         let reason = reason(&autopsy, self.sentence.as_ref());
         // Before anyone hears of it by a failed call, so that asking what was lost never comes too early.
         lock(&self.graveyard).bury(&self.station.worker, &reason);
@@ -86,7 +94,7 @@ fn reason(autopsy: &Autopsy, sentence: Option<&Sentence>) -> String {
         (None, Some(Sentence::Late(limit))) => {
             format!("was not ready after {} s and {}", limit.as_secs_f64(), autopsy.death)
         }
-        (None, _) => autopsy.death.to_string(),
+        (None, _) => autopsy.story(),
     };
     if let Some(last) = autopsy.stderr.last() {
         reason.push_str(&format!("; its last line was: {last}"));

@@ -68,10 +68,12 @@ pub(crate) struct Keeper<L> {
     /// Why it was told to die, if it was.
     pub(super) sentence: Option<Sentence>,
     /// When it was sent the signal that cannot be ignored.
-    killed: Option<Instant>,
+    pub(super) killed: Option<Instant>,
     /// No call is given to it any more.
     pub(super) closed: bool,
     pub(super) death: Option<Death>,
+    /// The most bytes of memory that it ever occupied, known with its death.
+    pub(super) peak_rss: Option<u64>,
 }
 
 impl<L: Link> Keeper<L> {
@@ -98,6 +100,7 @@ impl<L: Link> Keeper<L> {
             killed: None,
             closed: false,
             death: None,
+            peak_rss: None,
         }
     }
 
@@ -185,7 +188,7 @@ impl<L: Link> Keeper<L> {
                 Order::Tell(frame) => self.link.write(&frame),
                 Order::Drain { deadline } => self.drain(deadline),
                 Order::Kill(sentence) => self.execute(sentence),
-                Order::Died(death) => self.death = Some(death),
+                Order::Died(death, peak_rss) => (self.death, self.peak_rss) = (Some(death), peak_rss),
             }
         }
         self.orders = orders;

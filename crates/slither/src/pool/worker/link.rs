@@ -11,8 +11,19 @@ use super::report::Autopsy;
 use crate::error::Death;
 use crate::pool::blackbox::{BlackBox, Reading};
 use crate::pool::job::WorkerName;
+use crate::pool::oom::{Claims, Suspicion, Watch};
 use crate::pool::output::Output;
 use crate::wire::{Frame, WireError};
+
+/// How a worker ended, as far as its keeper knows.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct End {
+    pub(crate) death: Death,
+    /// The most bytes of memory that it ever occupied.
+    pub(crate) peak_rss: Option<u64>,
+    /// The keeper itself has sent it SIGKILL.
+    pub(crate) killed: bool,
+}
 
 /// A keeper's hold on its worker.
 pub(crate) trait Link {
@@ -41,7 +52,7 @@ pub(crate) trait Link {
     fn reading(&self) -> Option<Reading>;
 
     /// What is found at its death.
-    fn autopsy(&self, worker: Arc<WorkerName>, death: Death, breach: Option<String>) -> Autopsy;
+    fn autopsy(&self, worker: Arc<WorkerName>, end: End, breach: Option<String>) -> Autopsy;
 }
 
 /// A process with its socket, its black box and what it prints.
@@ -51,6 +62,9 @@ pub(crate) struct Process {
     pidfd: OwnedFd,
     blackbox: BlackBox,
     stderr: Arc<Mutex<Output>>,
+    claims: Arc<Claims>,
+    /// What tells whether it died for want of memory; looked at from the start.
+    watch: Option<Watch>,
 }
 
 impl Process {
@@ -59,9 +73,16 @@ impl Process {
         pidfd: OwnedFd,
         blackbox: BlackBox,
         stderr: Arc<Mutex<Output>>,
+        claims: Arc<Claims>,
         max_frame: usize,
     ) -> Self {
-        Self { connection: Connection::new(socket, max_frame), pidfd, blackbox, stderr }
+        let connection = Connection::new(socket, max_frame);
+        Self { connection, pidfd, blackbox, stderr, claims, watch: None }
+    }
+
+    /// Looks at the counts that its end will be judged by.
+    pub(super) fn watch(&mut self, pid: u32) {
+        self.watch = Some(Watch::begin(pid));
     }
 }
 
@@ -99,8 +120,14 @@ impl Link for Process {
         self.blackbox.read()
     }
 
-    fn autopsy(&self, worker: Arc<WorkerName>, death: Death, breach: Option<String>) -> Autopsy {
-        Autopsy::new(worker, death, &self.blackbox, &self.stderr, breach)
+    fn autopsy(&self, worker: Arc<WorkerName>, end: End, breach: Option<String>) -> Autopsy {
+        let suspicion = match &self.watch {
+            Some(watch) if end.death == Death::KILLED && !end.killed => {
+                watch.judge(end.peak_rss, &self.claims)
+            }
+            _ => Suspicion::None,
+        };
+        Autopsy::new(worker, end, suspicion, &self.blackbox, &self.stderr, breach)
     }
 }
 

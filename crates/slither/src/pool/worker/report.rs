@@ -3,20 +3,30 @@
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
+use super::link::End;
 use super::machine::Verdict;
-use crate::error::{Death, ErrorKind, ItemError, WorkerReport};
+use crate::error::{Death, ErrorKind, ItemError, Phase, WorkerReport};
 use crate::pool::blackbox::{BlackBox, Reading};
 use crate::pool::job::WorkerName;
+use crate::pool::oom::Suspicion;
 use crate::pool::output::Output;
 use crate::pool::station::lock;
+
+/// What mends a want of memory.
+const ROOM: &str = "\nhint: a smaller batch_size or fewer workers take less memory; or give the process more";
 
 /// Everything that was found at a worker's death.
 #[derive(Debug)]
 pub(crate) struct Autopsy {
     pub(crate) worker: Arc<WorkerName>,
     pub(crate) death: Death,
+    pub(crate) suspicion: Suspicion,
     pub(crate) reading: Option<Reading>,
+    pub(crate) phase: Option<Phase>,
+    pub(crate) subject: Option<String>,
     pub(crate) stack: Option<String>,
+    pub(crate) rss: Option<u64>,
+    pub(crate) peak_rss: Option<u64>,
     pub(crate) stderr: Vec<String>,
     /// How it broke the protocol, if it did.
     pub(crate) breach: Option<String>,
@@ -25,7 +35,8 @@ pub(crate) struct Autopsy {
 impl Autopsy {
     pub(super) fn new(
         worker: Arc<WorkerName>,
-        death: Death,
+        end: End,
+        suspicion: Suspicion,
         blackbox: &BlackBox,
         stderr: &Mutex<Output>,
         breach: Option<String>,
@@ -33,13 +44,45 @@ impl Autopsy {
         let mut stderr = lock(stderr);
         stderr.drain();
         let stderr = stderr.tail();
-        Self { worker, death, reading: blackbox.read(), stack: blackbox.text(), stderr, breach }
+        let reading = blackbox.read();
+        let phase = reading.and_then(|reading| reading.phase);
+        let subject = match phase {
+            Some(Phase::Import | Phase::View) => blackbox.subject(),
+            _ => None,
+        };
+        let (End { death, peak_rss, .. }, stack) = (end, blackbox.text());
+        Self { worker, death, suspicion, reading, phase, subject, stack, rss: None, peak_rss, stderr, breach }
+    }
+
+    /// How it ended, and while it did what.
+    pub(super) fn story(&self) -> String {
+        self.told(self.clause().as_deref())
+    }
+
+    fn clause(&self) -> Option<String> {
+        self.phase.map(|phase| phase.clause(self.subject.as_deref()))
+    }
+
+    fn told(&self, clause: Option<&str>) -> String {
+        let (death, space) = (self.death, if clause.is_some() { " " } else { "" });
+        let clause = clause.unwrap_or("");
+        match self.suspicion {
+            Suspicion::None => format!("{death}{space}{clause}"),
+            Suspicion::Possible => format!("{death}{space}{clause}, possibly because memory ran out"),
+            Suspicion::Certain => {
+                format!("ran out of memory{space}{clause}: the kernel killed it by SIGKILL (signal 9)")
+            }
+        }
     }
 
     /// The error of a call that died with the worker.
     pub(super) fn error(&self, verdict: Verdict) -> ItemError {
         let (kind, message) = match verdict {
-            Verdict::Crash => (ErrorKind::Crash, format!("the worker {} while it ran this call", self.death)),
+            // The one that is charged with a death before its time has requeued too often.
+            Verdict::Crash if matches!(self.phase, None | Some(Phase::Idle)) => {
+                self.of_itself(Some("before this call had ended"))
+            }
+            Verdict::Crash => self.of_itself(self.clause().as_deref()),
             Verdict::Timeout(limit) => (ErrorKind::Timeout, overdue(limit)),
             Verdict::Protocol => (
                 ErrorKind::Protocol,
@@ -57,18 +100,30 @@ impl Autopsy {
 
     /// The error of a call meant for this worker alone that it did not live to run.
     pub(super) fn lost(&self) -> ItemError {
-        self.report(ErrorKind::Crash, format!("the worker {} before it could run this call", self.death))
+        let (kind, message) = self.of_itself(Some("before it could run this call"));
+        self.report(kind, message)
+    }
+
+    fn of_itself(&self, clause: Option<&str>) -> (ErrorKind, String) {
+        let told = self.told(clause);
+        match self.suspicion {
+            Suspicion::None => (ErrorKind::Crash, format!("the worker {told}")),
+            Suspicion::Possible => (ErrorKind::Crash, format!("the worker {told}{ROOM}")),
+            Suspicion::Certain => (ErrorKind::OutOfMemory, format!("the worker {told}{ROOM}")),
+        }
     }
 
     /// What is known of the worker.
     pub(super) fn findings(&self) -> WorkerReport {
         WorkerReport {
-            worker: self.worker.name.clone(),
-            pid: self.worker.pid,
             death: Some(self.death),
-            phase: self.reading.map(|reading| reading.phase),
+            phase: self.phase,
+            subject: self.subject.clone(),
             running: self.reading.filter(|reading| reading.call != 0).map(|reading| reading.running),
+            rss: self.rss,
+            peak_rss: self.peak_rss,
             stderr: self.stderr.clone(),
+            ..WorkerReport::new(self.worker.name.clone(), self.worker.pid)
         }
     }
 

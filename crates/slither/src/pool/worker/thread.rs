@@ -14,6 +14,7 @@ const REAP: Duration = Duration::from_secs(2);
 impl Keeper<Process> {
     /// Keeps the worker until it is gone.
     pub(crate) fn run(mut self) {
+        self.link.watch(self.station.worker.pid);
         loop {
             self.turn();
             if self.wait() {

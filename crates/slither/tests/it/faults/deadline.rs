@@ -32,6 +32,33 @@ async fn a_hang_is_killed_at_its_deadline_and_says_where_it_hung() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn a_batch_that_holds_the_gil_is_gone_soon_after_its_deadline_with_its_stack_in_the_error() {
+    within(async {
+        let slither = runtime(pool(1)).await;
+        let limit = Duration::from_millis(50);
+        let mut over = Vec::new();
+        for round in 0..50 {
+            let call = behave("act").timeout(limit).on_error(OnError::Skip);
+            let deed = if round % 2 == 0 { "deadlock" } else { "hold-gil" };
+            let begun = Instant::now();
+            let done = slither.dispatch::<Value, Value>([deed.into()], call).await.unwrap();
+            over.push(begun.elapsed().saturating_sub(limit));
+            let error = &done.failures[0].error;
+            assert_eq!(error.kind(), ErrorKind::Timeout, "{deed}: {error:?}");
+            assert!(!crate::support::alive(error.worker().unwrap().pid), "{deed}: it is dead by then");
+            let stack = error.traceback().unwrap_or("");
+            assert!(stack.contains("in _deed") && stack.contains("in act"), "{deed}: {stack}");
+            until(|| pids(&slither).len() == 1).await;
+        }
+        over.sort_unstable();
+        println!("beyond a deadline with the GIL held, to the error: p50 {:?}, max {:?}", over[25], over[49]);
+        // What is promised is 250 ms, of a machine that is not busy with other tests.
+        assert!(over[25] < Duration::from_millis(250) && over[49] < Duration::from_secs(2), "{over:?}");
+    })
+    .await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn a_worker_that_never_stops_talking_is_killed_at_its_deadline() {
     within(async {
         let slither = runtime(pool(1)).await;

@@ -5,6 +5,8 @@
 mod crash;
 mod deadline;
 mod host;
+mod matrix;
+mod memory;
 mod nursery;
 mod offspring;
 mod output;
@@ -13,6 +15,7 @@ mod replies;
 mod restart;
 mod schedule;
 mod shutdown;
+mod stories;
 mod storm;
 
 use std::collections::HashSet;

@@ -1,0 +1,5 @@
+"""The checker: Slither's own."""
+
+from slither import ThreadSafetyChecker
+
+__all__ = ["ThreadSafetyChecker"]
