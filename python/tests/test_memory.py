@@ -58,3 +58,20 @@ def test_what_is_imported_is_named_in_the_black_box(worker: FakeWorker) -> None:
     assert worker.subject() == "sample:echo"
     worker.bind("nowhere:" + "ü" * 200)
     assert len(worker.subject().encode()) <= 256
+
+
+@pytest.mark.parametrize(
+    "profile", [{"kind": "thread", "threads": 2, "io_bound": True}, {"kind": "async", "concurrency": 4}]
+)
+def test_a_frame_without_room_fails_alone_where_several_calls_run(profile: dict[str, object]) -> None:
+    nursery = FakeNursery(profile=profile, memory_limit=512 * MIB, max_frame=1 << 30)
+    nursery.ready()
+    worker = nursery.worker()
+    worker.alive()
+    body = pack(["sample:echo", None, [b"x" * (600 * MIB)]])
+    for _ in range(2):
+        kind, _, error = worker.answer(worker.send(_wire.CALL, body))
+        assert (kind, error["kind"]) == (_wire.ERROR, "out_of_memory")
+        assert error["message"] == f"there is no memory for a frame of {len(body)} bytes"
+        worker.alive()
+    nursery.close()
