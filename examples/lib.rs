@@ -22,7 +22,7 @@ pub use report::{Check, Report, Section};
 use std::path::PathBuf;
 use std::sync::Arc;
 
-use slither::ConfigError;
+use slither::{Chaos, ConfigError};
 
 /// An example as the list shows it.
 #[derive(Debug, Clone, Copy)]
@@ -73,6 +73,8 @@ pub struct Settings {
     pub output: Option<PathBuf>,
     /// Workers; by default one a core.
     pub workers: Option<usize>,
+    /// Faults that its workers are to have; for examples that do not bring their own.
+    pub chaos: Option<Chaos>,
 }
 
 /// The example of that name.
@@ -98,6 +100,10 @@ pub async fn run(
     if settings.output.is_some() && example.name != image_pipeline::NAME {
         return Err(ConfigError::new(format!("the example `{}` writes no files", example.name))
             .hint(format!("leave --output out, or run {}", image_pipeline::NAME)));
+    }
+    if settings.chaos.is_some() && example.name != text_analysis::NAME {
+        return Err(ConfigError::new(format!("the example `{}` takes no chaos", example.name))
+            .hint(format!("leave --chaos out, or run {}", text_analysis::NAME)));
     }
     match example.name {
         text_analysis::NAME => text_analysis::run(settings, observer, stop).await,

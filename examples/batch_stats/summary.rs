@@ -31,6 +31,7 @@ pub(super) fn report(workers: usize, evidence: Evidence) -> Report {
         elapsed_s: evidence.acts.iter().map(|played| played.elapsed.as_secs_f64()).sum(),
         checks,
         failed: evidence.failures.count,
+        chaos: None,
         failures: evidence.failures.named,
     }
 }

@@ -24,6 +24,7 @@ pub(super) fn report(workers: usize, users: bool, mut evidence: Evidence) -> Rep
         elapsed_s: evidence.runs.values().map(|run| run.elapsed.as_secs_f64()).sum(),
         checks,
         failed: evidence.failures.count,
+        chaos: None,
         failures: evidence.failures.named,
     }
 }

@@ -33,6 +33,7 @@ pub(super) fn report(workers: usize, evidence: Evidence) -> Report {
         elapsed_s: evidence.elapsed.as_secs_f64(),
         checks,
         failed: evidence.failures.count,
+        chaos: None,
         failures: evidence.failures.named,
     }
 }

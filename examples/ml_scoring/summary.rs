@@ -30,6 +30,7 @@ pub(super) fn report(evidence: Evidence) -> Report {
         elapsed_s: evidence.elapsed.as_secs_f64(),
         checks,
         failed: failures.count,
+        chaos: None,
         failures: failures.named,
     }
 }
@@ -49,6 +50,7 @@ pub(super) fn broken(broken: &Broken) -> Report {
         workers: Vec::new(),
         checks,
         failed: 0,
+        chaos: None,
         failures: Vec::new(),
         elapsed_s: 0.0,
         sections: vec![Section::Lines(

@@ -8,7 +8,7 @@ use slither_examples::{Report, Settings};
 use support::{broken, run_until};
 
 async fn example(input: Option<PathBuf>, datasets: u64, workers: usize) -> Result<Report, String> {
-    let settings = Settings { input, output: None, workers: Some(workers) };
+    let settings = Settings { input, output: None, workers: Some(workers), chaos: None };
     run_until("batch_stats", settings, move |_, items| items >= datasets).await
 }
 

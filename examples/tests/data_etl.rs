@@ -8,7 +8,7 @@ use slither_examples::{EXAMPLES, Report, Settings};
 use support::{broken, run_until};
 
 async fn example(input: Option<PathBuf>, rows: u64) -> Result<Report, String> {
-    let settings = Settings { input, output: None, workers: Some(2) };
+    let settings = Settings { input, output: None, workers: Some(2), chaos: None };
     run_until("data_etl", settings, move |_, items| items >= rows).await
 }
 

@@ -9,7 +9,7 @@ use slither_examples::{Report, Settings};
 use support::{broken, run_until};
 
 async fn example(input: Option<PathBuf>, output: Option<PathBuf>) -> Result<Report, String> {
-    let settings = Settings { input, output, workers: Some(2) };
+    let settings = Settings { input, output, workers: Some(2), chaos: None };
     run_until("image_pipeline", settings, |_, _| false).await
 }
 

@@ -9,7 +9,7 @@ use slither_examples::{Report, Settings};
 use support::{broken, run_until};
 
 async fn until(step: &'static str, input: Option<PathBuf>, workers: Option<usize>) -> Result<Report, String> {
-    let settings = Settings { input, output: None, workers };
+    let settings = Settings { input, output: None, workers, chaos: None };
     run_until("ml_scoring", settings, move |now, _| !step.is_empty() && now == step).await
 }
 

@@ -8,7 +8,7 @@ use slither::{Each, Item, Ledger, LostWorker};
 
 use super::flow::{Analysis, Readability, WorkerStats};
 use crate::documents::Documents;
-use crate::report::Failures;
+use crate::report::{ChaosReport, Failures};
 
 /// How often each word occurs.
 pub(super) type WordCounts = HashMap<String, u64>;
@@ -78,6 +78,8 @@ pub(super) enum Recount {
 /// Everything that the checks and the summary are made from.
 #[derive(Debug, Clone)]
 pub(super) struct Evidence {
+    /// What became of the faults that were asked for.
+    pub(super) chaos: Option<ChaosReport>,
     /// Documents in the input.
     pub(super) documents: u64,
     /// By whom each document was analysed, in the order of the input; 0 for those that were not.
@@ -106,6 +108,7 @@ pub(super) struct Evidence {
 impl Evidence {
     pub(super) fn new(documents: u64) -> Self {
         Self {
+            chaos: None,
             documents,
             analysed_by: Vec::new(),
             words: 0,

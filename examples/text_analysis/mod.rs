@@ -15,12 +15,12 @@ use std::time::{Duration, Instant};
 use futures_util::{StreamExt, stream};
 use include_dir::{Dir, include_dir};
 use slither::pipe::Event;
-use slither::{Call, ConfigError, Each, Item, OnError, Outcome, Pool, RunOptions, Slither};
+use slither::{Call, Chaos, ConfigError, Each, Item, OnError, Outcome, Pool, RunOptions, Slither};
 
 use crate::Settings;
 use crate::documents::{Document, Documents};
 use crate::observe::{Observer, Provision, Stop};
-use crate::report::Report;
+use crate::report::{ChaosReport, Report};
 
 use flow::{BATCH, MODULE, Prepared, WorkerStats};
 use merge::{Evidence, Recount, WordCounts};
@@ -56,12 +56,17 @@ pub async fn run(settings: Settings, observer: Arc<dyn Observer>, stop: Stop) ->
         settings.workers.unwrap_or_else(|| std::thread::available_parallelism().map_or(2, usize::from));
     let python = tempfile::tempdir().map_err(|error| unwritten(&error))?;
     PYTHON.extract(python.path()).map_err(|error| unwritten(&error))?;
-    let prepared = prepare(settings.input, workers, python.path(), &observer, &stop);
+    let chaos = settings.chaos;
+    let prepared = prepare(settings.input, workers, python.path(), chaos.as_ref(), &observer, &stop);
     let (documents, slither) = tokio::select! {
         prepared = prepared => prepared?,
         () = stop.clone().requested() => return Err(ConfigError::new("stopped before the first document")),
     };
-    let evidence = analyse(&slither, workers, &documents, &*observer, stop).await?;
+    let mut evidence =
+        analyse(&slither, workers, &documents, flow::policy(chaos.is_some()), &*observer, stop).await?;
+    if let Some(chaos) = &chaos {
+        evidence.chaos = Some(ChaosReport::new(chaos, &slither.stats("analysis")?));
+    }
     slither.shutdown(GRACE).await;
     Ok(summary::report(workers, evidence))
 }
@@ -71,6 +76,7 @@ async fn prepare(
     input: Option<PathBuf>,
     workers: usize,
     python: &Path,
+    chaos: Option<&Chaos>,
     observer: &Arc<dyn Observer>,
     stop: &Stop,
 ) -> Result<(Documents, Slither), ConfigError> {
@@ -83,8 +89,12 @@ async fn prepare(
         None => corpus(),
     };
     observer.step("starting workers", None);
+    let mut analysis = Pool::processes("analysis").size(workers).python_path(python);
+    if let Some(chaos) = chaos {
+        analysis = analysis.chaos(chaos.clone()).call_timeout(flow::CHAOS_DEADLINE);
+    }
     let slither = Slither::builder()
-        .pool(Pool::processes("analysis").size(workers).python_path(python))
+        .pool(analysis)
         .pool(Pool::processes("serial").size(1).python_path(python))
         .store(StopwordStore)
         .progress(Provision::new(observer.clone(), stop.clone()))
@@ -98,11 +108,12 @@ async fn analyse(
     slither: &Slither,
     workers: usize,
     documents: &Documents,
+    on_error: OnError,
     observer: &dyn Observer,
     stop: Stop,
 ) -> Result<Evidence, ConfigError> {
     let stopwords = slither.store::<StopwordStore>()?;
-    let pipe = flow::pipe(stopwords, 2 * workers)?;
+    let pipe = flow::pipe(stopwords, 2 * workers, on_error)?;
     let mut evidence = Evidence::new(documents.count());
 
     observer.step("analysing", Some(documents.count()));

@@ -25,6 +25,7 @@ pub(super) fn report(workers: usize, evidence: Evidence) -> Report {
         elapsed_s: evidence.elapsed.as_secs_f64(),
         checks,
         failed: evidence.failures.count,
+        chaos: evidence.chaos,
         failures: evidence.failures.named,
     }
 }
@@ -53,6 +54,7 @@ fn sections(evidence: &Evidence) -> Vec<Section> {
     sections.extend(lost(evidence));
     sections.extend([readability(evidence), words(evidence)]);
     sections.extend(buckets(evidence));
+    sections.extend(evidence.chaos.as_ref().map(|chaos| chaos.section(evidence.failures.count)));
     sections.push(pace(evidence));
     if let Some(end) = &evidence.end {
         sections.push(Section::Lines("The run ended early".to_owned(), vec![end.clone()]));

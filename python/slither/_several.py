@@ -90,6 +90,9 @@ class Several:
 
     def route(self, kind: int, flags: int, ident: int, body: memoryview) -> None:
         """Pass a frame on. Raises `ProtocolError`."""
+        if kind == _wire.CALL and flags & _wire.CHAOS:
+            # A fault wraps what the calls share, and would befall others.
+            raise ProtocolError("a CALL with CHAOS, to a worker that takes several calls")
         if kind in _WORK:
             job = Job(kind, flags, ident, body)
             if self.backlog.add(job):

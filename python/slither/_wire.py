@@ -53,6 +53,7 @@ CAPACITY: Final = 41
 
 CLAIM: Final = 1  # on CALL, EXECUTE, OPEN_SESSION and END_SESSION
 STREAM: Final = 2  # on CALL
+CHAOS: Final = 4  # on CALL
 VIEW_FAILED: Final = 1  # on VIEW_REPLY, where the page calls it ERROR
 FAILED: Final = 1  # on RESULT and PARTIAL
 REFS: Final = 2  # on RESULT
@@ -60,7 +61,7 @@ MANY: Final = 1  # on VIEW
 
 # Flags that each kind may carry, of what a worker receives; a kind that is absent is not for a worker.
 _FLAGS: Final = {
-    CALL: CLAIM | STREAM,
+    CALL: CLAIM | STREAM | CHAOS,
     EXECUTE: CLAIM,
     BIND: 0,
     VIEW_REPLY: VIEW_FAILED,
@@ -227,6 +228,14 @@ class Connection:
         try:
             with self._lock:
                 self._sendall(frame, _NOSIGNAL)
+        except ConnectionError as error:
+            raise Closed(str(error)) from None
+
+    def send_raw(self, data: bytes | bytearray) -> None:
+        """Send bytes that are no frame. Raises `Closed`."""
+        try:
+            with self._lock:
+                self._sendall(data, _NOSIGNAL)
         except ConnectionError as error:
             raise Closed(str(error)) from None
 

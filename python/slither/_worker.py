@@ -20,6 +20,7 @@ import msgspec
 
 from slither import _blackbox, _current, _errors, _gil, _logging, _refs, _values, _wire
 from slither._answers import answer_batch, answer_rest, wrong_count
+from slither._blackbox import DECODE, ENCODE, USER
 from slither._exceptions import (
     NotInWorker,
     ProtocolError,
@@ -33,6 +34,8 @@ from slither._exceptions import (
 from slither._hello import hello
 from slither._resolve import Bound, CannotImport, resolve
 from slither._sessions import Sessions
+from slither._values import KEEP, decode_call, encode_plain
+from slither._wire import CALL, RESULT
 from slither._yields import TooMany, Yields
 
 if TYPE_CHECKING:
@@ -60,6 +63,7 @@ class Worker:
         self._incoming = connection
         self._connection: _wire.Outgoing = connection
         self._box = box
+        self._words = box.words
         self._token = token
         self._user_path = user_path or []
         self._bound: dict[str, Bound] = {}
@@ -76,15 +80,18 @@ class Worker:
 
     def run(self) -> int:
         """Serve until STOP or the end of the connection; return the exit code."""
-        waiting, read, serve = self._waiting, self._incoming.read, self._serve
+        waiting, read, serve, work = self._waiting, self._incoming.read, self._serve, self._work
         going = True
         try:
             self._send(_wire.HELLO, 0, 0, hello())
             while going:
                 try:
-                    while serve(*(waiting.popleft() if waiting else read())):
-                        pass
-                    going = False
+                    while going:
+                        kind, flags, ident, body = waiting.popleft() if waiting else read()
+                        if kind == CALL and not flags:
+                            work(ident, body)
+                        else:
+                            going = serve(kind, flags, ident, body)
                 except _wire.NoRoom as error:
                     self._fail(error.ident, error)
         except _wire.Closed:
@@ -101,8 +108,12 @@ class Worker:
         if flags & _wire.CLAIM and kind != _wire.VIEW_REPLY and not _wire.claim(self._token):
             self._connection.send(_wire.SKIPPED, 0, ident, bytearray(_wire.HEADER_SIZE))
             return True
-        if kind == _wire.CALL:
-            work = self._stream if flags & _wire.STREAM else self._work
+        if kind == CALL:
+            work: Callable[[int, memoryview], None] = self._stream if flags & _wire.STREAM else self._work
+            if flags & _wire.CHAOS:
+                from slither import _chaos  # not before a pool asks for it
+
+                work = _chaos.afflicted(self, work)
             work(ident, body)
         elif kind == _wire.EXECUTE:
             self._execute(ident, body)
@@ -122,16 +133,15 @@ class Worker:
 
     def _work(self, ident: int, body: memoryview) -> None:
         """Run a batch."""
-        words = self._box.words
-        frame = self._frame
+        words, frame, calls, connection = self._words, self._frame, self._calls, self._connection
         words[0] = monotonic_ns()
         words[1] = ident
-        words[2] = _blackbox.DECODE
+        words[2] = DECODE
         try:
-            name, self._raw_context, items = _values.decode_call(body)
-            call = self._calls.get(name) or self._bind_call(name)
+            name, self._raw_context, items = decode_call(body)
+            call = calls[name] if name in calls else self._bind_call(name)
             count = len(items)
-            words[2] = _blackbox.USER
+            words[2] = USER
             self.call = ident
             try:
                 results = call(items)
@@ -139,14 +149,14 @@ class Worker:
                 self.call = 0
                 self._raw_context = None
                 del items
-            words[2] = _blackbox.ENCODE
-            limit = self._connection.max_frame
-            if type(results) is list and len(results) == count and _values.encode_plain(results, frame, limit):
-                self._connection.send(_wire.RESULT, 0, ident, frame)
+            words[2] = ENCODE
+            limit = connection.max_frame
+            if type(results) is list and len(results) == count and encode_plain(results, frame, limit):
+                connection.send(RESULT, 0, ident, frame)
             else:
                 _refs.TABLE.begin()
                 kind, flags = answer_batch(results, count, frame, limit)
-                if _refs.TABLE.finish(ident, kind == _wire.RESULT):
+                if _refs.TABLE.finish(ident, kind == RESULT):
                     flags |= _wire.REFS
                 self._connection.send(kind, flags, ident, frame)
         except (_wire.Closed, ProtocolError):
@@ -157,7 +167,7 @@ class Worker:
         finally:
             words[2] = 0
             words[1] = 0
-            if len(frame) > _values.KEEP:
+            if len(frame) > KEEP:
                 self._frame = bytearray(_wire.HEADER_SIZE)
 
     def _stream(self, ident: int, body: memoryview) -> None:
@@ -172,7 +182,7 @@ class Worker:
                 return
             count = len(items)
             yields.begin(ident, count)
-            box.enter(_blackbox.USER)
+            box.enter(USER)
             self.call = ident
             try:
                 self._each(bound.call(items), yields.add)
@@ -180,7 +190,7 @@ class Worker:
                 self.call = 0
                 self._raw_context = None
                 del items
-            box.enter(_blackbox.ENCODE)
+            box.enter(ENCODE)
             if yields.yielded < count:
                 yields.flush()
                 self._send(_wire.ERROR, 0, ident, wrong_count(yields.yielded, count))
@@ -208,7 +218,7 @@ class Worker:
         try:
             name, self._raw_context, args = _values.decode_execute(body)
             bound = self._bound.get(name) or self._resolve(name)
-            box.enter(_blackbox.USER)
+            box.enter(USER)
             self.call = ident
             try:
                 result = self._finish(bound, self._spread(bound.call, args))
@@ -216,11 +226,11 @@ class Worker:
                 self.call = 0
                 self._raw_context = None
                 del args
-            box.enter(_blackbox.ENCODE)
+            box.enter(ENCODE)
             _refs.TABLE.begin()
             _values.encode_value(result, "result", frame, self._connection.max_frame)
             flags = _wire.REFS if _refs.TABLE.finish(ident, True) else 0
-            self._connection.send(_wire.RESULT, flags, ident, frame)
+            self._connection.send(RESULT, flags, ident, frame)
         except (_wire.Closed, ProtocolError):
             raise
         except BaseException as error:
@@ -271,9 +281,9 @@ class Worker:
             if kind == _wire.OPEN_SESSION:
                 self.sessions.open(session)
             else:
-                self._box.enter(_blackbox.USER)
+                self._box.enter(USER)
                 failed = self._end_session(session, ident, raw)
-            self._send(_wire.RESULT, 0, ident, failed)
+            self._send(RESULT, 0, ident, failed)
         finally:
             self._box.end()
 
@@ -429,7 +439,7 @@ class Worker:
         except _wire.Closed as error:
             raise ViewFailed(f"view {name!r}: {error}") from None
         finally:
-            self._box.enter(_blackbox.USER)
+            self._box.enter(USER)
         return self._opened(name, flags, body)
 
     async def ask_async(self, name: str, args: Mapping[str, Any] | Sequence[Mapping[str, Any]], many: bool) -> Any:

@@ -110,6 +110,8 @@ def frames() -> dict[str, tuple[str, int, int, int, Any]]:
         "call_with_bare_context": (*call, 0, 3, ["my_model:predict_batch", _BARE, []]),
         "call_claim": (*call, 1, 4, ["my_model:Model.predict", None, [1, 2]]),
         "call_stream": (*call, 2, 16, ["my_model:generate", None, [1, 2, 3]]),
+        "call_chaos": (*call, 4, 18, ["my_model:predict_batch", None, [1, 2], ["kill", "during", 0.25]]),
+        "call_chaos_stream_claim": (*call, 7, 19, ["m:f", None, [1], ["kill", "during", 0.25]]),
         "call_stream_claim": (*call, 3, 17, ["my_model:generate", None, [1]]),
         "call_scalars": (*call, 0, 5, ["m:f", None, _SCALARS]),
         "call_nested": (*call, 0, 6, ["m:f", None, _NESTED]),

@@ -336,6 +336,10 @@ def log(items: list[Any]) -> list[Any]:
     return items
 
 
+def loaded(part: str) -> list[str]:
+    return [name for name in sys.modules if part in name]
+
+
 def talk(items: list[Any]) -> list[Any]:
     print("printed")
     sys.stdout.flush()

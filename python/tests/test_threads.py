@@ -175,6 +175,19 @@ def test_far_more_calls_than_slots_break_the_protocol() -> None:
     nursery.close()
 
 
+@pytest.mark.parametrize("profile", [threads(2), {"kind": "async", "concurrency": 2}])
+def test_a_fault_on_purpose_breaks_the_protocol_where_it_would_befall_other_calls(profile: dict[str, Any]) -> None:
+    nursery = FakeNursery(profile=profile)
+    nursery.ready()
+    worker = nursery.worker()
+    worker.send(_wire.CALL, pack(["sample:echo", None, [1], ["slow", "before", 0.0]]), _wire.CHAOS)
+    with pytest.raises(Gone):
+        worker.recv()
+    assert nursery.hear()["code"] == _wire.EXIT_PROTOCOL
+    assert "a CALL with CHAOS, to a worker that takes several calls" in worker.stderr()
+    nursery.close()
+
+
 def test_views_of_several_calls_are_answered_in_any_order(worker: FakeWorker) -> None:
     calls = [call(worker, "looks_up", [f"{each} 1", f"{each} 2"]) for each in range(SLOTS)]
     asked = [view(worker) for _ in calls]

@@ -71,6 +71,8 @@ Examples:
   slither example text_analysis --input ~/notes       on your own: .txt and .jsonl files
   slither example text_analysis --json | jq .checks   for programs
   slither example image_pipeline --output thumbnails  keep the files that it makes
+  slither example text_analysis --chaos kill=5%,hang=1% --seed 7
+                                                      kill and hang workers on purpose
 
 For text_analysis a .txt file is one document; a .jsonl file is one document a line, an object with a `text` \
 field or a bare string; a folder is all of them. batch_stats takes a .csv file, of which each column of numbers is \
@@ -94,6 +96,13 @@ pub(crate) struct Example {
     /// Python workers [default: one a core]
     #[arg(long, value_name = "N", value_parser = workers, requires = "which")]
     pub(crate) workers: Option<usize>,
+    /// Faults that its workers have on purpose, by the share of batches, as in
+    /// kill=5%,hang=1%,slow=10%:50ms,garbage=1%,raise=2%; batches that fail run again. For text_analysis
+    #[arg(long, value_name = "FAULTS", requires = "name")]
+    pub(crate) chaos: Option<String>,
+    /// Which batches have them: the same seed, the same faults [default: 0, or `seed=` in --chaos]
+    #[arg(long, value_name = "N", requires = "chaos")]
+    pub(crate) seed: Option<u64>,
     /// Leave out the same work in plain Python
     #[arg(long)]
     pub(crate) no_baseline: bool,
@@ -136,7 +145,7 @@ impl Example {
     pub(crate) fn means_failures(&self) -> bool {
         let meant = [slither_examples::batch_stats::NAME, slither_examples::ml_scoring::NAME];
         let named = self.name.as_deref().is_some_and(|name| meant.contains(&name));
-        self.input.is_none() && (self.all || self.stdlib || named)
+        self.chaos.is_some() || self.input.is_none() && (self.all || self.stdlib || named)
     }
 }
 

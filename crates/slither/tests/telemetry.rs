@@ -14,7 +14,7 @@ use metrics::{
 use serde::Deserialize;
 use slither::store::{BoxError, Tables, Transaction, ViewError};
 use slither::telemetry::CATALOGUE;
-use slither::{Call, OnError, Pipe, Pool, RestartBudget, Slither, Store, Table, Value, View};
+use slither::{Call, Chaos, OnError, Pipe, Pool, RestartBudget, Slither, Store, Table, Value, View};
 use tracing::field::{Field, Visit};
 use tracing::{Event, Subscriber, span};
 
@@ -178,6 +178,11 @@ async fn live() {
     let session = slither.open_session("default").await.unwrap();
     session.run_pipe(&act(OnError::Skip), ["kill".to_owned()]).await.unwrap();
     drop(session);
+    slither.shutdown(Duration::from_secs(10)).await;
+
+    let slow = pool("default").chaos(Chaos::seeded(1).slow(1.0, Duration::from_millis(1)));
+    let slither = Slither::builder().pool(slow).start().await.unwrap();
+    slither.dispatch::<_, Value>(["a"], Call::new("behave:echo")).await.unwrap();
     slither.shutdown(Duration::from_secs(10)).await;
 
     let budget = RestartBudget { deaths: 0, ..RestartBudget::default() };

@@ -192,6 +192,9 @@ def _sequence(kind: Any) -> dict[str, Any]:
 
 def _mapping(kind: Any) -> dict[str, Any]:
     def getitem(self: Any, key: Any) -> Any:
+        if kind is defaultdict and self._witness is not None and not dict.__contains__(self, key):
+            # What is missing is put there, by some versions of Python past `__setitem__`.
+            self._witness.wrote("set an item", sys._getframe(1))
         found = kind.__getitem__(self, key)
         if self._witness is None or type(found) not in _WRITES:
             return found

@@ -7,6 +7,7 @@ import gc
 import logging
 import queue
 import threading
+from collections import defaultdict
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
@@ -293,6 +294,7 @@ def test_every_kind_of_write_is_one() -> None:
             self.own = Own()
             self.nested: dict[str, Any] = {"a": {"b": [1]}}
             self.gone = 1
+            self.grown: defaultdict[str, int] = defaultdict(int)
 
         def write(self) -> None:
             self.own.value += 1
@@ -301,6 +303,7 @@ def test_every_kind_of_write_is_one() -> None:
             self.shared["x"] = 1
             self.gone = 1
             del self.gone
+            self.grown[threading.current_thread().name]
 
     checker = ThreadSafetyChecker()
     adapter = All()
@@ -311,7 +314,11 @@ def test_every_kind_of_write_is_one() -> None:
         "All.nested[…][…]",
         "All.shared",
         "All.gone",
+        "All.grown",
     ]
+    found = {each["subject"]: each for each in checker.get_report()["violations"]}
+    assert found["All.gone"]["actions"] == ["set", "delete"]
+    assert {place["file"] for each in found.values() for place in each["places"]} == {__file__}
 
 
 def test_a_container_that_something_else_holds_is_left_as_it_is_and_named() -> None:

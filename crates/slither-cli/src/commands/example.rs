@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use slither::ConfigError;
+use slither::{Chaos, ConfigError};
 use slither_examples::baseline::{self, Baseline, Interpreters};
 use slither_examples::{EXAMPLES, Listed, Report, Settings, Stop};
 
@@ -16,6 +16,7 @@ type Played = (Report, Option<Baseline>);
 
 /// Lists or runs.
 pub(crate) fn run(args: Example) -> Result<End, ConfigError> {
+    let chaos = chaos(&args)?;
     let whole = args.all || args.stdlib;
     let chosen: Vec<_> = match &args.name {
         Some(name) => vec![slither_examples::find(name)?],
@@ -25,16 +26,24 @@ pub(crate) fn run(args: Example) -> Result<End, ConfigError> {
             return Ok(End::Done);
         }
     };
-    match signals::guarded(|stop| play_all(chosen, args, whole, stop))? {
+    match signals::guarded(|stop| play_all(chosen, args, chaos, whole, stop))? {
         Ok(end) => end,
         Err(which) => Ok(End::Interrupted(which)),
     }
+}
+
+/// The faults that were asked for.
+fn chaos(args: &Example) -> Result<Option<Chaos>, ConfigError> {
+    let Some(faults) = &args.chaos else { return Ok(None) };
+    let chaos: Chaos = faults.parse()?;
+    Ok(Some(args.seed.map_or(chaos.clone(), |seed| chaos.with_seed(seed))))
 }
 
 /// Plays the examples one after the other. One that cannot run keeps no other from it, unless it is alone.
 async fn play_all(
     chosen: Vec<&'static Listed>,
     args: Example,
+    chaos: Option<Chaos>,
     whole: bool,
     stop: Stop,
 ) -> Result<End, ConfigError> {
@@ -48,7 +57,7 @@ async fn play_all(
         if whole {
             print::note(&format!("{number}/{count} {}", example.name));
         }
-        let ran = play(example, &args, &mut found, &stop).await;
+        let ran = play(example, &args, chaos.clone(), &mut found, &stop).await;
         progress::clear();
         let (mut report, baseline) = match (ran, signals::seen()) {
             (Ok(ran), _) => ran,
@@ -90,10 +99,12 @@ async fn play_all(
 async fn play(
     example: &'static Listed,
     args: &Example,
+    chaos: Option<Chaos>,
     found: &mut Option<Result<Interpreters, ConfigError>>,
     stop: &Stop,
 ) -> Result<Played, ConfigError> {
-    let settings = Settings { input: args.input.clone(), output: args.output.clone(), workers: args.workers };
+    let (input, output) = (args.input.clone(), args.output.clone());
+    let settings = Settings { input, output, workers: args.workers, chaos };
     let report = slither_examples::run(example, settings, Arc::new(Bars::new()), stop.clone()).await?;
     if args.no_baseline || stop.is_requested() {
         return Ok((report, None));

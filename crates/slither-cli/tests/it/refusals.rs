@@ -72,6 +72,15 @@ fn help_says_what_there_is() {
           --workers <N>
               Python workers [default: one a core]
 
+          --chaos <FAULTS>
+              Faults that its workers have on purpose, by the share of batches, as in
+              kill=5%,hang=1%,slow=10%:50ms,garbage=1%,raise=2%; batches that fail run again. For
+              text_analysis
+
+          --seed <N>
+              Which batches have them: the same seed, the same faults [default: 0, or `seed=` in
+              --chaos]
+
           --no-baseline
               Leave out the same work in plain Python
 
@@ -92,6 +101,8 @@ fn help_says_what_there_is() {
       slither example text_analysis --input ~/notes       on your own: .txt and .jsonl files
       slither example text_analysis --json | jq .checks   for programs
       slither example image_pipeline --output thumbnails  keep the files that it makes
+      slither example text_analysis --chaos kill=5%,hang=1% --seed 7
+                                                          kill and hang workers on purpose
 
     For text_analysis a .txt file is one document; a .jsonl file is one document a line, an object with
     a `text` field or a bare string; a folder is all of them. batch_stats takes a .csv file, of which

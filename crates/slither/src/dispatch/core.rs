@@ -430,7 +430,7 @@ impl<I, O, K> Core<I, O, K> {
         self.permits.taken()
     }
 
-    #[cfg(test)]
+    /// Places of the window that are taken.
     pub(super) fn admitted(&self) -> usize {
         self.window.admitted()
     }

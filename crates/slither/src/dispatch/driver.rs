@@ -196,12 +196,17 @@ where
         }
         loop {
             self.drive(task);
+            let admitted = self.core.admitted();
             if let Some(next) = self.core.next() {
                 return Poll::Ready(Some(Ok(self.placed(next))));
             }
             if self.core.is_done() {
                 self.over = true;
                 return Poll::Ready(self.verdict().map(Err));
+            }
+            if self.core.admitted() < admitted {
+                // A batch that had yielded everything was read to its end: its place is free, and nobody else says so.
+                continue;
             }
             if self.poll_timer(task).is_pending() {
                 return Poll::Pending;

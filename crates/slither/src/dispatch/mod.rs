@@ -92,6 +92,8 @@ pub use on_error::OnError;
 pub use outcome::Outcome;
 pub(crate) use outcome::{Ended, Routed};
 pub(crate) use probes::ids;
+#[cfg(test)]
+pub(crate) use retry::Chance;
 pub use retry::Retry;
 pub use stream::{DispatchStream, dispatch_stream, try_dispatch_stream};
 pub use yields::Yields;

@@ -4,6 +4,7 @@ use std::ffi::OsString;
 use std::path::PathBuf;
 use std::time::Duration;
 
+use super::chaos::Chaos;
 use super::supervisor::RestartBudget;
 use crate::error::ConfigError;
 
@@ -59,6 +60,7 @@ pub struct Pool {
     pub(crate) max_sessions: usize,
     pub(crate) memory_limit: Option<u64>,
     pub(crate) restart: RestartBudget,
+    pub(crate) chaos: Option<Chaos>,
 }
 
 /// No frame is longer than this, whatever a pool asks for.
@@ -86,6 +88,7 @@ impl Pool {
             max_sessions: 1024,
             memory_limit: None,
             restart: RestartBudget::default(),
+            chaos: None,
         }
     }
 
@@ -206,6 +209,13 @@ impl Pool {
         self
     }
 
+    /// Injects faults into the pool's batches, for real: workers die, hang and answer with garbage. Default: none.
+    #[must_use]
+    pub fn chaos(mut self, chaos: Chaos) -> Self {
+        self.chaos = Some(chaos);
+        self
+    }
+
     pub(crate) fn validate(&self) -> Result<(), ConfigError> {
         let zero = |what: &str, hint: &str| {
             let message = format!("pool `{}`: {what} is 0, expected at least 1", self.name);
@@ -227,6 +237,9 @@ impl Pool {
                 self.name, self.max_frame
             );
             return Err(ConfigError::new(message));
+        }
+        if let Some(chaos) = &self.chaos {
+            chaos.validate()?;
         }
         if let Some(limit) = self.memory_limit.filter(|bytes| *bytes < SMALLEST_MEMORY) {
             let message = format!(

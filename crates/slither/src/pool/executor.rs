@@ -11,6 +11,7 @@ use serde::Serialize;
 use serde::de::DeserializeOwned;
 
 use super::answer::remote_error;
+use super::chaos::Planned;
 use super::job::{Portions, Reply};
 use super::refs;
 use super::running::{RunningPool, Via};
@@ -35,20 +36,25 @@ pub(crate) struct PoolExecutor {
 impl<I: Serialize, O: DeserializeOwned + Send + 'static> Executor<I, O> for PoolExecutor {
     fn execute(&self, batch: &Batch<I>, context: &Context) -> BoxFuture<'static, dispatch::Reply<O>> {
         let id = self.pool.next_id();
-        let Sent { frame, items, mut refused, via } = self.encode(id, batch, context);
+        let Sent { frame, items, mut refused, via, planned } = self.encode(id, batch, context);
         let (pool, timeout) = (self.pool.clone(), self.timeout);
         let context = Arc::new(context.clone());
-        Box::pin(async move {
-            let results = match frame {
-                _ if items == 0 => Vec::new(),
-                Ok(frame) => {
-                    let reply = pool.submit(id, frame, timeout, context, &via?).await?;
-                    open(&reply, items)?
-                }
-                Err(error) => return Err(error),
-            };
-            Ok(refused.merge_last(results))
-        })
+        let told = planned.map(|planned| Told { planned, call: id, context: context.clone() });
+        let answered = {
+            let pool = pool.clone();
+            async move {
+                let results = match frame {
+                    _ if items == 0 => Vec::new(),
+                    Ok(frame) => {
+                        let reply = pool.submit(id, frame, timeout, context, &via?).await?;
+                        open(&reply, items)?
+                    }
+                    Err(error) => return Err(error),
+                };
+                Ok(refused.merge_last(results))
+            }
+        };
+        counted(answered, told, pool)
     }
 
     fn execute_yielding(
@@ -62,10 +68,12 @@ impl<I: Serialize, O: DeserializeOwned + Send + 'static> Executor<I, O> for Pool
             return self.execute(batch, context);
         }
         let id = self.pool.next_id();
-        let Sent { frame, mut items, mut refused, via } = self.encode(id, batch, context);
+        let Sent { frame, mut items, mut refused, via, planned } = self.encode(id, batch, context);
         let (pool, timeout) = (self.pool.clone(), self.timeout);
         let context = Arc::new(context.clone());
-        Box::pin(async move {
+        let told = planned.map(|planned| Told { planned, call: id, context: context.clone() });
+        let counting = pool.clone();
+        let answered = async move {
             if items == 0 {
                 return Ok(refused.merge_last(Vec::new()));
             }
@@ -100,7 +108,8 @@ impl<I: Serialize, O: DeserializeOwned + Send + 'static> Executor<I, O> for Pool
                 None => answer.await?,
             };
             Ok(refused.merge_last(open(&reply, items)?))
-        })
+        };
+        counted(answered, told, counting)
     }
 
     fn name(&self) -> &str {
@@ -127,6 +136,31 @@ struct Sent {
     refused: Refused,
     /// Where it has to go.
     via: Result<Via, ItemError>,
+    /// The fault in the frame.
+    planned: Option<Planned>,
+}
+
+/// A call that a fault goes with.
+struct Told {
+    planned: Planned,
+    call: u64,
+    context: Arc<Context>,
+}
+
+/// The answer; where a fault goes with the call it is counted when the call has ended.
+fn counted<O: Send + 'static>(
+    answered: impl Future<Output = dispatch::Reply<O>> + Send + 'static,
+    told: Option<Told>,
+    pool: Arc<RunningPool>,
+) -> BoxFuture<'static, dispatch::Reply<O>> {
+    let Some(Told { planned, call, context }) = told else { return Box::pin(answered) };
+    Box::pin(async move {
+        let reply = answered.await;
+        if let Some(striker) = &pool.chaos {
+            striker.ended(planned, reply.as_ref().err(), call, &pool.name, &context);
+        }
+        reply
+    })
 }
 
 impl PoolExecutor {
@@ -155,10 +189,18 @@ impl PoolExecutor {
             Ok(frame) => (Ok(frame), Vec::new()),
             Err(_) => self.sift(id, batch, &inside),
         };
-        let ((frame, refused), homes) = refs::writing(encode);
+        let ((mut frame, refused), homes) = refs::writing(encode);
         let via = homes.via(&self.pool, self.via_of(batch));
         let items = batch.items.len() - refused.len();
-        Sent { frame, items, refused: Refused { items: refused.into_iter().peekable(), next: 0 }, via }
+        let drawn = self.pool.chaos.as_ref().and_then(|striker| striker.draw(&self.function, batch, context));
+        let planned = match (&mut frame, drawn) {
+            (Ok(frame), Some(drawn)) => {
+                (items > 0 && wire::set_fault(frame, &drawn.fault, cap)).then_some(drawn)
+            }
+            _ => None,
+        };
+        let refused = Refused { items: refused.into_iter().peekable(), next: 0 };
+        Sent { frame, items, refused, via, planned }
     }
 
     /// When a batch cannot be encoded: encodes what can be, and names the items that cannot.

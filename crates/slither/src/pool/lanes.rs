@@ -112,6 +112,13 @@ impl Lanes {
         abandoned
     }
 
+    /// Whether a call waits that nobody wants any more.
+    #[cfg(test)]
+    pub(super) fn holds_abandoned(&self) -> bool {
+        let mut lines = self.slots.iter().map(|lane| &lane.waiting).chain([&self.any]);
+        lines.any(|line| line.iter().any(Job::abandoned))
+    }
+
     /// Takes out everything.
     pub(super) fn drain(&mut self) -> Vec<Job> {
         let mut all: Vec<Job> = self.any.drain(..).collect();

@@ -20,6 +20,7 @@
 
 mod answer;
 mod blackbox;
+mod chaos;
 mod clock;
 mod config;
 mod executor;
@@ -36,12 +37,15 @@ mod running;
 mod service;
 mod session;
 mod sessions;
+#[cfg(test)]
+mod simulation;
 mod station;
 mod supervisor;
 mod worker;
 
 pub(crate) use answer::open_single;
 pub use answer::{Each, WorkerReply};
+pub use chaos::{Chaos, ChaosStats};
 pub use config::{Inherit, Pool, Start};
 pub(crate) use executor::PoolExecutor;
 pub use graveyard::LostWorker;

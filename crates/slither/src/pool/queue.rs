@@ -90,8 +90,11 @@ impl Queue {
         self.put(job, Manner::IfFree)
     }
 
-    /// Puts a call that never began back at the front.
+    /// Puts a call that never began back at the front, if somebody still waits for it.
     pub(super) fn put_back(&self, job: Job) {
+        if job.abandoned() {
+            return;
+        }
         let _ = self.put(job, Manner::Front);
     }
 
@@ -240,6 +243,24 @@ impl Queue {
         for job in waiting {
             job.finish(Err(cause.clone()));
         }
+    }
+
+    /// Whether a call waits that this worker may run.
+    #[cfg(test)]
+    pub(super) fn waits_for(&self, station: &Station) -> bool {
+        !lock(&self.state).lanes.is_empty(station.slot)
+    }
+
+    /// Whether a call waits that nobody wants any more.
+    #[cfg(test)]
+    pub(super) fn holds_abandoned(&self) -> bool {
+        lock(&self.state).lanes.holds_abandoned()
+    }
+
+    /// Places that nothing holds.
+    #[cfg(test)]
+    pub(super) fn free_places(&self) -> usize {
+        self.places.available_permits()
     }
 
     /// Calls that no worker holds.

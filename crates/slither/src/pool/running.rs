@@ -10,6 +10,7 @@ use serde::Serialize;
 use tokio::sync::watch;
 
 use super::answer::{Each, WorkerReply, open_single};
+use super::chaos::{ChaosStats, Striker};
 use super::clock::later;
 use super::config::{Pool, Start};
 use super::graveyard::Graveyard;
@@ -52,6 +53,8 @@ pub struct PoolStats {
     pub strays: u64,
     /// How far the running calls are whose functions have said so.
     pub progress: Vec<Progress>,
+    /// What [`Pool::chaos`] has injected; none without it.
+    pub chaos: Option<ChaosStats>,
 }
 
 /// What a worker takes of its machine.
@@ -80,6 +83,7 @@ pub(crate) struct RunningPool {
     pub(crate) name: Arc<str>,
     pub(crate) max_frame: usize,
     pub(crate) call_timeout: Duration,
+    pub(super) chaos: Option<Striker>,
     size: usize,
     start_timeout: Duration,
     pub(super) queue: Arc<Queue>,
@@ -173,6 +177,7 @@ impl RunningPool {
             name,
             max_frame: config.max_frame,
             call_timeout: config.call_timeout,
+            chaos: config.chaos.clone().map(Striker::new),
             size: config.size,
             start_timeout: config.start_timeout,
             queue,
@@ -187,6 +192,38 @@ impl RunningPool {
         });
         pool.ready().await?;
         Ok(pool)
+    }
+
+    /// A pool whose workers and supervisor are somebody else's matter.
+    #[cfg(test)]
+    #[allow(clippy::too_many_arguments, reason = "called once, by the simulation that makes all of these")]
+    pub(super) fn around(
+        size: usize,
+        queue: Arc<Queue>,
+        notes: Arc<Notes>,
+        service: Arc<Service>,
+        bound: Arc<Mutex<Vec<String>>>,
+        graveyard: Arc<Mutex<Graveyard>>,
+        life: watch::Receiver<Life>,
+    ) -> Arc<Self> {
+        Arc::new_cyclic(|me| Self {
+            me: me.clone(),
+            name: "p".into(),
+            max_frame: 1 << 20,
+            call_timeout: Duration::from_millis(100),
+            size,
+            start_timeout: Duration::from_millis(300),
+            queue,
+            notes,
+            service,
+            life,
+            bound,
+            graveyard,
+            ids: AtomicU64::new(FIRST_CALL),
+            ended: Mutex::new(mpsc::sync_channel(1).1),
+            chaos: None,
+            runtime: tokio::runtime::Handle::current(),
+        })
     }
 
     async fn ready(&self) -> Result<(), ConfigError> {
@@ -411,6 +448,7 @@ impl RunningPool {
             deaths: lock(&self.graveyard).total(),
             strays: self.service.strays(),
             progress: stations.iter().filter_map(|at| lock(&at.held).front()?.progress().cloned()).collect(),
+            chaos: self.chaos.as_ref().map(Striker::stats),
         }
     }
 

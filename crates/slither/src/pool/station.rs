@@ -195,6 +195,11 @@ impl Station {
         Some(job)
     }
 
+    /// Whether its worker has not claimed the call ahead, and never will: it is dead.
+    pub(super) fn unclaimed(&self) -> bool {
+        self.win_token()
+    }
+
     /// Whether it has no call, and none was handed to it.
     pub(super) fn is_free(&self) -> bool {
         let handed = |order: &Order| matches!(order, Order::Job(_) | Order::Own(_));

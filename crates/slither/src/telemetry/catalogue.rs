@@ -187,6 +187,11 @@ events! {
         measurements: [],
         fields: [run, pipe, stage, session, pool, worker, call, done, total],
     }
+    /// A batch met a fault that `Pool::chaos` injected, and has ended; `fault` is its name, `point` where or in which way.
+    INFO "slither.pool.chaos.injected" ChaosInjected {
+        measurements: [],
+        fields: [run, pipe, stage, session, pool, call, attempt, fault, point],
+    }
     /// A line that a worker printed; lines beyond the bound are counted in `suppressed`.
     INFO "slither.pool.worker.output" WorkerOutput in "slither::output" {
         measurements: [suppressed],

@@ -9,6 +9,8 @@ pub(crate) const HEADER: usize = 16;
 pub(crate) const CLAIM: u8 = 1;
 /// `CALL`: the host takes `PARTIAL` frames before the answer.
 pub(crate) const STREAM: u8 = 2;
+/// On CALL: a fault goes with it.
+pub(crate) const CHAOS: u8 = 4;
 /// `RESULT` and `PARTIAL`: the body is a pair of results and failures.
 pub(crate) const FAILED: u8 = 1;
 /// `RESULT`: it holds references, and waits for `KEEP_REFS`.
@@ -50,7 +52,7 @@ macro_rules! kinds {
 
 kinds! {
     /// Run a batch.
-    Call = 1, flags CLAIM | STREAM;
+    Call = 1, flags CLAIM | STREAM | CHAOS;
     /// Run one call.
     Execute = 2, flags CLAIM;
     /// Import a function.

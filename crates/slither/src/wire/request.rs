@@ -2,7 +2,7 @@
 
 use serde::Serialize;
 
-use super::frame::{CLAIM, HEADER, Header, Kind, STREAM, VIEW_ERROR};
+use super::frame::{CHAOS, CLAIM, HEADER, Header, Kind, STREAM, VIEW_ERROR};
 use crate::codec::encode;
 use crate::context::Context;
 use crate::error::{ErrorKind, ItemError};
@@ -163,6 +163,32 @@ pub(crate) fn set_claim(frame: &mut [u8], claim: bool) {
     if let Some(flags) = frame.get_mut(5) {
         *flags = if claim { *flags | CLAIM } else { *flags & !CLAIM };
     }
+}
+
+/// A fault that a worker is to have with a call, as `docs/PROTOCOL.md` lists them.
+#[derive(Debug, Clone, Copy, PartialEq, Serialize)]
+pub(crate) struct Fault {
+    pub(crate) name: &'static str,
+    /// Where in the call, or in which way.
+    pub(crate) point: &'static str,
+    /// Seconds for `slow`, else from 0 to 1.
+    pub(crate) amount: f64,
+}
+
+/// Sends a fault along with a whole `CALL` frame; false, and the frame as it was, if it does not fit.
+pub(crate) fn set_fault(frame: &mut Vec<u8>, fault: &Fault, cap: usize) -> bool {
+    let length = frame.len();
+    let fault = (fault.name, fault.point, fault.amount);
+    if encode(&fault, frame).is_err() || frame.len() - HEADER > cap {
+        frame.truncate(length);
+        return false;
+    }
+    let length = u32::try_from(frame.len() - HEADER).unwrap_or(u32::MAX);
+    frame[..4].copy_from_slice(&length.to_le_bytes());
+    frame[5] |= CHAOS;
+    // The array has one more than its three.
+    frame[HEADER] += 1;
+    true
 }
 
 /// Marks a whole `CALL` frame as one whose results may come before its answer.

@@ -10,7 +10,7 @@ use serde::Deserialize;
 use serde::de::DeserializeOwned;
 
 use self::described::{Described, plain};
-use super::frame::{CLAIM, FAILED, STREAM};
+use super::frame::{CHAOS, CLAIM, FAILED, STREAM};
 use super::*;
 use crate::codec;
 use crate::context::{Context, SessionId};
@@ -203,11 +203,17 @@ fn written(name: &str, golden: &Golden) -> Vec<u8> {
     if matches!(golden.kind, 1 | 2 | 6 | 7) {
         set_claim(&mut frame, golden.flags & CLAIM != 0);
     }
+    if golden.kind == 1 && golden.flags & CHAOS != 0 {
+        assert!(!set_fault(&mut frame.clone(), &KILL, 30), "beyond the cap it is left out");
+        assert!(set_fault(&mut frame, &KILL, 1 << 20));
+    }
     if golden.kind == 1 && golden.flags & STREAM != 0 {
         set_stream(&mut frame);
     }
     frame
 }
+
+const KILL: Fault = Fault { name: "kill", point: "during", amount: 0.25 };
 
 #[test]
 fn what_the_host_writes_is_golden() {

@@ -8,7 +8,7 @@ use std::time::Duration;
 use futures_core::future::BoxFuture;
 use futures_util::{FutureExt, StreamExt, stream};
 use slither::dispatch::{
-    Batch, Executor, InProcess, Limits, OnError, Order, Outcome, Reply, dispatch, dispatch_stream,
+    Batch, Executor, InProcess, Limits, OnError, Order, Outcome, Reply, Yields, dispatch, dispatch_stream,
     try_dispatch_stream,
 };
 use slither::{Context, ErrorKind, Item, ItemError, RunError};
@@ -244,6 +244,41 @@ async fn metadata_travels_with_its_item() {
     let mut outcomes = dispatch_stream(doubler(), source, &Limits::new(), Context::run()).unwrap();
     let Some(Ok(Outcome::Done(item))) = in_time(outcomes.next()).await else { panic!() };
     assert_eq!((item.id.0, item.payload, item.metadata.len()), (7, 2, 1));
+}
+
+#[tokio::test]
+async fn a_batch_that_yielded_everything_before_its_reply_frees_its_place() {
+    struct Generator;
+
+    impl Executor<u64, u64> for Generator {
+        fn execute(&self, _: &Batch<u64>, _: &Context) -> BoxFuture<'static, Reply<u64>> {
+            unreachable!("dispatch asks for what is yielded")
+        }
+
+        fn execute_yielding(
+            &self,
+            batch: &Batch<u64>,
+            _: &Context,
+            mut yields: Yields<u64>,
+        ) -> BoxFuture<'static, Reply<u64>> {
+            yields.leave(batch.payloads().map(|n| Ok(*n)).collect::<Vec<_>>());
+            Box::pin(async {
+                // Until what was yielded has been read.
+                tokio::time::sleep(Duration::from_millis(1)).await; // sleep: the reader is the task that would wait
+                Ok(Vec::new())
+            })
+        }
+
+        fn name(&self) -> &str {
+            "generator"
+        }
+    }
+
+    for order in [Order::Preserve, Order::AsCompleted] {
+        let limits = Limits::new().batch_size(2).window(1).order(order);
+        let done = in_time(dispatch(Arc::new(Generator), 0..10, &limits, Context::run())).await.unwrap();
+        assert_eq!(done.into_payloads(), (0..10).collect::<Vec<_>>());
+    }
 }
 
 #[test]

@@ -3,6 +3,7 @@
 
 mod call_batch;
 mod cancel;
+mod chaos;
 mod dead_letters;
 mod dispatch;
 mod dispatch_batching;

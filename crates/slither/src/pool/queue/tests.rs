@@ -75,6 +75,17 @@ fn what_nobody_waits_for_leaves_the_queue_at_once() {
     assert_eq!(queue.depth(), 1);
 }
 
+#[test]
+fn what_nobody_waits_for_any_more_is_not_put_back() {
+    let queue = Queue::new(1, 2, 8);
+    let (job, waiting) =
+        Job::new(1, vec![0; 16], Duration::from_secs(1), Arc::new(Context::none()), queue.place_now());
+    drop(waiting);
+    queue.put_back(job);
+    assert_eq!(queue.depth(), 0);
+    assert!(queue.place_now().is_some(), "its place is free");
+}
+
 #[tokio::test]
 async fn what_was_taken_in_before_a_drain_is_still_done_and_after_it_refused() {
     let queue = Queue::new(4, 2, 8);

@@ -25,7 +25,7 @@ use crate::telemetry::{self, Labels, PoolFailed, WorkerExited, WorkerReady, Work
 use crate::wire::ToNursery;
 
 /// How long the nursery may take to end when every worker has.
-const NURSERY_GRACE: Duration = Duration::from_secs(2);
+pub(crate) const NURSERY_GRACE: Duration = Duration::from_secs(2);
 
 /// Where a pool is in its life.
 #[derive(Debug, Clone, PartialEq, Eq)]

@@ -14,6 +14,7 @@ use super::machine::{Epoch, Event};
 use super::nursery::pipe;
 use crate::error::{Death, ItemError};
 use crate::pool::blackbox::BlackBox;
+use crate::pool::clock::now;
 use crate::pool::job::WorkerName;
 use crate::pool::station::{Order, Sentence, Station, lock};
 use crate::pool::worker::{Keeper, Parts, Process};
@@ -159,8 +160,8 @@ impl Driver {
 }
 
 /// What a worker is told that should have ended by `deadline`.
-pub(super) fn ending(deadline: Instant) -> Order {
-    match deadline <= Instant::now() {
+pub(crate) fn ending(deadline: Instant) -> Order {
+    match deadline <= now() {
         true => Order::Kill(Sentence::Shutdown),
         false => Order::Drain { deadline },
     }

@@ -124,6 +124,18 @@ impl Supervisor {
         self.slots.iter().filter(|slot| matches!(slot, Slot::Ready(_))).count()
     }
 
+    /// Whether it has a worker of that epoch, and replaces it.
+    #[cfg(test)]
+    pub(crate) fn knows(&self, epoch: Epoch) -> bool {
+        self.phase == Phase::Running && self.find(epoch).is_some()
+    }
+
+    /// Whether it has not begun to end.
+    #[cfg(test)]
+    pub(crate) fn is_running(&self) -> bool {
+        matches!(self.phase, Phase::Boot { .. } | Phase::Running)
+    }
+
     /// When the next [`Event::Tick`] is due.
     pub(crate) fn timer(&self) -> Option<Instant> {
         let boot = match self.phase {

@@ -3,12 +3,16 @@
 
 mod driver;
 mod hatchery;
-mod machine;
+pub(super) mod machine;
 mod notes;
 mod nursery;
 mod outputs;
 
 pub(super) use driver::{Driver, Life};
+#[cfg(test)]
+pub(super) use driver::{NURSERY_GRACE, refusal};
+#[cfg(test)]
+pub(super) use hatchery::ending;
 pub(super) use machine::Epoch;
 pub use machine::RestartBudget;
 pub(super) use notes::{Note, Notes};

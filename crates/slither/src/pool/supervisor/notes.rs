@@ -23,7 +23,7 @@ pub(crate) enum Note {
 #[derive(Debug)]
 pub(crate) struct Notes {
     notes: Mutex<Vec<Note>>,
-    pub(super) bell: Bell,
+    pub(crate) bell: Bell,
 }
 
 impl Notes {
@@ -37,7 +37,7 @@ impl Notes {
         self.bell.ring();
     }
 
-    pub(super) fn take(&self) -> Vec<Note> {
+    pub(crate) fn take(&self) -> Vec<Note> {
         self.bell.silence();
         std::mem::take(&mut *lock(&self.notes))
     }

@@ -53,16 +53,15 @@ impl<L: Link> Keeper<L> {
     fn settle(&mut self, autopsy: &Autopsy) -> bool {
         let mut held = std::mem::take(&mut *lock(&self.station.held));
         let running = autopsy.reading.map_or(0, |reading| reading.call);
-        // What is sent behind a breach is not read: the call may be over for the worker.
-        let broke = autopsy.breach.is_some() && self.sentence.is_none();
-        let unstarted = match held.front() {
-            Some(front)
-                if front.id == running || front.has_yielded() || broke || front.requeues >= MAX_REQUEUES =>
-            {
-                held.len() - 1
-            }
-            _ => held.len(),
+        let begun = match held.front() {
+            None => 0,
+            // Its calls may be over for the worker, but for one that it has not claimed.
+            Some(_) if self.unread && held.len() > 1 && self.station.unclaimed() => held.len() - 1,
+            Some(_) if self.unread => held.len(),
+            Some(front) if front.id == running || front.has_yielded() || front.requeues >= MAX_REQUEUES => 1,
+            Some(_) => 0,
         };
+        let unstarted = held.len() - begun;
         let mut blamed = false;
         let mut actions = Vec::new();
         self.machine.on(Event::Gone { unstarted }, now(), &mut actions);
@@ -101,3 +100,6 @@ fn reason(autopsy: &Autopsy, sentence: Option<&Sentence>) -> String {
     }
     reason
 }
+
+#[cfg(test)]
+mod tests;

@@ -26,6 +26,7 @@ impl<L: Link> Keeper<L> {
 
     pub(super) fn broke(&mut self, breach: String) {
         self.breach.get_or_insert(breach);
+        self.unread = true;
         self.link.end();
         self.on(Event::Broke);
     }

@@ -65,13 +65,15 @@ pub(crate) struct Keeper<L> {
     pub(super) importing: Option<usize>,
     /// How it broke the protocol, if it did.
     pub(super) breach: Option<String>,
+    /// Behind its breach of the protocol nothing is read.
+    pub(super) unread: bool,
     /// Why it was told to die, if it was.
     pub(super) sentence: Option<Sentence>,
     /// When it was sent the signal that cannot be ignored.
     pub(super) killed: Option<Instant>,
     /// No call is given to it any more.
     pub(super) closed: bool,
-    pub(super) death: Option<Death>,
+    pub(crate) death: Option<Death>,
     /// The most bytes of memory that it ever occupied, known with its death.
     pub(super) peak_rss: Option<u64>,
 }
@@ -96,6 +98,7 @@ impl<L: Link> Keeper<L> {
             draining: None,
             importing: None,
             breach: None,
+            unread: false,
             sentence: None,
             killed: None,
             closed: false,
@@ -170,7 +173,7 @@ impl<L: Link> Keeper<L> {
         }
     }
 
-    pub(super) fn take_orders(&mut self) {
+    pub(crate) fn take_orders(&mut self) {
         self.station.bell.silence();
         let mut orders = std::mem::take(&mut self.orders);
         self.station.take_orders(&mut orders);
@@ -215,7 +218,7 @@ impl<L: Link> Keeper<L> {
         }
     }
 
-    fn wants(&self) -> Want {
+    pub(crate) fn wants(&self) -> Want {
         if self.closed || self.link.ended().is_some() { Want::Nothing } else { self.machine.wants() }
     }
 
@@ -246,7 +249,7 @@ impl<L: Link> Keeper<L> {
 
     /// Sends a call to the worker.
     ///
-    /// All of it happens under the lock of `held`, so that who takes a call back finds one that is sent and has
+    /// All of it happens under the lock of `held`, so that who takes a call back finds one that is sent, or will be, and has
     /// its token, or none.
     fn give(&mut self, mut job: Job) {
         let station = self.station.clone();
@@ -292,6 +295,12 @@ impl<L: Link> Keeper<L> {
     /// Until when a worker that has closed its connection may take to end.
     fn silent_until(&self) -> Option<Instant> {
         self.link.ended().filter(|_| self.machine.serving()).map(|ended| ended + SILENT)
+    }
+
+    /// Whether more may come from the worker.
+    #[cfg(test)]
+    pub(crate) fn is_listening(&self) -> bool {
+        self.link.ended().is_none()
     }
 
     /// When to take the next turn, should nothing happen before.

@@ -27,7 +27,7 @@ pub(crate) struct End {
 
 /// A keeper's hold on its worker.
 pub(crate) trait Link {
-    /// Writes a frame without ever blocking.
+    /// Has a frame written before the keeper next sleeps, without ever blocking.
     fn write(&mut self, frame: &[u8]);
 
     /// Reads once; false if nothing was there.

@@ -14,3 +14,9 @@ mod views;
 pub(super) use keeper::{Keeper, Parts};
 pub(super) use link::Process;
 pub(super) use machine::{AHEAD_BYTES, CallId, Want};
+#[cfg(test)]
+pub(super) use {
+    link::{End, Link},
+    report::Autopsy,
+    thread::REAP,
+};

@@ -54,6 +54,24 @@ impl Autopsy {
         Self { worker, death, suspicion, reading, phase, subject, stack, rss: None, peak_rss, stderr, breach }
     }
 
+    /// What little is found at the death of a worker that never was a process.
+    #[cfg(test)]
+    pub(crate) fn bare(worker: Arc<WorkerName>, end: End, reading: Reading, breach: Option<String>) -> Self {
+        Self {
+            worker,
+            death: end.death,
+            suspicion: Suspicion::None,
+            reading: Some(reading),
+            phase: None,
+            subject: None,
+            stack: None,
+            rss: None,
+            peak_rss: end.peak_rss,
+            stderr: Vec::new(),
+            breach,
+        }
+    }
+
     /// How it ended, and while it did what.
     pub(super) fn story(&self) -> String {
         self.told(self.clause().as_deref())

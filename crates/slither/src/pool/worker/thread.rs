@@ -9,7 +9,7 @@ use super::link::Process;
 use crate::pool::clock::until;
 
 /// How long the nursery may take to say how a worker ended.
-const REAP: Duration = Duration::from_secs(2);
+pub(crate) const REAP: Duration = Duration::from_secs(2);
 
 impl Keeper<Process> {
     /// Keeps the worker until it is gone.
@@ -17,6 +17,10 @@ impl Keeper<Process> {
         self.link.watch(self.station.worker.pid);
         loop {
             self.turn();
+            // Always before it sleeps, and while it sends there may be more to do.
+            while self.link.connection.flush() {
+                self.turn();
+            }
             if self.wait() {
                 break;
             }

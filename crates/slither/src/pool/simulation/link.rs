@@ -1,0 +1,101 @@
+//! A keeper's hold on a simulated worker, in the place of socket, pid and black box.
+
+use std::cell::RefCell;
+use std::collections::VecDeque;
+use std::rc::Rc;
+use std::sync::Arc;
+use std::time::Instant;
+
+use rustix::process::Signal;
+
+use super::worker::{FakeWorker, Sent};
+use crate::pool::blackbox::Reading;
+use crate::pool::clock::now;
+use crate::pool::job::WorkerName;
+use crate::pool::worker::{Autopsy, End, Keeper, Link};
+use crate::wire::{Frame, WireError};
+
+/// What a keeper has of it.
+#[derive(Debug)]
+pub(super) struct FakeLink {
+    pub(super) worker: Rc<RefCell<FakeWorker>>,
+    read: VecDeque<Sent>,
+    ended: Option<Instant>,
+}
+
+impl FakeLink {
+    pub(super) fn new(worker: &Rc<RefCell<FakeWorker>>) -> Self {
+        Self { worker: worker.clone(), read: VecDeque::new(), ended: None }
+    }
+
+    fn look(&self) -> Reading {
+        let worker = self.worker.borrow();
+        let (call, since) = worker.running.unwrap_or((0, now()));
+        Reading { call, running: now().saturating_duration_since(since), phase: None }
+    }
+}
+
+impl Keeper<FakeLink> {
+    /// Whether there is something to read.
+    pub(super) fn hears(&self, worker: &FakeWorker) -> bool {
+        self.is_listening() && (worker.closed || !worker.socket.is_empty())
+    }
+}
+
+impl Link for FakeLink {
+    fn write(&mut self, frame: &[u8]) {
+        self.worker.borrow_mut().receive(frame);
+    }
+
+    fn receive(&mut self) -> bool {
+        if self.ended.is_some() {
+            return false;
+        }
+        let mut worker = self.worker.borrow_mut();
+        match worker.socket.pop_front() {
+            Some(sent) => self.read.push_back(sent),
+            None if worker.closed || worker.dead.is_some() => self.ended = Some(now()),
+            None => return false,
+        }
+        // What comes together is read together, as far as it has come.
+        while worker.dice.permille(500)
+            && let Some(sent) = worker.socket.pop_front()
+        {
+            self.read.push_back(sent);
+        }
+        true
+    }
+
+    fn next(&mut self) -> Result<Option<Frame>, WireError> {
+        match self.read.pop_front() {
+            Some(Sent::Frame(frame)) => Ok(Some(frame)),
+            Some(Sent::Garbage) => Err(WireError::UnknownKind(200)),
+            None => Ok(None),
+        }
+    }
+
+    fn end(&mut self) {
+        self.ended.get_or_insert_with(now);
+    }
+
+    fn ended(&self) -> Option<Instant> {
+        self.ended
+    }
+
+    fn cut_off(&self) -> Option<WireError> {
+        self.worker.borrow().cut.then_some(WireError::Truncated { missing: 7 })
+    }
+
+    fn signal(&self, signal: Signal) {
+        self.worker.borrow_mut().signal(signal);
+    }
+
+    fn reading(&self) -> Option<Reading> {
+        let changes = self.worker.borrow_mut().dice.permille(30);
+        (!changes).then(|| self.look())
+    }
+
+    fn autopsy(&self, worker: Arc<WorkerName>, end: End, breach: Option<String>) -> Autopsy {
+        Autopsy::bare(worker, end, self.look(), breach)
+    }
+}

@@ -1,0 +1,441 @@
+//! A worker that never was a process: what it does with each frame, and all that can go wrong with it.
+
+use std::collections::{HashMap, VecDeque};
+use std::sync::Arc;
+use std::time::Instant;
+
+use bytes::Bytes;
+use rustix::process::Signal;
+use serde::Serialize;
+
+use super::book::{Answer, Shared};
+use super::dice::Dice;
+use super::plan::Faults;
+use super::script::{FATES, FIRST, Fate, Step, Work, id_of, is_call, parse, plan, short};
+use crate::codec;
+use crate::error::Death;
+use crate::pool::clock::now;
+use crate::pool::station::{Station, lock};
+use crate::pool::worker::CallId;
+use crate::wire::{self, Frame, Header, Kind};
+
+/// What lies in the socket on its way to the host.
+#[derive(Debug)]
+pub(super) enum Sent {
+    Frame(Frame),
+    Garbage,
+}
+
+#[derive(Debug)]
+pub(super) struct FakeWorker {
+    pub(super) epoch: u64,
+    slot: usize,
+    station: Arc<Station>,
+    book: Shared,
+    pub(super) dice: Dice,
+    faults: Faults,
+    short: bool,
+    inbox: VecDeque<Vec<u8>>,
+    pub(super) socket: VecDeque<Sent>,
+    script: VecDeque<(Instant, Step)>,
+    work: Option<Work>,
+    /// Answers that nobody asked for.
+    echoes: Vec<(Instant, CallId)>,
+    seen: Vec<CallId>,
+    /// The call in its black box, and since when.
+    pub(super) running: Option<(CallId, Instant)>,
+    sessions: HashMap<String, u64>,
+    pub(super) closed: bool,
+    pub(super) cut: bool,
+    dying: Option<(Instant, Death)>,
+    pub(super) dead: Option<Death>,
+    /// It was told to end, or signalled.
+    pub(super) provoked: bool,
+    /// It has broken the protocol.
+    pub(super) broke: bool,
+    /// It was sent the signal that cannot be ignored.
+    pub(super) killed: bool,
+    /// It has given cause for that, or somebody above has: it is late, or everything ends.
+    pub(super) condemned: bool,
+    hung: bool,
+    deaf: bool,
+    pub(super) immortal: bool,
+}
+
+#[derive(Serialize)]
+struct Remote {
+    kind: &'static str,
+    message: &'static str,
+    traceback: Option<&'static str>,
+    exception: Vec<&'static str>,
+    retry_after: Option<f64>,
+}
+
+fn remote(kind: &'static str, retry_after: Option<f64>) -> Remote {
+    Remote { kind, message: "as chance had it", traceback: None, exception: vec!["ValueError"], retry_after }
+}
+
+impl FakeWorker {
+    pub(super) fn new(
+        station: &Arc<Station>,
+        book: &Shared,
+        mut dice: Dice,
+        faults: Faults,
+        short: bool,
+    ) -> Self {
+        let quiet = lock(book).quiet();
+        let boot = now() + dice.millis(0, 12);
+        let script = match (!quiet && dice.permille(faults.start), dice.below(3)) {
+            (false, _) => [(boot, Step::Hello), (boot, Step::Rest)].into(),
+            (true, 0) => [(boot, Step::Hang)].into(),
+            (true, _) => [(boot, Step::Die(Death::Code(3)))].into(),
+        };
+        let deaf = dice.permille(faults.stubborn);
+        let immortal = !quiet && deaf && dice.permille(100);
+        Self {
+            epoch: station.epoch,
+            slot: station.slot,
+            station: station.clone(),
+            book: book.clone(),
+            faults,
+            short,
+            inbox: VecDeque::new(),
+            socket: VecDeque::new(),
+            script,
+            work: None,
+            echoes: Vec::new(),
+            seen: Vec::new(),
+            running: None,
+            sessions: HashMap::new(),
+            closed: false,
+            cut: false,
+            dying: None,
+            dead: None,
+            provoked: false,
+            broke: false,
+            killed: false,
+            condemned: false,
+            hung: false,
+            deaf,
+            immortal,
+            dice,
+        }
+    }
+
+    /// The calls that it was given.
+    pub(super) fn suspects(&self) -> impl Iterator<Item = CallId> {
+        self.seen.iter().copied().chain(self.inbox.iter().map(|frame| id_of(frame)))
+    }
+
+    /// When it does something next.
+    pub(super) fn due(&self) -> Option<Instant> {
+        if self.dead.is_some() {
+            return None;
+        }
+        let reads = self.script.is_empty() && !self.hung && !self.closed && !self.inbox.is_empty();
+        let echo = self.echoes.iter().map(|(at, _)| *at).min();
+        let step = self.script.front().map(|(at, _)| *at);
+        [reads.then(now), echo, step, self.dying.map(|(at, _)| at)].into_iter().flatten().min()
+    }
+
+    /// Does the next thing that is due.
+    pub(super) fn step(&mut self) {
+        let now = now();
+        if let Some((at, death)) = self.dying
+            && at <= now
+        {
+            return self.die(death);
+        }
+        if let Some(place) = self.echoes.iter().position(|(at, _)| *at <= now) {
+            let (_, id) = self.echoes.swap_remove(place);
+            let mine = self.work.as_ref().is_some_and(|work| work.id == id)
+                || self.inbox.iter().any(|frame| id_of(frame) == id);
+            if !mine && !self.closed {
+                lock(&self.book).tally.count("answers sent late, twice or for nothing");
+                let answer: [Answer; 1] = [(id, id, self.epoch)];
+                self.send(Kind::Result, 0, id, &answer);
+            }
+            return;
+        }
+        match self.script.front() {
+            Some((at, _)) if *at <= now => {
+                if let Some((_, step)) = self.script.pop_front() {
+                    self.perform(step);
+                }
+            }
+            Some(_) => {}
+            None if !self.hung && !self.closed => {
+                if let Some(frame) = self.inbox.pop_front() {
+                    self.read(&frame);
+                }
+            }
+            None => {}
+        }
+    }
+
+    pub(super) fn die(&mut self, death: Death) {
+        if self.dead.is_none() {
+            lock(&self.book).say(|| format!("worker {} {death}", self.epoch));
+            lock(&self.book).deaths += 1;
+            self.dead = Some(death);
+        }
+    }
+
+    pub(super) fn signal(&mut self, signal: Signal) {
+        self.provoked = true;
+        // Python's stack is asked for at a deadline.
+        self.condemned |= self.broke || signal == Signal::USR2;
+        assert!(self.condemned, "worker {} is killed, and has done nothing wrong", self.epoch);
+        self.killed |= signal == Signal::KILL;
+        let number = signal.as_raw();
+        lock(&self.book).say(|| format!("worker {} is sent signal {number}", self.epoch));
+        let harmless = signal == Signal::USR2 || (signal == Signal::TERM && self.deaf);
+        if self.immortal && signal == Signal::KILL {
+            lock(&self.book).tally.count("processes that SIGKILL did not end");
+        }
+        if !harmless && !self.immortal && self.dying.is_none() {
+            self.dying = Some((now() + self.dice.millis(0, 2), Death::Signal(number)));
+        }
+    }
+
+    /// What a host writes arrives, unless nobody is there.
+    pub(super) fn receive(&mut self, frame: &[u8]) {
+        if self.dead.is_none() {
+            let work = parse(frame);
+            // Nobody can foresee an id, and answer a call that it has not been given.
+            self.socket.retain(
+                |sent| !matches!(sent, Sent::Frame(frame) if frame.header.id == work.id && work.id != 0),
+            );
+            if work.id != 0 && is_call(work.kind) {
+                lock(&self.book).say(|| {
+                    format!(
+                        "worker {} is given call {}{}",
+                        self.epoch,
+                        short(work.id),
+                        if frame[5] & wire::CLAIM != 0 { " ahead" } else { "" }
+                    )
+                });
+                lock(&self.book).give(work.id, self.epoch, &work.items);
+                if frame[5] & wire::CLAIM != 0 {
+                    lock(&self.book).tally.count("calls sent ahead");
+                }
+            }
+            self.inbox.push_back(frame.to_vec());
+        }
+    }
+
+    /// Whether a call sent ahead lies unclaimed behind the running one.
+    pub(super) fn has_unclaimed(&self) -> bool {
+        self.inbox.iter().any(|frame| is_call(frame[4]) && frame[5] & wire::CLAIM != 0)
+    }
+
+    fn read(&mut self, frame: &[u8]) {
+        let work = parse(frame);
+        let at = now();
+        if frame[4] == Kind::Stop as u8 {
+            self.provoked = true;
+            if !self.deaf {
+                self.dying = Some((at + self.dice.millis(0, 5), Death::Code(0)));
+            }
+            self.hung = true;
+            return;
+        }
+        if frame[4] == Kind::Bind as u8 || is_call(frame[4]) {
+            self.seen.push(work.id);
+        } else {
+            return;
+        }
+        if frame[5] & wire::CLAIM != 0 && rustix::io::read(&self.station.token, &mut [0; 8]).is_err() {
+            lock(&self.book).tally.count("calls taken back");
+            lock(&self.book).say(|| format!("worker {} skips call {}", self.epoch, short(work.id)));
+            self.send_bare(Kind::Skipped, work.id);
+            return;
+        }
+        let fate = self.fate(&work);
+        let (fast, slow) = if self.short { (1, 1) } else { (15, 15) };
+        let takes = match self.dice.permille(if self.short { 900 } else { 300 }) {
+            true => self.dice.millis(0, fast),
+            false => self.dice.millis(0, slow.max(12)),
+        };
+        self.script = plan(fate, at, takes, &work, &mut self.dice);
+        self.work = Some(work);
+    }
+
+    fn fate(&mut self, work: &Work) -> Fate {
+        let quiet = lock(&self.book).quiet();
+        if quiet || !self.dice.permille(self.faults.call) {
+            return Fate::Good;
+        }
+        match self.dice.weighted(&FATES) {
+            Fate::FailsSome | Fate::TooMany if work.kind != Kind::Call as u8 => Fate::Raises,
+            Fate::AsksAgain if work.kind != Kind::Call as u8 => Fate::Raises,
+            Fate::Overflows if !work.streams => Fate::Raises,
+            fate => fate,
+        }
+    }
+
+    fn perform(&mut self, step: Step) {
+        if step != Step::Rest {
+            let call = self.work.as_ref().map_or(0, |work| short(work.id));
+            lock(&self.book).say(|| format!("worker {} call {call}: {step:?}", self.epoch));
+        }
+        match (step, self.work.clone()) {
+            (Step::Hello, _) => {
+                #[derive(Serialize)]
+                struct Hello {
+                    protocol: u32,
+                    sdk: &'static str,
+                    pid: u32,
+                    python: &'static str,
+                    implementation: &'static str,
+                    gil: bool,
+                }
+                self.send(
+                    Kind::Hello,
+                    0,
+                    0,
+                    &Hello { protocol: 1, sdk: "1", pid: 1, python: "3", implementation: "c", gil: true },
+                );
+            }
+            (Step::Begin, Some(work)) => {
+                self.running = Some((work.id, now()));
+                // Imports on the way to being ready are numbered anew in each worker.
+                if work.id >= FIRST {
+                    lock(&self.book).begin(work.id, self.epoch, self.slot, &work.items);
+                }
+                self.turn_session(&work);
+            }
+            (Step::Yield(count), Some(work)) => {
+                let run: Vec<Answer> = self.answers(&work).into_iter().take(count).collect();
+                if let Some(work) = &mut self.work {
+                    work.yielded += run.len();
+                }
+                lock(&self.book).tally.count("runs of results yielded");
+                self.send(Kind::Partial, 0, work.id, &run);
+            }
+            (Step::Overflow, Some(work)) => {
+                self.broke = true;
+                let many: Vec<Answer> =
+                    (0..=work.items.len() as u64).map(|at| (at, work.id, self.epoch)).collect();
+                self.send(Kind::Partial, 0, work.id, &many);
+            }
+            (Step::Answer, Some(work)) => self.answer(&work),
+            (Step::AnswerTooMany, Some(work)) => {
+                self.broke = true;
+                lock(&self.book).answer(work.id);
+                let mut answers = self.answers(&work);
+                answers.push((0, work.id, self.epoch));
+                self.send(Kind::Result, 0, work.id, &answers);
+            }
+            (Step::AnswerSome, Some(work)) => {
+                lock(&self.book).answer(work.id);
+                lock(&self.book).tally.count("batches of which items failed alone");
+                let answers = self.answers(&work);
+                let failed: Vec<(usize, Remote)> = (0..answers.len())
+                    .filter(|at| at % 2 == 0)
+                    .map(|at| (at, remote("failed", None)))
+                    .collect();
+                let some: Vec<Option<Answer>> = answers
+                    .into_iter()
+                    .enumerate()
+                    .map(|(at, answer)| (at % 2 == 1).then_some(answer))
+                    .collect();
+                self.send(Kind::Result, wire::FAILED, work.id, &(some, failed));
+            }
+            (Step::Raise(kind), Some(work)) => {
+                lock(&self.book).answer(work.id);
+                let wait = (kind == "retry").then(|| self.dice.below(20) as f64 / 1000.0);
+                self.send(Kind::Error, 0, work.id, &remote(kind, wait));
+            }
+            (Step::Refuse, Some(work)) => {
+                self.broke = true;
+                self.send_bare(Kind::Skipped, work.id);
+            }
+            (Step::Rest, work) => {
+                self.running = None;
+                self.work = None;
+                if let Some(work) = work {
+                    self.echo(work.id);
+                }
+            }
+            (Step::Garbage, _) => {
+                self.broke = true;
+                self.socket.push_back(Sent::Garbage);
+            }
+            (Step::Close { cut }, _) => {
+                self.broke = true;
+                self.closed = true;
+                self.cut = cut;
+            }
+            (Step::Die(death), _) => {
+                lock(&self.book).tally.count("workers that died by themselves");
+                self.die(death);
+            }
+            (Step::Hang, _) => {
+                lock(&self.book).tally.count("workers that hung");
+                self.hung = true;
+            }
+            (_, None) => {}
+        }
+    }
+
+    /// What its session makes of the call.
+    fn turn_session(&mut self, work: &Work) {
+        let Some(session) = &work.session else { return };
+        if work.kind == Kind::OpenSession as u8 {
+            self.sessions.insert(session.clone(), 0);
+        } else if work.kind == Kind::EndSession as u8 {
+            self.sessions.remove(session);
+        } else if lock(&self.book).strict.contains(session) {
+            let state = self.sessions.get_mut(session);
+            *state.unwrap_or_else(|| {
+                panic!("session {session} is run in worker {}, where it does not live", self.epoch)
+            }) += 1;
+        }
+    }
+
+    fn answers(&self, work: &Work) -> Vec<Answer> {
+        work.items[work.yielded..].iter().map(|item| (*item, work.id, self.epoch)).collect()
+    }
+
+    fn answer(&mut self, work: &Work) {
+        lock(&self.book).answer(work.id);
+        if work.kind == Kind::Call as u8 {
+            self.send(Kind::Result, 0, work.id, &self.answers(work));
+        } else if work.kind == Kind::Bind as u8 {
+            #[derive(Serialize)]
+            struct Bound {
+                kind: &'static str,
+            }
+            self.send(Kind::Bound, 0, work.id, &Bound { kind: "function" });
+        } else {
+            let state = work.session.as_ref().and_then(|session| self.sessions.get(session)).copied();
+            self.send(Kind::Result, 0, work.id, &state.unwrap_or(0));
+        }
+    }
+
+    /// Now and then something is answered again, or what is another's.
+    fn echo(&mut self, id: CallId) {
+        if lock(&self.book).quiet() || !self.dice.permille(self.faults.echo) {
+            return;
+        }
+        let id = match self.dice.below(4) {
+            0 => *self.dice.pick(&self.seen),
+            1 => id + self.dice.below(4),
+            _ => id,
+        };
+        self.echoes.push((now() + self.dice.millis(0, 30), id));
+    }
+
+    fn send(&mut self, kind: Kind, flags: u8, id: CallId, body: &impl Serialize) {
+        let mut bytes = Vec::with_capacity(64);
+        codec::encode(body, &mut bytes).expect("it can be encoded");
+        let header = Header { length: bytes.len(), kind, flags, id };
+        self.socket.push_back(Sent::Frame(Frame { header, body: Bytes::from(bytes) }));
+    }
+
+    fn send_bare(&mut self, kind: Kind, id: CallId) {
+        let header = Header { length: 0, kind, flags: 0, id };
+        self.socket.push_back(Sent::Frame(Frame { header, body: Bytes::new() }));
+    }
+}
