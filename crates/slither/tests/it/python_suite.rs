@@ -16,6 +16,7 @@ fn pytest(folder: &str, path: &[&str]) {
 }
 
 /// The same with an interpreter that is named, and with other packages.
+#[expect(clippy::print_stderr, reason = "what was left out, and why, is for whoever runs the tests")]
 fn pytest_with(python: Option<PathBuf>, requirements: &[&str], folder: &str, path: &[&str]) {
     let requirements = requirements.iter().map(|each| (*each).to_owned()).collect();
     let spec = EnvironmentSpec { python, requirements };
