@@ -6,6 +6,7 @@ mod hops;
 mod machine;
 mod memory;
 mod raw;
+mod recovery;
 mod soak;
 mod table;
 
@@ -49,6 +50,12 @@ enum Bench {
     },
     /// The host's peak memory for 50,000 and 1,000,000 short documents.
     Memory,
+    /// From a kill to the first good result of the replacement, also with scikit-learn preloaded.
+    Recovery {
+        /// Workers killed in each pool.
+        #[arg(long, default_value_t = 200)]
+        kills: usize,
+    },
     /// A mixed load under mishaps for an hour: nothing is lost, and nothing grows.
     Soak {
         /// How long; from 10 on memory, descriptors, threads and throughput are judged, too.
@@ -70,6 +77,7 @@ fn main() -> ExitCode {
         Bench::Memory,
         Bench::Endless { seconds: 60 },
         Bench::Hops { rounds: 5 },
+        Bench::Recovery { kills: 200 },
     ];
     let chosen = args.bench.map_or_else(|| all.to_vec(), |bench| vec![bench]);
     let mut broken = false;
@@ -109,6 +117,7 @@ fn run(bench: Bench) -> Fallible<Option<Page>> {
             memory::once(documents)?;
             None
         }
+        Bench::Recovery { kills } => Some(recovery::run(kills)?),
         Bench::Soak { minutes } => Some(soak::run(minutes)?),
     })
 }

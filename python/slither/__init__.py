@@ -36,6 +36,7 @@ from slither._exceptions import (
     ValueNotSupported,
     ViewError,
     ViewFailed,
+    ViewRefused,
     ViewTimeout,
 )
 from slither._failed import Failed
@@ -75,6 +76,7 @@ __all__ = [
     "ValueNotSupported",
     "ViewError",
     "ViewFailed",
+    "ViewRefused",
     "ViewTimeout",
     "__version__",
     "context",

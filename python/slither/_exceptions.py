@@ -11,6 +11,7 @@ SlitherError
 └── ViewError
     ├── UnknownView      (also LookupError)
     ├── ViewFailed
+    ├── ViewRefused
     └── ViewTimeout      (also TimeoutError)
 
 A base class is there where somebody would want to catch it: `SlitherError` for all, `ViewError` for whatever
@@ -71,6 +72,10 @@ class UnknownView(ViewError, LookupError):
 
 class ViewFailed(ViewError):
     """The view's handler failed, refused the call, or could not be reached."""
+
+
+class ViewRefused(ViewError):
+    """The view called into the pool that waits for it, where no other worker was free: it would wait for itself."""
 
 
 class ViewTimeout(ViewError, TimeoutError):

@@ -33,7 +33,9 @@ if TYPE_CHECKING:
     from slither._setup import Setup
     from slither._start import Start
 
+# How long a death waits for what the dead worker had started, and the nursery at its own end, when nobody waits for it.
 _STRANGERS_PATIENCE = 2.0
+_LAST_PATIENCE = 60.0
 
 
 def main() -> None:
@@ -260,13 +262,13 @@ class Nursery:
                 max_rss=usage.ru_maxrss * 1024,
             )
 
-    def _kill_strangers(self, keep: int) -> None:
+    def _kill_strangers(self, keep: int, patience: float = _STRANGERS_PATIENCE) -> None:
         """Kill what was adopted: descendants of workers, out of their groups by `setsid`. They may have children.
 
         Whose they were cannot be told once they are orphans, so a daemon that another, living worker has detached
         goes too: nothing that a worker starts is promised to outlive it.
         """
-        deadline = time.monotonic() + _STRANGERS_PATIENCE
+        deadline = time.monotonic() + patience
         while strangers := _process.children() - self._workers.keys() - {keep}:
             for pid in strangers:
                 _process.kill(pid)
@@ -286,7 +288,8 @@ class Nursery:
                     os.waitid(os.P_PID, pid, os.WEXITED | os.WNOWAIT)
             self._bury()
         self._workers.clear()
-        self._kill_strangers(keep=0)
+        # Whoever is left when the nursery ends is nobody's any more, however slow the machine is.
+        self._kill_strangers(keep=0, patience=_LAST_PATIENCE)
 
 
 def _reap(pid: int, deadline: float) -> bool:

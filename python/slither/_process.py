@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import contextlib
 import os
+import resource
 import signal
 from collections.abc import Callable, Iterator
 from typing import Final
@@ -52,8 +53,6 @@ def lead_group(pid: int = 0) -> None:
 
 def leave_no_core() -> None:
     """Limit core dumps to one byte: a limit of 0 would not stop a handler that core dumps are piped to."""
-    import resource
-
     with contextlib.suppress(OSError, ValueError):
         resource.setrlimit(resource.RLIMIT_CORE, (1, 1))
 

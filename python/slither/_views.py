@@ -18,8 +18,8 @@ def view(name: str, /, **kwargs: Any) -> Any:
     The arguments may be anything of the table of values: None, bool, int (64 bits), float, str, bytes, list,
     tuple, dict with str or int keys, an aware datetime, a numpy array.
 
-    Raises `UnknownView`, `ViewTimeout` or `ViewFailed` for what went wrong at the host, `ValueNotSupported` (or
-    `TooLarge`) for an argument that cannot travel, and `NotInWorker` where no call is running.
+    Raises `UnknownView`, `ViewTimeout`, `ViewRefused` or `ViewFailed` for what went wrong at the host,
+    `ValueNotSupported` (or `TooLarge`) for an argument that cannot travel, and `NotInWorker` where no call is running.
     """
     return current_to_block(f"slither.view({name!r})").ask(name, kwargs, many=False)
 

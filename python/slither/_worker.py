@@ -29,6 +29,7 @@ from slither._exceptions import (
     ValueNotSupported,
     ViewError,
     ViewFailed,
+    ViewRefused,
     ViewTimeout,
 )
 from slither._hello import hello
@@ -48,7 +49,11 @@ _WAITING_LIMIT: Final = 64
 # How long a report of progress waits for room in the socket, before it is dropped.
 _REPORT_PATIENCE: Final = 0.05
 
-_VIEW_ERRORS: Final[dict[str, type[ViewError]]] = {"unknown": UnknownView, "timeout": ViewTimeout}
+_VIEW_ERRORS: Final[dict[str, type[ViewError]]] = {
+    "unknown": UnknownView,
+    "timeout": ViewTimeout,
+    "refused": ViewRefused,
+}
 
 
 class Worker:

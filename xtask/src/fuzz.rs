@@ -1,4 +1,4 @@
-//! `cargo xtask fuzz`: the decoders under libFuzzer, seeded with the golden frames.
+//! `cargo xtask fuzz`: the decoders under libFuzzer, seeded with the corpus and the golden frames.
 
 use std::path::Path;
 use std::time::Duration;
@@ -26,10 +26,13 @@ pub(crate) fn run(root: &Path, time: Duration, targets: &[String]) -> Result<(),
         targets
     };
     for target in targets {
-        let corpus = format!("fuzz/corpus/{target}");
-        std::fs::create_dir_all(root.join(&corpus))
-            .map_err(|error| format!("cannot make {corpus}: {error}"))?;
-        let mut folders = vec![corpus];
+        // What is new goes to the first folder; the others are only read.
+        let (found, corpus) = (format!("fuzz/found/{target}"), format!("fuzz/corpus/{target}"));
+        for folder in [&found, &corpus] {
+            std::fs::create_dir_all(root.join(folder))
+                .map_err(|error| format!("cannot make {folder}: {error}"))?;
+        }
+        let mut folders = vec![found, corpus];
         if target == "frame" && root.join(SEEDS).is_dir() {
             folders.push(SEEDS.into());
         }

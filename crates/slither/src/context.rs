@@ -8,6 +8,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use serde::Serialize;
 
 use crate::metadata::Metadata;
+use crate::waits::Waits;
 
 fn fresh(prefix: char) -> Arc<str> {
     static COUNT: AtomicU64 = AtomicU64::new(0);
@@ -76,12 +77,22 @@ pub struct Context {
     pub attempt: u32,
     /// What the caller attached to the run.
     pub metadata: Metadata,
+    /// The pools whose workers wait for this, if a view does it.
+    pub(crate) waits: Option<Arc<Waits>>,
 }
 
 impl Context {
     /// The context of a call that belongs to no run.
     pub fn none() -> Self {
-        Self { run: None, pipe: None, stage: None, session: None, attempt: 1, metadata: Metadata::new() }
+        Self {
+            run: None,
+            pipe: None,
+            stage: None,
+            session: None,
+            attempt: 1,
+            metadata: Metadata::new(),
+            waits: Waits::here(),
+        }
     }
 
     /// The context of a fresh run, with a session of its own.

@@ -3,6 +3,7 @@
 
 mod death;
 mod kind;
+mod recycled;
 mod worker;
 
 use std::any::Any;
@@ -14,6 +15,7 @@ use serde::Serialize;
 
 pub use self::death::Death;
 pub use self::kind::ErrorKind;
+pub use self::recycled::Recycled;
 pub use self::worker::{Phase, WorkerReport};
 use crate::item::{Failure, ItemId, Ledger};
 

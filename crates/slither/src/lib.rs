@@ -88,6 +88,7 @@ mod metadata;
 mod pool;
 mod runtime;
 mod value;
+mod waits;
 mod wire;
 
 pub mod dispatch;
@@ -105,13 +106,13 @@ pub use dispatch::{
     Batching, DispatchError, Dispatched, FixedBatch, KeyPartition, Limits, MaxInFlight, OnError, Order,
     Outcome, Retry, WeightedBatch,
 };
-pub use error::{ConfigError, Death, ErrorKind, ItemError, Phase, RunError, WorkerReport, nearest};
+pub use error::{ConfigError, Death, ErrorKind, ItemError, Phase, Recycled, RunError, WorkerReport, nearest};
 pub use item::{Failure, Item, ItemId, Ledger, Payload};
 pub use metadata::Metadata;
 pub use pipe::{Defaults, Outputs, Pipe, PipeError, Router, RunOptions};
 pub use pool::{
-    Affinity, Chaos, ChaosStats, Each, Inherit, LostWorker, Pool, PoolStats, Progress, ProgressFeed, PyRef,
-    RestartBudget, SessionEnd, Start, WorkerReply, WorkerUsage,
+    Affinity, Breaker, BreakerState, Chaos, ChaosStats, Each, Inherit, LostWorker, Pool, PoolStats, Progress,
+    ProgressFeed, PyRef, RestartBudget, SessionEnd, Start, WorkerReply, WorkerUsage,
 };
 pub use runtime::{Builder, Call, OpenSession, Session, Slither};
 pub use store::{Store, StoreHandle, Table, View};

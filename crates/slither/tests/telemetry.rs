@@ -14,7 +14,10 @@ use metrics::{
 use serde::Deserialize;
 use slither::store::{BoxError, Tables, Transaction, ViewError};
 use slither::telemetry::CATALOGUE;
-use slither::{Call, Chaos, OnError, Pipe, Pool, RestartBudget, Slither, Store, Table, Value, View};
+use slither::{
+    Breaker, BreakerState, Call, Chaos, OnError, Pipe, Pool, RestartBudget, Slither, Store, Table, Value,
+    View,
+};
 use tracing::field::{Field, Visit};
 use tracing::{Event, Subscriber, span};
 
@@ -179,6 +182,23 @@ async fn live() {
     session.run_pipe(&act(OnError::Skip), ["kill".to_owned()]).await.unwrap();
     drop(session);
     slither.shutdown(Duration::from_secs(10)).await;
+
+    let worn = Slither::builder().pool(pool("default").max_requests(1)).start().await.unwrap();
+    while worn.stats("default").unwrap().recycled == 0 {
+        worn.execute::<_, Value>("default", "behave:who", &()).await.unwrap();
+    }
+    worn.shutdown(Duration::from_secs(10)).await;
+
+    let breaker = Breaker { deaths: 1, cooldown: Duration::from_millis(50), ..Breaker::default() };
+    let broken = Slither::builder().pool(pool("default").breaker(breaker)).start().await.unwrap();
+    broken.execute::<_, Value>("default", "behave:act", &[["kill"]]).await.unwrap_err();
+    while broken.stats("default").unwrap().breaker != BreakerState::Open {
+        tokio::task::yield_now().await;
+    }
+    while broken.stats("default").unwrap().breaker != BreakerState::Closed {
+        let _ = broken.execute::<_, Value>("default", "behave:who", &()).await;
+    }
+    broken.shutdown(Duration::from_secs(10)).await;
 
     let slow = pool("default").chaos(Chaos::seeded(1).slow(1.0, Duration::from_millis(1)));
     let slither = Slither::builder().pool(slow).start().await.unwrap();

@@ -1,4 +1,5 @@
-//! Invariants: each numbered promise of ARCHITECTURE.md names a test that exists and runs.
+//! Invariants: each numbered promise of ARCHITECTURE.md, and each row of the tables of promises in the guide to
+//! reliability, names a test that exists and runs.
 
 use std::collections::HashSet;
 
@@ -6,58 +7,95 @@ use super::Finding;
 use crate::tokens::{Kind, Token, after_group};
 use crate::tree::{File, Tree};
 
-const PAGE: &str = "ARCHITECTURE.md";
+/// What a page promises: line, name and text of each promise.
+type Promises = fn(&str) -> Vec<(usize, String, String)>;
+
+/// The pages, what is missing if they promise nothing, and how they are read.
+const PAGES: [(&str, &str, Promises); 2] = [
+    ("ARCHITECTURE.md", "no numbered list under a heading with `invariants`", numbered),
+    ("guides/reliability.md", "no table with a column `proven by`", rows),
+];
 const WHY: &str = "an invariant that no test guards is a hope";
 const MEND: &str = "name a test that runs, as `file.rs::name` or as `name`";
 
 pub(super) fn check(tree: &Tree) -> Vec<Finding> {
-    let Some(text) = tree.file(PAGE).and_then(|page| page.text.as_deref()) else {
-        return vec![Finding::new(PAGE, 1, "the page is missing", WHY, "write it, with numbered invariants")];
-    };
-    let invariants = numbered(text);
-    if invariants.is_empty() {
-        let what = "no numbered list under a heading with `invariants`";
-        return vec![Finding::new(PAGE, 1, what, WHY, "number the invariants, one an entry")];
-    }
     let tests = Tests::read(tree);
-    invariants.iter().flat_map(|(line, invariant)| judge(*line, invariant, &tests)).collect()
+    PAGES.iter().flat_map(|(page, none, promises)| check_page(tree, page, none, *promises, &tests)).collect()
 }
 
-fn judge(line: usize, invariant: &str, tests: &Tests<'_>) -> Vec<Finding> {
-    let number = invariant.split(['.', ')']).next().unwrap_or_default();
+fn check_page(tree: &Tree, page: &str, none: &str, promises: Promises, tests: &Tests<'_>) -> Vec<Finding> {
+    let Some(text) = tree.file(page).and_then(|page| page.text.as_deref()) else {
+        return vec![Finding::new(
+            page,
+            1,
+            "the page is missing",
+            WHY,
+            "write it, with the tests of each promise",
+        )];
+    };
+    let promises = promises(text);
+    if promises.is_empty() {
+        return vec![Finding::new(page, 1, none, WHY, "name the promises, one an entry")];
+    }
+    promises.iter().flat_map(|(line, name, promise)| judge(page, *line, name, promise, tests)).collect()
+}
+
+fn judge(page: &str, line: usize, name: &str, promise: &str, tests: &Tests<'_>) -> Vec<Finding> {
     let mut named = false;
     let mut findings = Vec::new();
-    for reference in invariant.split('`').skip(1).step_by(2) {
+    for reference in promise.split('`').skip(1).step_by(2) {
         match tests.look_up(reference) {
             Found::Test => named = true,
             Found::Missing => {
-                let what = format!("invariant {number} names `{reference}`, which is no test");
-                findings.push(Finding::new(PAGE, line, what, WHY, MEND));
+                let what = format!("{name} names `{reference}`, which is no test");
+                findings.push(Finding::new(page, line, what, WHY, MEND));
             }
             Found::NoReference => {}
         }
     }
     if !named && findings.is_empty() {
-        findings.push(Finding::new(PAGE, line, format!("invariant {number} names no test"), WHY, MEND));
+        findings.push(Finding::new(page, line, format!("{name} names no test"), WHY, MEND));
     }
     findings
 }
 
+/// The rows of the tables whose last column is `proven by`: the first cell is the name, the last is the text.
+fn rows(text: &str) -> Vec<(usize, String, String)> {
+    let mut found = Vec::new();
+    let mut inside = false;
+    for (index, line) in text.lines().enumerate() {
+        let Some(row) = line.strip_prefix('|') else {
+            inside = false;
+            continue;
+        };
+        let cells: Vec<&str> = row.trim_end().trim_end_matches('|').split('|').map(str::trim).collect();
+        let (Some(first), Some(last)) = (cells.first(), cells.last()) else { continue };
+        if *last == "proven by" {
+            inside = true;
+        } else if inside && !last.chars().all(|c| matches!(c, '-' | ':' | ' ')) {
+            found.push((index + 1, format!("row `{first}`"), (*last).to_owned()));
+        }
+    }
+    found
+}
+
 /// The entries of the numbered lists under headings that speak of invariants, with their first lines.
-fn numbered(text: &str) -> Vec<(usize, String)> {
-    let mut entries: Vec<(usize, String)> = Vec::new();
+fn numbered(text: &str) -> Vec<(usize, String, String)> {
+    let mut entries: Vec<(usize, String, String)> = Vec::new();
     let (mut inside, mut open) = (false, false);
     for (index, line) in text.lines().enumerate() {
         if line.starts_with('#') {
             inside = line.to_lowercase().contains("invariant");
             open = false;
         } else if inside && is_numbered(line) {
-            entries.push((index + 1, line.trim_start().to_owned()));
+            let entry = line.trim_start();
+            let number = entry.split(['.', ')']).next().unwrap_or_default();
+            entries.push((index + 1, format!("invariant {number}"), entry.to_owned()));
             open = true;
         } else if line.trim().is_empty() {
             // A blank line ends an entry unless the next line is indented, as in Markdown.
             open &= text.lines().nth(index + 1).is_some_and(|next| next.starts_with(' '));
-        } else if open && let Some((_, entry)) = entries.last_mut() {
+        } else if open && let Some((.., entry)) = entries.last_mut() {
             entry.push(' ');
             entry.push_str(line.trim());
         }
@@ -165,13 +203,28 @@ mod tests {
     const PYTHON: (&str, &str) =
         ("python/tests/test_wire.py", "class T:\n    def test_caps(self):\n        pass\n");
 
+    const PAGE: &str = "ARCHITECTURE.md";
+    const GUIDE: (&str, &str) =
+        ("guides/reliability.md", "| promise | proven by |\n|---|---|\n| it holds | `it_balances` |\n");
+
     fn of(page: &str) -> Vec<String> {
-        found(check, &[(PAGE, page), RUST, PYTHON])
+        found(check, &[(PAGE, page), GUIDE, RUST, PYTHON])
+    }
+
+    #[test]
+    fn each_row_of_a_table_of_promises_names_a_test() {
+        let guide = "| figure | value |\n|---|---|\n| free | `gone` |\n\n| # | promise | proven by |\n|---|:---|---|\n\
+                     | 1 | a | `test_caps`, `it_balances` |\n| 2 | b | `ledger.rs::gone` |\n| 3 | c | hope |\n";
+        let found =
+            found(check, &[(PAGE, "## Invariants\n1. `test_caps`\n"), (GUIDE.0, guide), RUST, PYTHON]);
+        let what = ["8: row `2` names `ledger.rs::gone`, which is no test", "9: row `3` names no test"];
+        assert_eq!(found, what.map(|what| format!("{}:{what}", GUIDE.0)));
     }
 
     #[test]
     fn a_missing_page_is_a_finding() {
-        assert_eq!(found(check, &[RUST]), ["ARCHITECTURE.md:1: the page is missing"]);
+        let missing = [PAGE, GUIDE.0].map(|page| format!("{page}:1: the page is missing"));
+        assert_eq!(found(check, &[RUST]), missing);
         assert_eq!(of("# Purpose\n1. `it_balances`\n").len(), 1);
     }
 

@@ -17,7 +17,8 @@ enum May {
 }
 
 /// Modules that import nothing above themselves, only each other.
-const BASE: &[&str] = &["codec", "context", "error", "item", "metadata", "shutdown", "telemetry", "value"];
+const BASE: &[&str] =
+    &["codec", "context", "error", "item", "metadata", "shutdown", "telemetry", "value", "waits"];
 
 /// The modules above the base, lowest first. `lib` is the crate's root, and what it defines itself.
 const LAYERS: &[(&str, May)] = &[

@@ -180,6 +180,7 @@ impl<I, O, K> Core<I, O, K> {
         };
         let running = self.permits.get_mut(permit)?;
         running.batch.id = BatchId(self.ids.fetch_add(1, Relaxed));
+        running.batch.suspect = running.attempt.is_splitting();
         running.started = now;
         (running.sent, running.yielded, running.yielded_failed) = (running.batch.items.len(), 0, 0);
         if let Some(bucket) = &mut self.bucket {
@@ -281,7 +282,7 @@ impl<I, O, K> Core<I, O, K> {
         let Formed { sequence, items, tags, key, .. } = formed;
         self.window.admit();
         // The batch is numbered, and its clock runs, when it is started.
-        let batch = Batch { id: BatchId(0), items, key };
+        let batch = Batch { id: BatchId(0), items, key, suspect: false };
         Running {
             sequence,
             started: now,

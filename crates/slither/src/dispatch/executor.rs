@@ -30,6 +30,9 @@ pub struct Batch<I> {
     /// For a sticky [`KeyPartition`](super::KeyPartition): the hash of its key. Batches of one key should go to
     /// one place; they come one at a time.
     pub key: Option<u64>,
+    /// It is part of a batch that failed, run again by [`OnError::Isolate`](crate::OnError::Isolate) to find which item
+    /// is to blame; a further failure is expected.
+    pub suspect: bool,
 }
 
 impl<I> Batch<I> {

@@ -27,6 +27,11 @@ impl Attempt {
         Self { number: 1, splitting: false, second_chance: false }
     }
 
+    /// Whether its items are run again to find which of them is to blame.
+    pub(super) fn is_splitting(self) -> bool {
+        self.splitting
+    }
+
     fn next(self) -> Self {
         Self { number: self.number.saturating_add(1), ..self }
     }
@@ -87,7 +92,9 @@ impl Policy {
     /// Whether the failure leaves nothing to try: another attempt would find the state gone, or a closed door.
     fn is_final(&self, error: &ItemError) -> bool {
         match error.kind() {
-            ErrorKind::Pool | ErrorKind::SessionLost | ErrorKind::SessionEnded => true,
+            ErrorKind::Pool | ErrorKind::Unavailable | ErrorKind::SessionLost | ErrorKind::SessionEnded => {
+                true
+            }
             ErrorKind::Timeout | ErrorKind::Protocol => self.stateful,
             _ => self.stateful && error.is_crash(),
         }

@@ -4,6 +4,8 @@ use std::fmt;
 
 use serde::Serialize;
 
+use super::recycled::Recycled;
+
 /// How a worker process ended, as its parent saw it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "snake_case")]
@@ -12,6 +14,8 @@ pub enum Death {
     Code(i32),
     /// This signal killed it.
     Signal(i32),
+    /// It was replaced in time, and asked to go.
+    Recycled(Recycled),
     /// It is gone, and nobody could say how (its parent died with it).
     Unknown,
 }
@@ -28,6 +32,7 @@ impl Death {
                 Some(name) => format!("{name} (signal {number})"),
                 None => format!("signal {number}"),
             },
+            Self::Recycled(why) => format!("recycled: {why}"),
             Self::Unknown => "not known".to_owned(),
         }
     }
@@ -38,6 +43,7 @@ impl fmt::Display for Death {
         match *self {
             Self::Code(code) => write!(f, "exited with code {code}"),
             Self::Signal(_) => write!(f, "was killed by {}", self.cause()),
+            Self::Recycled(_) => write!(f, "was {}", self.cause()),
             Self::Unknown => f.write_str("is gone, and how it ended is not known"),
         }
     }

@@ -36,6 +36,10 @@ pub enum ErrorKind {
     Protocol,
     /// The pool has failed or is shut down, and takes no more work.
     Pool,
+    /// The pool's [`Breaker`](crate::Breaker) is open: calls fail at once until it has tried again.
+    Unavailable,
+    /// A view asked a pool for a worker that waits for this view itself, and no other was free.
+    Refused,
     /// The session's worker died, and what Python kept in it is gone; or the worker that held a Python object.
     SessionLost,
     /// The worker of a session that fails fast has something else to do.
@@ -65,6 +69,8 @@ impl ErrorKind {
             Self::Timeout => "timeout",
             Self::Protocol => "protocol",
             Self::Pool => "pool",
+            Self::Unavailable => "unavailable",
+            Self::Refused => "refused",
             Self::SessionLost => "session_lost",
             Self::SessionBusy => "session_busy",
             Self::SessionEnded => "session_ended",

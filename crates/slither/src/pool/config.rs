@@ -5,7 +5,7 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use super::chaos::Chaos;
-use super::supervisor::RestartBudget;
+use super::supervisor::{Breaker, Limits, RestartBudget};
 use crate::error::ConfigError;
 
 /// How workers come into being.
@@ -60,6 +60,8 @@ pub struct Pool {
     pub(crate) max_sessions: usize,
     pub(crate) memory_limit: Option<u64>,
     pub(crate) restart: RestartBudget,
+    pub(crate) breaker: Option<Breaker>,
+    pub(crate) limits: Limits,
     pub(crate) chaos: Option<Chaos>,
 }
 
@@ -88,6 +90,8 @@ impl Pool {
             max_sessions: 1024,
             memory_limit: None,
             restart: RestartBudget::default(),
+            breaker: Some(Breaker::default()),
+            limits: Limits::default(),
             chaos: None,
         }
     }
@@ -122,7 +126,12 @@ impl Pool {
         self
     }
 
-    /// A module that is imported once, before workers are forked, and shared by them.
+    /// A module that is imported once, before workers are forked, and shared by them, so that a replacement has it at
+    /// once.
+    ///
+    /// `OMP_NUM_THREADS`, `OPENBLAS_NUM_THREADS` and `MKL_NUM_THREADS` are then 1 unless they are set, because threads do
+    /// not survive a fork: with more, numpy and what builds on it start some when they are imported, and the workers are
+    /// spawned.
     #[must_use]
     pub fn preload(mut self, module: impl Into<String>) -> Self {
         self.preload.push(module.into());
@@ -209,6 +218,47 @@ impl Pool {
         self
     }
 
+    /// When the pool stops trying and fails calls at once, and when it tries again. Default: after 20 calls in a row
+    /// that killed their workers, or when the restart budget is spent; for 5 s, doubling to 60 s. `None` turns it off:
+    /// nothing limits how many calls may kill their workers, and with its restart budget spent the pool fails for good.
+    #[must_use]
+    pub fn breaker(mut self, breaker: impl Into<Option<Breaker>>) -> Self {
+        self.breaker = breaker.into();
+        self
+    }
+
+    /// Replaces a worker when it has completed so many calls, a batch being one call; at least 1. Default: never.
+    ///
+    /// Its replacement is started first, and it goes on until that is ready: with short calls it completes some more
+    /// than `calls`. It waits for the sessions that live in it, and for [`PyRef`](crate::PyRef)s to its objects. One
+    /// worker of a pool is replaced at a time. Costs no restart budget, unless the replacement cannot start.
+    #[must_use]
+    pub fn max_requests(mut self, calls: u64) -> Self {
+        self.limits.max_requests = Some(calls);
+        self
+    }
+
+    /// Replaces a worker when it has been ready for so long, or up to a tenth less, so that workers that began together
+    /// do not end together; more than 0. Default: never. Otherwise as [`max_requests`](Self::max_requests).
+    #[must_use]
+    pub fn ttl(mut self, age: Duration) -> Self {
+        self.limits.ttl = Some(age);
+        self
+    }
+
+    /// Replaces a worker when its resident memory has grown by more than so many bytes since it was ready; at least 1.
+    /// Default: never.
+    ///
+    /// Its memory is sampled every 250 ms, and compared with its own at the beginning, so that preloaded modules do not
+    /// count, and neither do other workers. Files that it maps do. Its replacement is started first; then its running
+    /// call is finished within the call's deadline, and it goes. It does **not** wait for sessions and
+    /// [`PyRef`](crate::PyRef)s that live in it: those are lost, with this reason in the error.
+    #[must_use]
+    pub fn max_rss(mut self, bytes: u64) -> Self {
+        self.limits.max_rss = Some(bytes);
+        self
+    }
+
     /// Injects faults into the pool's batches, for real: workers die, hang and answer with garbage. Default: none.
     #[must_use]
     pub fn chaos(mut self, chaos: Chaos) -> Self {
@@ -230,6 +280,19 @@ impl Pool {
         }
         if self.queue == 0 {
             return zero("the queue", "leave it out for room for 1024 calls");
+        }
+        let limits = &self.limits;
+        if limits.max_requests == Some(0) {
+            return zero("max_requests", "leave it out to keep workers however many calls they have had");
+        }
+        if limits.ttl == Some(Duration::ZERO) {
+            return zero("the ttl of workers", "leave it out to keep workers however old they are");
+        }
+        if limits.max_rss == Some(0) {
+            return zero("max_rss", "leave it out to keep workers however large they are");
+        }
+        if let Some(breaker) = &self.breaker {
+            breaker.validate(&self.name)?;
         }
         if !(1..=LARGEST_FRAME).contains(&self.max_frame) {
             let message = format!(
@@ -267,9 +330,11 @@ impl Pool {
             .filter(|(name, _)| self.inherit == Inherit::All || listed(&name.to_string_lossy()))
             .collect();
         vars.extend(self.env.iter().cloned());
-        // Workers times native threads should fit the cores, unless the user has decided otherwise.
+        // Workers times native threads should fit the cores, unless the user has decided otherwise. Where modules are
+        // preloaded there is one: a library that starts more when it is imported could not be forked.
         let cores = std::thread::available_parallelism().map_or(1, usize::from);
-        let threads = (cores / self.size).max(1).to_string();
+        let forks = self.start == Start::Fork && !self.preload.is_empty();
+        let threads = if forks { 1 } else { (cores / self.size).max(1) }.to_string();
         for name in ["OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS"] {
             if !vars.iter().any(|(other, _)| other == name) {
                 vars.push((name.into(), (&threads).into()));
@@ -326,6 +391,47 @@ mod tests {
         assert!(names(Pool::processes("p").inherit_env(Inherit::All)).contains(&"API_TOKEN".to_owned()));
         let set = Pool::processes("p").env("API_TOKEN", "x");
         assert!(names(set).contains(&"API_TOKEN".to_owned()));
+    }
+
+    #[test]
+    fn limits_of_nothing_are_refused() {
+        let pool = || Pool::processes("p");
+        let breaker = |breaker: Breaker| pool().breaker(breaker);
+        let none = Breaker { deaths: 0, ..Breaker::default() };
+        let never = Breaker { cooldown: Duration::ZERO, ..Breaker::default() };
+        let upside_down = Breaker { max_cooldown: Duration::from_secs(1), ..Breaker::default() };
+        for (pool, message) in [
+            (pool().max_requests(0), "pool `p`: max_requests is 0, expected at least 1"),
+            (pool().ttl(Duration::ZERO), "pool `p`: the ttl of workers is 0, expected at least 1"),
+            (pool().max_rss(0), "pool `p`: max_rss is 0, expected at least 1"),
+            (breaker(none), "pool `p`: the breaker's deaths are 0, expected at least 1"),
+            (breaker(never), "pool `p`: the breaker's cooldown is 0, expected some time"),
+            (breaker(upside_down), "pool `p`: the breaker's max_cooldown is less than its cooldown"),
+        ] {
+            let error = pool.validate().unwrap_err().to_string();
+            assert_eq!(error.lines().next(), Some(message));
+            assert!(error.contains("\n  hint: "), "{error}");
+        }
+        pool().max_requests(1).ttl(Duration::from_nanos(1)).max_rss(1).breaker(None).validate().unwrap();
+    }
+
+    #[test]
+    fn a_preload_leaves_native_libraries_one_thread_unless_it_is_set() {
+        let threads = |pool: Pool| {
+            let vars = pool.environment(std::iter::empty());
+            vars.into_iter()
+                .find(|(name, _)| name == "OPENBLAS_NUM_THREADS")
+                .unwrap()
+                .1
+                .into_string()
+                .unwrap()
+        };
+        let cores = std::thread::available_parallelism().unwrap().to_string();
+        let one = || Pool::processes("p").size(1);
+        assert_eq!(threads(one()), cores);
+        assert_eq!(threads(one().preload("numpy")), "1");
+        assert_eq!(threads(one().preload("numpy").start(Start::Spawn)), cores);
+        assert_eq!(threads(one().preload("numpy").env("OPENBLAS_NUM_THREADS", "7")), "7");
     }
 
     #[test]

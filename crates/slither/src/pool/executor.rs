@@ -37,7 +37,7 @@ impl<I: Serialize, O: DeserializeOwned + Send + 'static> Executor<I, O> for Pool
     fn execute(&self, batch: &Batch<I>, context: &Context) -> BoxFuture<'static, dispatch::Reply<O>> {
         let id = self.pool.next_id();
         let Sent { frame, items, mut refused, via, planned } = self.encode(id, batch, context);
-        let (pool, timeout) = (self.pool.clone(), self.timeout);
+        let (pool, timeout, suspect) = (self.pool.clone(), self.timeout, batch.suspect);
         let context = Arc::new(context.clone());
         let told = planned.map(|planned| Told { planned, call: id, context: context.clone() });
         let answered = {
@@ -46,7 +46,9 @@ impl<I: Serialize, O: DeserializeOwned + Send + 'static> Executor<I, O> for Pool
                 let results = match frame {
                     _ if items == 0 => Vec::new(),
                     Ok(frame) => {
-                        let reply = pool.submit(id, frame, timeout, context, &via?).await?;
+                        let via = via?;
+                        let reply =
+                            pool.submit_batch(id, frame, timeout, context, &via, None, suspect).await?;
                         open(&reply, items)?
                     }
                     Err(error) => return Err(error),
@@ -69,7 +71,7 @@ impl<I: Serialize, O: DeserializeOwned + Send + 'static> Executor<I, O> for Pool
         }
         let id = self.pool.next_id();
         let Sent { frame, mut items, mut refused, via, planned } = self.encode(id, batch, context);
-        let (pool, timeout) = (self.pool.clone(), self.timeout);
+        let (pool, timeout, suspect) = (self.pool.clone(), self.timeout, batch.suspect);
         let context = Arc::new(context.clone());
         let told = planned.map(|planned| Told { planned, call: id, context: context.clone() });
         let counting = pool.clone();
@@ -81,7 +83,7 @@ impl<I: Serialize, O: DeserializeOwned + Send + 'static> Executor<I, O> for Pool
             wire::set_stream(&mut frame);
             let (portions, mut arriving) = Portions::new(items);
             let mut answer =
-                std::pin::pin!(pool.submit_yielding(id, frame, timeout, context, &via, Some(portions)));
+                std::pin::pin!(pool.submit_batch(id, frame, timeout, context, &via, Some(portions), suspect));
             let mut ended = None;
             loop {
                 let portion = match &mut ended {

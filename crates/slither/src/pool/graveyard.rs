@@ -25,6 +25,7 @@ pub struct LostWorker {
 pub(super) struct Graveyard {
     lost: VecDeque<LostWorker>,
     total: usize,
+    recycled: usize,
 }
 
 impl Graveyard {
@@ -41,7 +42,13 @@ impl Graveyard {
         self.lost.iter().cloned().collect()
     }
 
-    pub(super) fn total(&self) -> usize {
-        self.total
+    /// A worker was replaced before its time; it is buried when it has gone.
+    pub(super) fn note_recycled(&mut self) {
+        self.recycled += 1;
+    }
+
+    /// How many have died, and how many were replaced before their time.
+    pub(super) fn counts(&self) -> (usize, usize) {
+        (self.total, self.recycled)
     }
 }

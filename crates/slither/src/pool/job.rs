@@ -12,7 +12,7 @@ use super::refs::Unread;
 use super::running::RunningPool;
 use super::sessions::Sessions;
 use super::station::{Order, Sentence, Station, lock};
-use super::supervisor::Epoch;
+use super::supervisor::{Epoch, Note, Notes};
 use super::worker::CallId;
 use crate::context::{Context, SessionId};
 use crate::error::{ErrorKind, ItemError, WorkerReport};
@@ -44,7 +44,7 @@ impl Reply {
 
     /// What an error of this answer says of its worker, which lives.
     pub(crate) fn worker(&self) -> WorkerReport {
-        WorkerReport::new(self.from.worker.name.clone(), self.from.worker.pid)
+        self.from.report(None)
     }
 }
 
@@ -91,12 +91,33 @@ impl Drop for Lease {
     }
 }
 
+/// The call that an open breaker has let through: whoever tries the pool hears of its end.
+#[derive(Debug)]
+pub(super) struct Probe {
+    round: u64,
+    notes: Arc<Notes>,
+    completed: bool,
+}
+
+impl Probe {
+    pub(super) fn new(round: u64, notes: Arc<Notes>) -> Self {
+        Self { round, notes, completed: false }
+    }
+}
+
+impl Drop for Probe {
+    fn drop(&mut self) {
+        self.notes.leave(Note::Probed { round: self.round, completed: self.completed });
+    }
+}
+
 /// What only some calls have.
 #[derive(Debug, Default)]
 struct Rare {
     lease: Option<Lease>,
     portions: Option<Portions>,
     progress: Option<Progress>,
+    probe: Option<Probe>,
 }
 
 /// A call, encoded, with whoever waits for it.
@@ -114,6 +135,8 @@ pub(crate) struct Job {
     pub(crate) pinned: bool,
     /// To be run whether anybody waits for the answer or not.
     duty: bool,
+    /// It is run again to find a culprit: its failure says little of the pool.
+    pub(super) suspect: bool,
     /// Boxed, as few calls have any of it: a job is moved from hand to hand.
     rare: Option<Box<Rare>>,
     waiter: oneshot::Sender<Result<Reply, ItemError>>,
@@ -169,6 +192,7 @@ impl Job {
             route: Route::Any,
             pinned: false,
             duty: false,
+            suspect: false,
             rare: None,
             waiter,
             _place: place,
@@ -188,6 +212,30 @@ impl Job {
     /// Has it run also when nobody waits for its answer.
     pub(super) fn on_duty(mut self) -> Self {
         self.duty = true;
+        self
+    }
+
+    pub(super) fn is_duty(&self) -> bool {
+        self.duty
+    }
+
+    /// Whether it runs a function, for which a caller waits.
+    pub(super) fn is_call(&self) -> bool {
+        wire::is_call(&self.frame)
+    }
+
+    /// Has it show whether the pool works again.
+    pub(super) fn probe(&mut self, probe: Probe) {
+        self.rare().probe = Some(probe);
+    }
+
+    pub(super) fn is_probe(&self) -> bool {
+        self.rare.as_ref().is_some_and(|rare| rare.probe.is_some())
+    }
+
+    /// Says that it is run again to find a culprit.
+    pub(crate) fn suspected(mut self, suspect: bool) -> Self {
+        self.suspect = suspect;
         self
     }
 
@@ -236,7 +284,10 @@ impl Job {
     }
 
     /// Hands the answer over; it is dropped if nobody waits any more.
-    pub(crate) fn finish(self, answer: Result<Reply, ItemError>) {
+    pub(crate) fn finish(mut self, answer: Result<Reply, ItemError>) {
+        if let Some(probe) = self.rare.as_mut().and_then(|rare| rare.probe.as_mut()) {
+            probe.completed = answer.is_ok();
+        }
         let _ = self.waiter.send(answer);
     }
 

@@ -1,4 +1,4 @@
-//! Calls that wait for a worker, by who may take them: any worker, or the one in a slot.
+//! Calls that wait for a worker, by who may take them: any worker, the one in a slot, or one alone.
 
 use std::collections::VecDeque;
 
@@ -15,11 +15,31 @@ pub(super) struct Lanes {
 
 #[derive(Debug, Default)]
 struct Lane {
+    /// For whoever is in the slot.
     waiting: VecDeque<Job>,
-    /// The worker that is in the slot, until its death has been dealt with.
-    at: Option<Epoch>,
+    /// The workers of the slot, until their deaths have been dealt with: one, or two while one replaces the other.
+    workers: Vec<Own>,
     /// How the last worker in it ended.
     last: Option<Box<WorkerReport>>,
+}
+
+/// What waits for one worker alone.
+#[derive(Debug)]
+struct Own {
+    epoch: Epoch,
+    calls: VecDeque<Job>,
+    /// It was replaced, and takes nothing else.
+    outgoing: bool,
+}
+
+impl Lane {
+    fn own(&mut self, epoch: Epoch) -> Option<&mut Own> {
+        self.workers.iter_mut().find(|own| own.epoch == epoch)
+    }
+
+    fn lines(&mut self) -> impl Iterator<Item = &mut VecDeque<Job>> {
+        self.workers.iter_mut().map(|own| &mut own.calls).chain([&mut self.waiting])
+    }
 }
 
 impl Lanes {
@@ -31,14 +51,18 @@ impl Lanes {
         self.slots.len()
     }
 
+    fn lines(&mut self) -> impl Iterator<Item = &mut VecDeque<Job>> {
+        self.slots.iter_mut().flat_map(Lane::lines).chain([&mut self.any])
+    }
+
     /// Adds a call, at the back or at the front. One for a worker that is gone comes back.
     pub(super) fn add(&mut self, job: Job, front: bool) -> Result<(), Job> {
         let line = match job.route {
             Route::Any | Route::Near(_) => &mut self.any,
             Route::Slot(slot) => &mut self.slots[slot].waiting,
-            Route::Worker { slot, epoch } => match &mut self.slots[slot] {
-                lane if lane.at == Some(epoch) => &mut lane.waiting,
-                _ => return Err(job),
+            Route::Worker { slot, epoch } => match self.slots[slot].own(epoch) {
+                Some(own) => &mut own.calls,
+                None => return Err(job),
             },
         };
         match front {
@@ -48,50 +72,70 @@ impl Lanes {
         Ok(())
     }
 
-    /// The oldest call that a worker in the slot may run, if its frame is no longer than `longest`.
-    pub(super) fn take(&mut self, slot: usize, longest: usize) -> Option<Job> {
-        let lane = &mut self.slots[slot].waiting;
-        for line in [&mut *lane, &mut self.any] {
+    /// The oldest call that this worker of the slot may run, if its frame is no longer than `longest`.
+    pub(super) fn take(&mut self, slot: usize, epoch: Epoch, longest: usize) -> Option<Job> {
+        let lane = &mut self.slots[slot];
+        let own = lane.workers.iter_mut().find(|own| own.epoch == epoch)?;
+        let lines = match own.outgoing {
+            true => [Some(&mut own.calls), None, None],
+            false => [Some(&mut own.calls), Some(&mut lane.waiting), Some(&mut self.any)],
+        };
+        let mut oldest: Option<&mut VecDeque<Job>> = None;
+        for line in lines.into_iter().flatten() {
             while line.front().is_some_and(Job::abandoned) {
                 line.pop_front();
             }
+            // Ids are given in the order in which calls are made.
+            let id = |line: &VecDeque<Job>| line.front().map_or(u64::MAX, |job| job.id);
+            if oldest.as_ref().is_none_or(|oldest| id(line) < id(oldest)) {
+                oldest = Some(line);
+            }
         }
-        // Ids are given in the order in which calls are made.
-        let line = match (lane.front(), self.any.front()) {
-            (Some(bound), Some(any)) if any.id < bound.id => &mut self.any,
-            (Some(_), _) => lane,
-            (None, _) => &mut self.any,
-        };
-        match line.front() {
-            Some(job) if job.frame.len() <= longest => line.pop_front(),
+        let oldest = oldest?;
+        match oldest.front() {
+            Some(job) if job.frame.len() <= longest => oldest.pop_front(),
             _ => None,
         }
     }
 
-    /// Whether no call waits that a worker in the slot may run.
-    pub(super) fn is_empty(&self, slot: usize) -> bool {
-        self.any.is_empty() && self.slots[slot].waiting.is_empty()
+    /// Whether no call waits that this worker of the slot may run.
+    pub(super) fn is_empty(&self, slot: usize, epoch: Epoch) -> bool {
+        let lane = &self.slots[slot];
+        lane.workers.iter().find(|own| own.epoch == epoch).is_none_or(|own| {
+            own.calls.is_empty() && (own.outgoing || (lane.waiting.is_empty() && self.any.is_empty()))
+        })
     }
 
     /// A worker takes work in the slot.
     pub(super) fn join(&mut self, slot: usize, epoch: Epoch) {
-        self.slots[slot].at = Some(epoch);
+        self.slots[slot].workers.push(Own { epoch, calls: VecDeque::new(), outgoing: false });
+    }
+
+    /// From now on the worker takes only what is for it alone.
+    pub(super) fn retire(&mut self, slot: usize, epoch: Epoch) {
+        if let Some(own) = self.slots[slot].own(epoch) {
+            own.outgoing = true;
+        }
     }
 
     /// Whether that worker is in the slot.
     pub(super) fn holds(&self, slot: usize, epoch: Epoch) -> bool {
-        self.slots[slot].at == Some(epoch)
+        self.slots[slot].workers.iter().any(|own| own.epoch == epoch)
     }
 
-    /// The worker of the slot is dead: the calls that were for it alone come back.
-    pub(super) fn lose(&mut self, slot: usize, report: &WorkerReport) -> Vec<Job> {
+    /// The worker of the slot is dead, or as good as dead: the calls that were for it alone come back.
+    pub(super) fn lose(&mut self, slot: usize, epoch: Epoch, report: &WorkerReport) -> VecDeque<Job> {
+        self.slots[slot].last = Some(Box::new(report.clone()));
+        self.forget(slot, epoch)
+    }
+
+    /// The worker takes nothing any more: the calls that were for it alone come back.
+    pub(super) fn forget(&mut self, slot: usize, epoch: Epoch) -> VecDeque<Job> {
         let lane = &mut self.slots[slot];
-        lane.at = None;
-        lane.last = Some(Box::new(report.clone()));
-        let alone = |job: &Job| matches!(job.route, Route::Worker { .. });
-        let (lost, kept) = std::mem::take(&mut lane.waiting).into_iter().partition::<Vec<_>, _>(alone);
-        lane.waiting = kept.into();
-        lost
+        match lane.workers.iter().position(|own| own.epoch == epoch) {
+            Some(at) => lane.workers.remove(at).calls,
+            None => VecDeque::new(),
+        }
     }
 
     /// How the last worker in the slot ended.
@@ -101,15 +145,24 @@ impl Lanes {
 
     /// Takes out the calls that nobody waits for any more.
     pub(super) fn sweep(&mut self) -> Vec<Job> {
-        let mut abandoned = Vec::new();
-        for line in self.slots.iter_mut().map(|lane| &mut lane.waiting).chain([&mut self.any]) {
-            if line.iter().any(Job::abandoned) {
-                let (gone, kept) = std::mem::take(line).into_iter().partition::<Vec<_>, _>(Job::abandoned);
+        self.extract(Job::abandoned)
+    }
+
+    /// Takes out everything but what has to be done in any case.
+    pub(super) fn flush(&mut self) -> Vec<Job> {
+        self.extract(|job| !job.is_duty())
+    }
+
+    fn extract(&mut self, which: impl Fn(&Job) -> bool) -> Vec<Job> {
+        let mut out = Vec::new();
+        for line in self.lines() {
+            if line.iter().any(&which) {
+                let (taken, kept) = std::mem::take(line).into_iter().partition::<Vec<_>, _>(&which);
                 *line = kept.into();
-                abandoned.extend(gone);
+                out.extend(taken);
             }
         }
-        abandoned
+        out
     }
 
     /// Whether a call waits that nobody wants any more.
@@ -121,15 +174,12 @@ impl Lanes {
 
     /// Takes out everything.
     pub(super) fn drain(&mut self) -> Vec<Job> {
-        let mut all: Vec<Job> = self.any.drain(..).collect();
-        for lane in &mut self.slots {
-            all.extend(lane.waiting.drain(..));
-        }
-        all
+        self.lines().flat_map(std::mem::take).collect()
     }
 
     /// How many calls wait.
     pub(super) fn depth(&self) -> usize {
-        self.any.len() + self.slots.iter().map(|lane| lane.waiting.len()).sum::<usize>()
+        let own = |lane: &Lane| lane.workers.iter().map(|own| own.calls.len()).sum::<usize>();
+        self.any.len() + self.slots.iter().map(|lane| lane.waiting.len() + own(lane)).sum::<usize>()
     }
 }

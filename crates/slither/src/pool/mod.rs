@@ -18,6 +18,7 @@
 //! # Failure
 //! See [`crate::ErrorKind`]: `crash`, `out_of_memory`, `timeout`, `protocol` and `pool` come from here.
 
+mod admission;
 mod answer;
 mod blackbox;
 mod chaos;
@@ -56,4 +57,4 @@ pub use running::{PoolStats, WorkerUsage};
 pub(crate) use running::{RunningPool, Via};
 pub use session::{Affinity, SessionEnd};
 pub(crate) use session::{EndHook, PoolSession};
-pub use supervisor::RestartBudget;
+pub use supervisor::{Breaker, BreakerState, RestartBudget};

@@ -5,15 +5,16 @@ use std::sync::{Arc, Mutex};
 
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 
+use super::admission::Admission;
 use super::clock::now;
 use super::job::{Job, Route};
 use super::lanes::Lanes;
 use super::sessions::Sessions;
 use super::station::{Station, lock};
-use super::supervisor::Epoch;
+use super::supervisor::{BreakerState, Epoch, Notes};
 use super::worker::{AHEAD_BYTES, Want};
 use crate::context::SessionId;
-use crate::error::{ItemError, WorkerReport};
+use crate::error::{Death, ItemError, Recycled, WorkerReport};
 
 /// Calls that wait for a worker, and workers that wait for a call.
 ///
@@ -34,7 +35,17 @@ struct State {
     lanes: Lanes,
     idle: VecDeque<Arc<Station>>,
     stations: Vec<Arc<Station>>,
+    /// Replaced before their time: they finish what is for them alone, and go.
+    outgoing: Vec<Outgoing>,
+    admission: Admission,
     closed: Option<Closed>,
+}
+
+#[derive(Debug)]
+struct Outgoing {
+    station: Arc<Station>,
+    /// It waits for what lives in it.
+    waits: bool,
 }
 
 /// How a call is added.
@@ -58,10 +69,17 @@ struct Closed {
 impl Queue {
     /// A queue for so many workers, with room for `capacity` calls that no worker holds yet.
     pub(super) fn new(capacity: usize, slots: usize, max_sessions: usize) -> Self {
-        let (lanes, idle, stations) = (Lanes::new(slots), VecDeque::new(), Vec::new());
+        let state = State {
+            lanes: Lanes::new(slots),
+            idle: VecDeque::new(),
+            stations: Vec::new(),
+            outgoing: Vec::new(),
+            admission: Admission::default(),
+            closed: None,
+        };
         Self {
             places: Arc::new(Semaphore::new(capacity)),
-            state: Mutex::new(State { lanes, idle, stations, closed: None }),
+            state: Mutex::new(state),
             sessions: Arc::new(Mutex::new(Sessions::new(max_sessions))),
         }
     }
@@ -85,7 +103,7 @@ impl Queue {
         let _ = self.put(job, Manner::Back);
     }
 
-    /// Adds a call for one worker, if that worker has nothing to do; else gives it back.
+    /// Adds a call if a worker that may run it has nothing to do; else gives it back.
     pub(super) fn push_if_free(&self, job: Job) -> Result<(), Job> {
         self.put(job, Manner::IfFree)
     }
@@ -112,11 +130,19 @@ impl Queue {
                 }
                 _ => {}
             }
+            if let Err(cause) = state.admission.admit(&mut job) {
+                drop(state);
+                job.finish(Err(cause));
+                return Ok(());
+            }
             let Some(station) = state.idle_for(job.route) else {
                 if manner == Manner::IfFree && !state.is_free(job.route) {
                     return Err(job);
                 }
-                if let Err(job) = state.lanes.add(job, front) {
+                let route = job.route;
+                let added = state.lanes.add(job, front);
+                state.wake(route);
+                if let Err(job) = added {
                     let last = job.route.slot().and_then(|slot| state.lanes.last(slot));
                     drop(state);
                     job.lose(last.as_ref());
@@ -145,7 +171,7 @@ impl Queue {
             Want::Call => usize::MAX,
             Want::Ahead => AHEAD_BYTES,
         };
-        lock(&self.state).lanes.take(station.slot, longest)
+        lock(&self.state).lanes.take(station.slot, station.epoch, longest)
     }
 
     /// A call for an idle worker: from the queue, or taken back from another worker. With none, the worker is
@@ -153,9 +179,13 @@ impl Queue {
     pub(super) fn take_or_wait(&self, station: &Arc<Station>) -> Option<Job> {
         let mut state = lock(&self.state);
         let others = |other: &&Arc<Station>| other.epoch != station.epoch;
-        let job = match state.lanes.take(station.slot, usize::MAX) {
+        let own = state.lanes.take(station.slot, station.epoch, usize::MAX);
+        if state.outgoing.iter().any(|outgoing| outgoing.station.epoch == station.epoch) {
+            return own;
+        }
+        let job = match own {
             Some(job) => Some(job),
-            None => state.stations.iter().filter(others).find_map(|other| other.yield_ahead()),
+            None => state.takers().filter(others).find_map(|other| other.yield_ahead()),
         };
         let noted = state.idle.iter().position(|other| other.epoch == station.epoch);
         match (&job, noted) {
@@ -178,12 +208,95 @@ impl Queue {
         let mut state = lock(&self.state);
         state.idle.retain(|other| other.epoch != station.epoch);
         state.stations.retain(|other| other.epoch != station.epoch);
+        state.outgoing.retain(|outgoing| outgoing.station.epoch != station.epoch);
+    }
+
+    /// The worker is replaced: from now on it takes only what is for it alone. If nothing is to wait for what lives in
+    /// it, the sessions that it kept are lost with that, and returned.
+    pub(super) fn retire(&self, station: &Arc<Station>, why: Recycled) -> Vec<SessionId> {
+        let mut state = lock(&self.state);
+        state.idle.retain(|other| other.epoch != station.epoch);
+        let Some(at) = state.stations.iter().position(|other| other.epoch == station.epoch) else {
+            return Vec::new();
+        };
+        state.stations.remove(at);
+        state.lanes.retire(station.slot, station.epoch);
+        state.outgoing.push(Outgoing { station: station.clone(), waits: !why.is_hard() });
+        let ahead = station.yield_ahead();
+        drop(state);
+        if let Some(job) = ahead {
+            // Whoever is idle has looked for work already, and finds it only in the queue.
+            self.put_back(job);
+        }
+        match why.is_hard() {
+            true => self.lose(station, &station.report(Some(Death::Recycled(why)))),
+            false => Vec::new(),
+        }
+    }
+
+    /// Lets a replaced worker go that has nothing to do; false if something is or lives in it that is to end before.
+    pub(super) fn release(&self, station: &Station) -> bool {
+        let mut state = lock(&self.state);
+        let Some(at) = state.outgoing.iter().position(|other| other.station.epoch == station.epoch) else {
+            return true;
+        };
+        let free = state.lanes.is_empty(station.slot, station.epoch) && station.is_free();
+        if !free || (state.outgoing[at].waits && self.is_pinned(station)) {
+            return false;
+        }
+        state.outgoing.remove(at);
+        // Nothing comes to live in it any more.
+        state.lanes.forget(station.slot, station.epoch);
+        true
+    }
+
+    /// Whether something lives in the worker: a session, or an object that somebody has a handle to.
+    pub(super) fn is_pinned(&self, station: &Station) -> bool {
+        station.is_pinned() || lock(&self.sessions).live_in(station.epoch)
+    }
+
+    /// Has the replaced workers look whether they may go.
+    pub(super) fn wake_outgoing(&self) {
+        for outgoing in &lock(&self.state).outgoing {
+            outgoing.station.bell.ring();
+        }
+    }
+
+    /// The breaker is open: what waits and what comes fails with the cause.
+    pub(super) fn shut(&self, cause: ItemError) {
+        let mut state = lock(&self.state);
+        let waiting = state.lanes.flush();
+        state.admission = Admission::Refused { cause: cause.clone(), half_open: false };
+        drop(state);
+        for job in waiting {
+            job.finish(Err(cause.clone()));
+        }
+    }
+
+    /// The breaker is half-open.
+    pub(super) fn half_open(&self) {
+        lock(&self.state).admission.half_open();
+    }
+
+    /// One call may come in; `notes` hears of its end.
+    pub(super) fn admit_one(&self, round: u64, notes: &Arc<Notes>) {
+        lock(&self.state).admission.admit_one(round, notes);
+    }
+
+    /// The breaker is closed.
+    pub(super) fn admit_all(&self) {
+        lock(&self.state).admission = Admission::All;
+    }
+
+    /// Where the breaker stands.
+    pub(super) fn breaker(&self) -> BreakerState {
+        lock(&self.state).admission.state()
     }
 
     /// The worker is dead: what was bound to it fails, and the sessions that it kept are lost, and returned.
     pub(super) fn lose(&self, station: &Station, report: &WorkerReport) -> Vec<SessionId> {
         let mut state = lock(&self.state);
-        let calls = state.lanes.lose(station.slot, report);
+        let calls = state.lanes.lose(station.slot, station.epoch, report);
         let lost = lock(&self.sessions).lose(station.epoch, report);
         drop(state);
         for job in calls {
@@ -202,9 +315,9 @@ impl Queue {
         there
     }
 
-    /// The worker of that epoch, while it takes work.
+    /// The worker of that epoch, while it takes any work.
     pub(super) fn station(&self, epoch: Epoch) -> Option<Arc<Station>> {
-        lock(&self.state).stations.iter().find(|station| station.epoch == epoch).cloned()
+        lock(&self.state).station(epoch).cloned()
     }
 
     /// Whether each slot has a worker that takes work.
@@ -248,7 +361,7 @@ impl Queue {
     /// Whether a call waits that this worker may run.
     #[cfg(test)]
     pub(super) fn waits_for(&self, station: &Station) -> bool {
-        !lock(&self.state).lanes.is_empty(station.slot)
+        !lock(&self.state).lanes.is_empty(station.slot, station.epoch)
     }
 
     /// Whether a call waits that nobody wants any more.
@@ -282,13 +395,33 @@ impl State {
         self.idle.remove(place?)
     }
 
-    /// Whether the worker that a call is bound to has nothing to do, though it may not have said so yet; or is
-    /// dead.
+    /// Whether a worker that may run a call has nothing to do, though it may not have said so yet; or the one that
+    /// it is bound to is dead.
     fn is_free(&self, route: Route) -> bool {
-        let Route::Worker { slot, epoch } = route else { return true };
-        match self.stations.iter().find(|station| station.epoch == epoch) {
-            Some(station) => self.lanes.is_empty(slot) && station.is_free(),
-            None => true,
+        let free =
+            |station: &Arc<Station>| self.lanes.is_empty(station.slot, station.epoch) && station.is_free();
+        match route {
+            Route::Any | Route::Near(_) => self.stations.iter().any(free),
+            Route::Slot(slot) => self.stations.iter().any(|station| station.slot == slot && free(station)),
+            Route::Worker { epoch, .. } => self.station(epoch).is_none_or(free),
+        }
+    }
+
+    fn station(&self, epoch: Epoch) -> Option<&Arc<Station>> {
+        self.takers().find(|station| station.epoch == epoch)
+    }
+
+    /// Every worker that takes any work.
+    fn takers(&self) -> impl Iterator<Item = &Arc<Station>> {
+        self.stations.iter().chain(self.outgoing.iter().map(|outgoing| &outgoing.station))
+    }
+
+    /// A replaced worker does not wait for calls as an idle one does: it is told of those that are for it alone.
+    fn wake(&self, route: Route) {
+        if let Route::Worker { epoch, .. } = route
+            && let Some(outgoing) = self.outgoing.iter().find(|other| other.station.epoch == epoch)
+        {
+            outgoing.station.bell.ring();
         }
     }
 }

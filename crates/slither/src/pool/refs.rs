@@ -48,6 +48,7 @@ pub(super) struct Unread {
 
 impl Unread {
     pub(super) fn new(station: &Arc<Station>, call: CallId) -> Self {
+        station.pin();
         Self { station: Arc::downgrade(station), call, kept: Vec::new() }
     }
 }
@@ -55,6 +56,7 @@ impl Unread {
 impl Drop for Unread {
     fn drop(&mut self) {
         if let Some(station) = self.station.upgrade() {
+            station.unpin();
             station.order(Order::Tell(wire::refs(Kind::KeepRefs, self.call, &self.kept)));
         }
     }
@@ -156,6 +158,7 @@ struct Held {
 impl Drop for Held {
     fn drop(&mut self) {
         if let Some(station) = self.station.upgrade() {
+            station.unpin();
             station.order(Order::Tell(wire::refs(Kind::DropRefs, 0, &[self.id])));
         }
     }
@@ -254,6 +257,7 @@ impl<'de> Deserialize<'de> for PyRef {
                     if let Some(held) = found.iter().find(|held| held.id == id) {
                         return Ok(PyRef { held: held.clone() });
                     }
+                    from.pin();
                     let held = Arc::new(Held {
                         nonce,
                         id,

@@ -20,12 +20,13 @@ use super::queue::Queue;
 use super::service::Service;
 use super::session::PoolSession;
 use super::station::{Station, lock};
-use super::supervisor::{Driver, Epoch, Launch, Life, Note, Notes};
+use super::supervisor::{BreakerState, Driver, Epoch, Launch, Life, Note, Notes, Plan};
 use super::worker::CallId;
 use crate::context::Context;
 use crate::error::{ConfigError, ErrorKind, ItemError};
 use crate::python::Environment;
 use crate::store::Views;
+use crate::waits::Waits;
 use crate::wire::{self, Bound, Kind, Setup};
 
 /// Ids below this are imports that a keeper sends on its own.
@@ -47,8 +48,12 @@ pub struct PoolStats {
     pub running: usize,
     /// Opened sessions, those included whose worker has died.
     pub sessions: usize,
-    /// Workers that have died since the pool was started, for whatever reason.
+    /// Workers that have died since the pool was started, for whatever reason; recycled ones that are gone, too.
     pub deaths: usize,
+    /// Workers that were replaced because they had reached a limit.
+    pub recycled: usize,
+    /// Whether the pool takes calls.
+    pub breaker: BreakerState,
     /// Answers that belonged to no call: late, or given twice.
     pub strays: u64,
     /// How far the running calls are whose functions have said so.
@@ -73,6 +78,8 @@ pub struct WorkerUsage {
     pub sampled: Option<Duration>,
     /// By how many bytes that is more than when it became ready.
     pub growth: u64,
+    /// Calls that it has completed, a batch being one.
+    pub requests: u64,
 }
 
 /// A pool whose workers run. Dropping it kills them.
@@ -151,12 +158,17 @@ impl RunningPool {
             },
             python,
         };
+        let plan = Plan {
+            size: config.size,
+            budget: config.restart,
+            breaker: config.breaker,
+            limits: config.limits,
+            start_timeout: config.start_timeout,
+        };
         let driver = Driver::new(
             name.clone(),
             launch,
-            config.size,
-            config.restart,
-            config.start_timeout,
+            plan,
             queue.clone(),
             notes.clone(),
             service.clone(),
@@ -248,6 +260,11 @@ impl RunningPool {
         })
     }
 
+    /// What waits for a call with this context, if a worker of this pool is among it: then the call may not wait here.
+    fn waits_for(&self, context: &Context) -> Option<Arc<Waits>> {
+        context.waits.as_ref().filter(|waits| waits.has(&self.name)).cloned()
+    }
+
     /// Queues a frame for a worker, and waits for the answer. Dropping the future withdraws the call if no
     /// worker has it yet; else its answer is discarded.
     pub(crate) async fn submit(
@@ -258,11 +275,12 @@ impl RunningPool {
         context: Arc<Context>,
         via: &Via,
     ) -> Result<Reply, ItemError> {
-        self.submit_yielding(id, frame, timeout, context, via, None).await
+        self.submit_batch(id, frame, timeout, context, via, None, false).await
     }
 
-    /// [`submit`](Self::submit) a call that may yield before its answer.
-    pub(crate) async fn submit_yielding(
+    /// [`submit`](Self::submit) a batch, which may yield before its answer, and may be run again to find a culprit.
+    #[allow(clippy::too_many_arguments, reason = "what makes a call, once; all others go through `submit`")]
+    pub(crate) async fn submit_batch(
         &self,
         id: CallId,
         frame: Vec<u8>,
@@ -270,6 +288,7 @@ impl RunningPool {
         context: Arc<Context>,
         via: &Via,
         portions: Option<Portions>,
+        suspect: bool,
     ) -> Result<Reply, ItemError> {
         let (route, lease, fails_fast) = match via {
             Via::Any => (Route::Any, None, false),
@@ -282,22 +301,27 @@ impl RunningPool {
                 (route, Some(lease), session.fails_fast())
             }
         };
-        let place = match fails_fast {
+        let waits = self.waits_for(&context);
+        let (at_once, refuse) = (fails_fast || waits.is_some(), |why| match &waits {
+            Some(waits) => ItemError::new(ErrorKind::Refused, waits.refuse(&self.name)),
+            None => busy(&self.name, why),
+        });
+        let place = match at_once {
             true => self.queue.place_now(),
             false => self.queue.place().await,
         };
         let Some(place) = place else {
             return Err(match self.queue.closed() {
-                None if fails_fast => busy(&self.name, "its queue is full"),
+                None if at_once => refuse("its queue is full"),
                 _ => self.refusal(),
             });
         };
         let (job, waiting) = Job::new(id, frame, timeout, context, Some(place));
-        let job = job.bound(route, lease).yielding(portions);
-        if !fails_fast {
+        let job = job.bound(route, lease).yielding(portions).suspected(suspect);
+        if !at_once {
             self.queue.push(job);
         } else if let Err(job) = self.queue.push_if_free(job) {
-            job.finish(Err(busy(&self.name, "its worker has another call")));
+            job.finish(Err(refuse("its worker has another call")));
         }
         self.answer(waiting).await
     }
@@ -352,6 +376,12 @@ impl RunningPool {
         let context = Arc::new(Context::none());
         let frame = |id| wire::bind(id, function, self.max_frame);
         let mut answers = Vec::new();
+        let waits = self.waits_for(&context);
+        if let Some(waits) = &waits
+            && !self.queue.stations().iter().any(|station| station.is_free())
+        {
+            return Err(ConfigError::new(waits.refuse(&self.name)));
+        }
         match self.send_each(frame, self.start_timeout, &context, true).await {
             Ok(out) => {
                 // Whoever is free imports it now, and is waited for; whoever is busy does so before its next call, which
@@ -365,7 +395,9 @@ impl RunningPool {
                 };
                 let mut waiting: FuturesUnordered<_> =
                     busy.into_iter().map(|(_, waiting, _)| self.answer(waiting)).collect();
-                while !answers.iter().any(imported)
+                // What waits for this view will not import anything before it.
+                while waits.is_none()
+                    && !answers.iter().any(imported)
                     && let Some(answer) = waiting.next().await
                 {
                     answers.push(answer);
@@ -408,6 +440,9 @@ impl RunningPool {
         timeout: Duration,
         context: Arc<Context>,
     ) -> Result<Each<T>, ItemError> {
+        if let Some(waits) = self.waits_for(&context) {
+            return Err(ItemError::new(ErrorKind::Refused, waits.refuse(&self.name)));
+        }
         let frame = |id| wire::single(id, function, &context, args, self.max_frame);
         let mut replies = Vec::new();
         for (station, waiting, _) in self.send_each(frame, timeout, &context, false).await? {
@@ -439,13 +474,16 @@ impl RunningPool {
     /// The pool as it stands.
     pub(crate) fn stats(&self) -> PoolStats {
         let stations = self.queue.stations();
+        let (deaths, recycled) = lock(&self.graveyard).counts();
         PoolStats {
             workers: stations.iter().map(|at| (at.worker.name.clone(), at.worker.pid)).collect(),
             usage: stations.iter().map(|at| at.usage()).collect(),
             queued: self.queue.depth(),
             running: stations.iter().map(|at| lock(&at.held).len()).sum(),
             sessions: lock(&self.queue.sessions).len(),
-            deaths: lock(&self.graveyard).total(),
+            deaths,
+            recycled,
+            breaker: self.queue.breaker(),
             strays: self.service.strays(),
             progress: stations.iter().filter_map(|at| lock(&at.held).front()?.progress().cloned()).collect(),
             chaos: self.chaos.as_ref().map(Striker::stats),

@@ -12,8 +12,9 @@ use super::progress::{KEPT, Progress, ProgressFeed};
 use super::station::{Order, Station, lock};
 use crate::context::{Context, SessionId};
 use crate::dispatch;
-use crate::store::Views;
+use crate::store::{ViewError, Views};
 use crate::telemetry::{self, CallProgress, Labels, SessionLost, ViewException, ViewStart, ViewStop};
+use crate::waits::Waits;
 use crate::wire::{Done, Log, ViewCall};
 
 /// How long a view that nobody declared takes to be refused, at most.
@@ -107,7 +108,13 @@ impl Service {
             let calls = if many { call.count() as f64 } else { 1.0 };
             telemetry::emit(labels, &ViewStart::new(calls, &call.name, &run, &session, worker));
             let begun = Instant::now();
-            let answer = views.call(&call.name, &call.args, many, &context);
+            let (answer, refused) = Waits::during(&pool, context.waits.clone(), || {
+                views.call(&call.name, &call.args, many, &context)
+            });
+            let answer = match (answer, refused) {
+                (Err(_), Some(why)) => Err(ViewError::refused(&call.name, &why)),
+                (answer, _) => answer,
+            };
             let took = begun.elapsed().as_secs_f64();
             match &answer {
                 Ok(_) => {

@@ -134,6 +134,11 @@ impl Sessions {
         lost
     }
 
+    /// Whether any session lives in the worker.
+    pub(super) fn live_in(&self, epoch: Epoch) -> bool {
+        self.sessions.values().any(|session| matches!(session.state, State::Open(Some(at)) if at == epoch))
+    }
+
     /// How the session's worker died, if it is lost.
     pub(super) fn loss(&self, id: &SessionId) -> Option<&WorkerReport> {
         match &self.sessions.get(id)?.state {

@@ -2,7 +2,7 @@
 
 use std::collections::VecDeque;
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
@@ -14,7 +14,7 @@ use super::memory::Memory;
 use super::running::WorkerUsage;
 use super::supervisor::Epoch;
 use super::worker::CallId;
-use crate::error::Death;
+use crate::error::{Death, Recycled, WorkerReport};
 
 /// Locks without caring whether another thread panicked: what is behind these locks is valid at every step.
 pub(super) fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
@@ -76,6 +76,8 @@ pub(super) enum Order {
     Tell(Vec<u8>),
     /// Help to empty the queue, then stop.
     Drain { deadline: Instant },
+    /// Take nothing new, finish what is for this worker alone, then stop: another one is in its place.
+    Recycle(Recycled),
     /// Die now.
     Kill(Sentence),
     /// The nursery has reaped the worker; with the most bytes of memory that it ever occupied, if it said so.
@@ -111,6 +113,10 @@ pub(super) struct Station {
     pub(super) epoch: Epoch,
     pub(super) bell: Bell,
     pub(super) memory: Memory,
+    /// Calls that it has completed; its keeper counts them.
+    completed: AtomicU64,
+    /// References to objects in it that somebody has, or may get.
+    pins: AtomicUsize,
     /// The eventfd of `docs/PROTOCOL.md`: whoever reads it owns the call ahead.
     pub(super) token: OwnedFd,
     /// Filled by whoever hands over a call (one while idle, one for each `call_each` and bind, which hold
@@ -125,6 +131,8 @@ impl Station {
     pub(super) fn new(worker: WorkerName, slot: usize, epoch: Epoch, token: OwnedFd) -> Result<Self, Errno> {
         Ok(Self {
             memory: Memory::of(worker.pid),
+            completed: AtomicU64::new(0),
+            pins: AtomicUsize::new(0),
             worker: Arc::new(worker),
             slot,
             epoch,
@@ -206,6 +214,37 @@ impl Station {
         lock(&self.held).is_empty() && !lock(&self.inbox).orders.iter().any(handed)
     }
 
+    /// Counts a call that it has completed; returns how many it has. For its keeper alone.
+    pub(super) fn count(&self) -> u64 {
+        let completed = self.completed() + 1;
+        self.completed.store(completed, Ordering::Relaxed);
+        completed
+    }
+
+    /// Calls that it has completed.
+    pub(super) fn completed(&self) -> u64 {
+        self.completed.load(Ordering::Relaxed)
+    }
+
+    /// Somebody has a reference to an object in it, or may get one.
+    pub(super) fn pin(&self) {
+        self.pins.fetch_add(1, Ordering::AcqRel);
+    }
+
+    /// Takes back one [`pin`](Self::pin).
+    pub(super) fn unpin(&self) {
+        self.pins.fetch_sub(1, Ordering::AcqRel);
+    }
+
+    pub(super) fn is_pinned(&self) -> bool {
+        self.pins.load(Ordering::Acquire) > 0
+    }
+
+    /// What errors say of it when nothing was found out.
+    pub(super) fn report(&self, death: Option<Death>) -> WorkerReport {
+        WorkerReport { death, ..WorkerReport::new(self.worker.name.clone(), self.worker.pid) }
+    }
+
     /// What it takes, as far as is known without asking it.
     pub(super) fn usage(&self) -> WorkerUsage {
         let sample = self.memory.last();
@@ -216,6 +255,7 @@ impl Station {
             rss: sample.map(|sample| sample.rss),
             sampled: sample.map(|sample| sample.age),
             growth: self.memory.growth(),
+            requests: self.completed(),
         }
     }
 

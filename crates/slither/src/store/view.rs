@@ -40,6 +40,11 @@ pub enum Scope {
 /// | `timeout` | time of one call, or of one `view_many` | 5 s | Python gets an exception, kind `timeout`; the handler runs on, its answer discarded |
 ///
 /// A handler that panics costs its call, kind `panicked`, and nothing else.
+///
+/// A handler may call Python through a runtime that it holds, by blocking on it, also in the pool that asks: its calls then
+/// take workers that are free at once, and go ahead of what waits there. If there is none, they fail as
+/// [`Refused`](crate::ErrorKind::Refused), and so does the view when its handler then returns an error: it would wait for
+/// itself. The same holds through any number of views and pools in between.
 #[derive(Clone)]
 pub struct View {
     name: String,

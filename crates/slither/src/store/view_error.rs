@@ -22,6 +22,8 @@ pub enum ViewErrorKind {
     Panicked,
     /// The view took longer than it may.
     Timeout,
+    /// The view called into a pool whose worker waits for it, and no other worker was free.
+    Refused,
 }
 
 impl ViewErrorKind {
@@ -34,6 +36,7 @@ impl ViewErrorKind {
             Self::Failed => "failed",
             Self::Panicked => "panicked",
             Self::Timeout => "timeout",
+            Self::Refused => "refused",
         }
     }
 }
@@ -86,11 +89,16 @@ impl ViewError {
         Self { kind: ViewErrorKind::Timeout, message }
     }
 
+    /// The error of a view that may not wait for what waits for it.
+    pub(crate) fn refused(name: &str, why: &str) -> Self {
+        Self { kind: ViewErrorKind::Refused, message: format!("view `{name}` was refused: {why}") }
+    }
+
     /// The same, with the view's name in the message.
     pub(super) fn of(mut self, name: &str) -> Self {
         let why = &self.message;
         self.message = match self.kind {
-            ViewErrorKind::Unknown | ViewErrorKind::Timeout => return self,
+            ViewErrorKind::Unknown | ViewErrorKind::Timeout | ViewErrorKind::Refused => return self,
             ViewErrorKind::Scope => format!(
                 "view `{name}` is for callers in a session, and this call has none\n  \
                  hint: declare it with `Scope::Global`"

@@ -162,6 +162,11 @@ events! {
         measurements: [delay, deaths],
         fields: [pool, worker, reason],
     }
+    /// A worker has reached a limit of its life (`reason`), and its replacement is ready: it takes nothing new and goes.
+    INFO "slither.pool.worker.recycled" WorkerRecycled {
+        measurements: [uptime, requests, growth],
+        fields: [pool, worker, pid, reason],
+    }
     /// A session was opened, or opened anew, and lives in that worker; none for one that only prefers a worker.
     INFO "slither.pool.session.opened" SessionOpened {
         measurements: [duration],
@@ -177,7 +182,22 @@ events! {
         measurements: [],
         fields: [pool, session, worker, pid, reason],
     }
-    /// The pool gave up: its restart budget is spent, or its nursery cannot start.
+    /// The pool's breaker opened for `cooldown` seconds: calls fail at once with `error`.
+    ERROR "slither.pool.breaker.opened" BreakerOpened {
+        measurements: [cooldown],
+        fields: [pool, error],
+    }
+    /// The cooldown is over, and a worker or a call shows whether the pool works again.
+    INFO "slither.pool.breaker.half_open" BreakerHalfOpen {
+        measurements: [],
+        fields: [pool],
+    }
+    /// It works again: all calls go through.
+    INFO "slither.pool.breaker.closed" BreakerClosed {
+        measurements: [],
+        fields: [pool],
+    }
+    /// The pool gave up: it could not be started, or its restart budget is spent and it has no breaker.
     ERROR "slither.pool.failed" PoolFailed {
         measurements: [],
         fields: [pool, error],

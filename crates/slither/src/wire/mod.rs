@@ -20,7 +20,8 @@ pub(crate) use message::well_formed;
 pub(crate) use message::{Bound, Done, Hello, Log, RemoteError, ViewCall, body, claimed, result, results};
 pub(crate) use reader::{Frame, FrameReader};
 pub(crate) use request::{
-    Fault, bare, batch, bind, refs, session, set_claim, set_fault, set_stream, single, view_error, view_reply,
+    Fault, bare, batch, bind, is_call, refs, session, set_claim, set_fault, set_stream, single, view_error,
+    view_reply,
 };
 
 #[cfg(test)]

@@ -165,6 +165,11 @@ pub(crate) fn set_claim(frame: &mut [u8], claim: bool) {
     }
 }
 
+/// Whether the frame asks for a function to be run.
+pub(crate) fn is_call(frame: &[u8]) -> bool {
+    frame.get(4).is_some_and(|kind| [Kind::Call as u8, Kind::Execute as u8].contains(kind))
+}
+
 /// A fault that a worker is to have with a call, as `docs/PROTOCOL.md` lists them.
 #[derive(Debug, Clone, Copy, PartialEq, Serialize)]
 pub(crate) struct Fault {

@@ -1,6 +1,7 @@
 //! The promises of Slither, a file each; one binary.
 #![allow(clippy::unwrap_used, reason = "a test that cannot go on says so")]
 
+mod breaker;
 mod call_batch;
 mod cancel;
 mod chaos;
@@ -33,4 +34,5 @@ mod snapshot_is_one_version;
 mod sticky;
 mod support;
 mod troubleshooting;
+mod views_never_wait_for_themselves;
 mod yields;

@@ -196,6 +196,25 @@ def offspring() -> list[int]:
     return [os.getppid(), os.getpid(), forked, away.pid]
 
 
+def exposure() -> dict[str, list[str]]:
+    """Says what this worker was given, and what a program that it starts would be given."""
+    import resource
+
+    script = (
+        "import os; print(*sorted(fd for fd in os.listdir('/proc/self/fd') if os.path.exists(f'/proc/self/fd/{fd}')))"
+    )
+    child = subprocess.run([sys.executable, "-c", script], close_fds=False, capture_output=True, text=True, check=True)
+    with open("/proc/self/cmdline") as arguments, open("/proc/self/oom_score_adj") as score:
+        return {
+            "stdin": [os.readlink("/proc/self/fd/0")],
+            "core": [str(limit) for limit in resource.getrlimit(resource.RLIMIT_CORE)],
+            "child": child.stdout.split(),
+            "environment": list(os.environ),
+            "arguments": arguments.read().split("\0"),
+            "oom": [score.read().strip()],
+        }
+
+
 def rude(items: list[str]) -> list[str]:
     """Writes to the host's socket what no worker should, then answers as if nothing had been."""
     from slither import _current, _wire

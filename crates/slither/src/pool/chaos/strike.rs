@@ -163,6 +163,7 @@ mod tests {
         let batch = Batch {
             id: BatchId(first * 3),
             items: vec![Item::new(first, ()), Item::new(first + 1, ())],
+            suspect: false,
             key: None,
         };
         let context = Context { attempt, ..Context::run() };

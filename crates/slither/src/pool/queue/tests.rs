@@ -1,5 +1,8 @@
 //! Who gets which call: a queue, and workers that are only stations.
 
+mod breaker;
+mod recycling;
+
 use std::time::Duration;
 
 use rustix::event::{EventfdFlags, eventfd};

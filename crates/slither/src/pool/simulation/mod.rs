@@ -28,7 +28,7 @@ use crate::error::panic_text;
 
 /// What has to be met in ten thousand schedules, and how often at least: about half of what it was when written. A
 /// schedule that has become trivial says so here.
-const MET: [(&str, u64); 38] = [
+const MET: [(&str, u64); 39] = [
     ("answers sent late, twice or for nothing", 1200),
     ("batches of lost sessions", 400),
     ("batches of which items failed alone", 250),
@@ -66,6 +66,7 @@ const MET: [(&str, u64); 38] = [
     ("sources that failed", 800),
     ("workers not ready in time", 120),
     ("workers that died by themselves", 2300),
+    ("workers recycled", 1000),
     ("workers that hung", 650),
 ];
 

@@ -1,7 +1,7 @@
 //! The pool's supervisor with a nursery that never was a process: what `supervisor::driver` does, on a fake clock.
 
 use std::cell::RefCell;
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::rc::Rc;
 use std::sync::{Arc, Mutex};
 use std::time::Instant;
@@ -24,7 +24,8 @@ use crate::pool::queue::Queue;
 use crate::pool::service::Service;
 use crate::pool::station::{Order, Sentence, Station, lock};
 use crate::pool::supervisor::machine::{Action, Event, Supervisor};
-use crate::pool::supervisor::{Epoch, Life, NURSERY_GRACE, Note, Notes, ending, refusal};
+use crate::pool::supervisor::recycling::Seen;
+use crate::pool::supervisor::{Cause, Epoch, Life, NURSERY_GRACE, Note, Notes, ending, refusal, unavailable};
 use crate::pool::worker::{Keeper, Parts};
 use crate::wire;
 
@@ -75,6 +76,8 @@ pub(super) struct Overseer {
     pub(super) ended: bool,
     /// Deaths that nothing was charged with, as they were reported.
     uncharged: Vec<Instant>,
+    /// Replaced before their time, and asked to go.
+    pub(super) recycled: BTreeSet<Epoch>,
     starts: usize,
     nurseries: usize,
     deaths: usize,
@@ -94,7 +97,7 @@ impl Overseer {
         life: watch::Sender<Life>,
     ) -> Self {
         let mut overseer = Self {
-            machine: Supervisor::new(plan.size, plan.budget, plan.start_timeout, now()),
+            machine: Supervisor::new(&plan.supervised(), now()),
             plan: plan.clone(),
             book: book.clone(),
             dice,
@@ -113,6 +116,7 @@ impl Overseer {
             finished: false,
             ended: false,
             uncharged: Vec::new(),
+            recycled: BTreeSet::new(),
             starts: 0,
             nurseries: 0,
             deaths: 0,
@@ -158,6 +162,10 @@ impl Overseer {
         self.hear();
         for note in self.notes.take() {
             self.heed(note);
+        }
+        if self.plan.max_requests.is_some() {
+            let epochs: Vec<Epoch> = self.kept.keys().copied().collect();
+            epochs.into_iter().for_each(|epoch| self.look_at(epoch));
         }
         let now = now();
         if self.machine.timer().is_some_and(|at| at <= now) {
@@ -232,7 +240,7 @@ impl Overseer {
         for epoch in due {
             let Some(birth) = self.births.remove(&epoch) else { continue };
             match birth.fails {
-                true => self.gone(epoch, false, "could not be started".to_owned()),
+                true => self.gone(epoch, Cause::Nobody, "could not be started".to_owned()),
                 false => self.keep(epoch, birth.slot),
             }
         }
@@ -265,6 +273,7 @@ impl Overseer {
             service: self.service.clone(),
             graveyard: self.graveyard.clone(),
             max_frame: 1 << 20,
+            max_requests: self.plan.max_requests,
             binds,
         });
         if let Some(deadline) = self.ending {
@@ -286,7 +295,9 @@ impl Overseer {
         };
         self.kept.insert(epoch, kept);
         let living = self.living();
-        assert!(living <= self.plan.size, "{living} workers live, in a pool of {}", self.plan.size);
+        // In each slot one may wait, when it was replaced, for a session that came at the last moment.
+        let most = if self.plan.max_requests.is_some() { 2 * self.plan.size + 1 } else { self.plan.size };
+        assert!(living <= most, "{living} workers live, in a pool of {}", self.plan.size);
     }
 
     fn on(&mut self, event: Event) {
@@ -320,6 +331,21 @@ impl Overseer {
                 }
                 None => self.lose_nursery(),
             },
+            Action::KillNursery => self.lose_nursery(),
+            Action::Retire { epoch, why } => {
+                if let Some(kept) = self.kept.get(&epoch) {
+                    self.queue.retire(&kept.station, why);
+                    kept.station.order(Order::Recycle(why));
+                    // Should it not go when it is asked to.
+                    kept.worker.borrow_mut().condemned = true;
+                    lock(&self.book).tally.count("workers recycled");
+                    self.recycled.insert(epoch);
+                }
+            }
+            Action::Open { cause, .. } => self.queue.shut(unavailable("p", &cause)),
+            Action::HalfOpen => self.queue.half_open(),
+            Action::Admit { round } => self.queue.admit_one(round, &self.notes),
+            Action::Close => self.queue.admit_all(),
             Action::Restarting { .. } => lock(&self.book).tally.count("replacements"),
             Action::Fail(cause) => {
                 lock(&self.book).tally.count("pools that failed");
@@ -351,7 +377,8 @@ impl Overseer {
         let recent = self.recent();
         assert!(recent <= self.plan.budget.deaths, "a worker is started with the budget spent: {recent}");
         self.starts += 1;
-        let most = self.nurseries * self.plan.size + self.deaths;
+        let early = if self.plan.max_requests.is_some() { self.plan.size + 1 } else { 0 };
+        let most = self.nurseries * self.plan.size + self.deaths + early;
         assert!(self.starts <= most, "{} workers were started where {most} were owed", self.starts);
         let quiet = lock(&self.book).quiet();
         let fails = !quiet && self.dice.permille(self.plan.faults.start);
@@ -388,17 +415,28 @@ impl Overseer {
                 lock(&self.book).say(|| format!("worker {epoch} is ready"));
                 self.on(Event::Ready(epoch));
             }
-            Note::Gone { epoch, charged, reason } => {
+            Note::Gone { epoch, cause, reason } => {
                 if let Some(kept) = self.kept.remove(&epoch) {
-                    self.check_charge(&kept, charged);
+                    self.check_charge(&kept, cause != Cause::Nobody);
                 }
-                self.gone(epoch, charged, reason);
+                self.gone(epoch, cause, reason);
             }
+            Note::Spent(epoch) => self.look_at(epoch),
+            Note::Probed { round, completed } => self.on(Event::Probed { round, completed }),
             Note::Shutdown { deadline } => self.on(Event::Shutdown { deadline }),
         }
     }
 
-    fn gone(&mut self, epoch: Epoch, charged: bool, reason: String) {
+    /// Tells the machine how far a worker's life has gone.
+    fn look_at(&mut self, epoch: Epoch) {
+        if let Some(kept) = self.kept.get(&epoch) {
+            let (requests, pinned) = (kept.station.completed(), self.queue.is_pinned(&kept.station));
+            self.on(Event::Seen { epoch, seen: Seen { requests, growth: 0, pinned } });
+        }
+    }
+
+    fn gone(&mut self, epoch: Epoch, cause: Cause, reason: String) {
+        let charged = cause != Cause::Nobody;
         self.deaths += 1;
         lock(&self.book).tally.count(if charged {
             "deaths that cost no budget"
@@ -408,7 +446,7 @@ impl Overseer {
         if !charged && self.machine.knows(epoch) {
             self.uncharged.push(now());
         }
-        self.on(Event::Gone { epoch, charged, reason });
+        self.on(Event::Gone { epoch, cause, completed: 0, reason });
     }
 
     /// A death is charged if a call ran when it came, or it was asked for.
@@ -421,8 +459,9 @@ impl Overseer {
         if ran && !worker.provoked && !worker.broke {
             assert!(charged, "worker {epoch} died of a call, and its death is charged to nothing");
         }
-        // At the end of the pool every worker is excused.
-        if charged && !worker.provoked && !worker.broke && self.ending.is_none() {
+        // At the end of the pool every worker is excused, and one that is recycled before.
+        let asked = self.ending.is_some() || self.recycled.contains(&epoch);
+        if charged && !worker.provoked && !worker.broke && !asked {
             let suspect = worker.suspects().any(|call| book.is_suspect(call));
             assert!(ran || suspect, "worker {epoch} died idle, and its death is charged to a call");
         }

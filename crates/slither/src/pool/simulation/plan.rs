@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use super::dice::Dice;
 use crate::dispatch::{Batching, FixedBatch, KeyPartition, Limits, OnError, Order, Retry, WeightedBatch};
-use crate::pool::{Affinity, RestartBudget};
+use crate::pool::{Affinity, RestartBudget, supervisor};
 
 /// No fault begins after this.
 pub(super) const QUIET: Duration = Duration::from_millis(1500);
@@ -16,6 +16,8 @@ pub(super) struct Plan {
     pub(super) queue: usize,
     pub(super) budget: RestartBudget,
     pub(super) start_timeout: Duration,
+    /// After how many calls a worker is recycled.
+    pub(super) max_requests: Option<u64>,
     pub(super) bound: bool,
     pub(super) faults: Faults,
     /// Most calls take less than the time below which calls are sent ahead.
@@ -99,6 +101,13 @@ pub(super) struct Visits {
 }
 
 impl Plan {
+    /// What the supervisor goes by.
+    pub(super) fn supervised(&self) -> supervisor::Plan {
+        let limits = supervisor::Limits { max_requests: self.max_requests, ..supervisor::Limits::default() };
+        let (budget, start_timeout) = (self.budget, self.start_timeout);
+        supervisor::Plan { size: self.size, budget, breaker: None, limits, start_timeout }
+    }
+
     pub(super) fn new(dice: &mut Dice) -> Self {
         // In a third of the seeds little goes wrong, in a third much.
         let harm = *dice.pick(&[8, 60, 220]);
@@ -130,6 +139,7 @@ impl Plan {
             grace: dice.millis(0, 400),
             nursery_dies: if dice.permille(120) { kills(dice, 2) } else { Vec::new() },
             worker_dies: if dice.permille(400) { kills(dice, 4) } else { Vec::new() },
+            max_requests: dice.permille(500).then(|| dice.between(1, 6)),
         }
     }
 }

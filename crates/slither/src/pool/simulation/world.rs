@@ -352,6 +352,11 @@ impl World {
         for kept in self.overseer.kept.values().filter(idle) {
             let epoch = kept.station.epoch;
             assert!(!self.queue.waits_for(&kept.station), "worker {epoch} idles, and a call waits for it");
+            if self.overseer.recycled.contains(&epoch) {
+                // It takes nothing but what is for it alone, and waits for the session that lives in it.
+                assert!(self.queue.is_pinned(&kept.station), "worker {epoch} was replaced, and does not go");
+                continue;
+            }
             for other in self.overseer.kept.values().filter(|other| other.retired.is_none()) {
                 let held = lock(&other.station.held);
                 let stealable = held.len() > 1

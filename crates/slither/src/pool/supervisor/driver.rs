@@ -9,19 +9,23 @@ use rustix::process::{Pid, Signal, kill_process_group};
 use tokio::sync::watch;
 
 use super::hatchery::{Kept, Pending, ending};
-use super::machine::{Action, Epoch, Event, RestartBudget, Supervisor};
+use super::machine::{Action, Cause, Epoch, Event, Plan, Supervisor};
 use super::notes::{Note, Notes};
 use super::nursery::{Launch, Nursery};
 use super::outputs::Outputs;
-use crate::error::{Death, ErrorKind, ItemError};
+use super::recycling::Seen;
+use crate::error::{Death, ErrorKind, ItemError, Recycled};
 use crate::pool::clock::{later, until};
 use crate::pool::graveyard::Graveyard;
 use crate::pool::memory;
 use crate::pool::oom::Claims;
 use crate::pool::queue::Queue;
 use crate::pool::service::Service;
-use crate::pool::station::{Order, Sentence};
-use crate::telemetry::{self, Labels, PoolFailed, WorkerExited, WorkerReady, WorkerRestarted};
+use crate::pool::station::{Order, Sentence, lock};
+use crate::telemetry::{
+    self, BreakerClosed, BreakerHalfOpen, BreakerOpened, Labels, PoolFailed, WorkerExited, WorkerReady,
+    WorkerRecycled, WorkerRestarted,
+};
 use crate::wire::ToNursery;
 
 /// How long the nursery may take to end when every worker has.
@@ -46,8 +50,7 @@ pub(crate) struct Driver {
     pub(super) pool: Arc<str>,
     pub(super) launch: Launch,
     machine: Supervisor,
-    size: usize,
-    start_timeout: Duration,
+    pub(super) plan: Plan,
     pub(super) queue: Arc<Queue>,
     pub(super) notes: Arc<Notes>,
     pub(super) service: Arc<Service>,
@@ -60,6 +63,8 @@ pub(crate) struct Driver {
     /// Asked for and not yet reported as started.
     pub(super) pending: HashMap<Epoch, Pending>,
     pub(super) workers: HashMap<Epoch, Kept>,
+    /// Calls that workers had completed that are gone.
+    completed: u64,
     pub(super) outputs: Outputs,
     /// When the nursery is killed, after it was told to end.
     nursery_deadline: Option<Instant>,
@@ -76,9 +81,7 @@ impl Driver {
     pub(crate) fn new(
         pool: Arc<str>,
         launch: Launch,
-        size: usize,
-        budget: RestartBudget,
-        start_timeout: Duration,
+        plan: Plan,
         queue: Arc<Queue>,
         notes: Arc<Notes>,
         service: Arc<Service>,
@@ -87,11 +90,10 @@ impl Driver {
         life: watch::Sender<Life>,
     ) -> Self {
         Self {
-            machine: Supervisor::new(size, budget, start_timeout, Instant::now()),
+            machine: Supervisor::new(&plan, Instant::now()),
             pool,
             launch,
-            size,
-            start_timeout,
+            plan,
             queue,
             notes,
             service,
@@ -102,6 +104,7 @@ impl Driver {
             nursery: None,
             pending: HashMap::new(),
             workers: HashMap::new(),
+            completed: 0,
             outputs: Outputs::default(),
             nursery_deadline: None,
             sampling: Instant::now(),
@@ -169,11 +172,12 @@ impl Driver {
                 if let Err(error) = self.start(slot, epoch) {
                     let reason = format!("could not be started: {error}");
                     self.pending.remove(&epoch);
-                    self.on(Event::Gone { epoch, charged: false, reason });
+                    self.lost(epoch, Cause::Nobody, reason);
                 }
             }
+            Action::KillNursery => self.lose_nursery(),
             Action::Abort(epoch) => match self.workers.get(&epoch) {
-                Some(kept) => kept.station.order(Order::Kill(Sentence::Late(self.start_timeout))),
+                Some(kept) => kept.station.order(Order::Kill(Sentence::Late(self.plan.start_timeout))),
                 // The nursery itself does not answer.
                 None => self.lose_nursery(),
             },
@@ -182,6 +186,21 @@ impl Driver {
                 let event =
                     WorkerRestarted::new(delay.as_secs_f64(), deaths as f64, &self.pool, &worker, &reason);
                 telemetry::emit(self.labels(), &event);
+            }
+            Action::Retire { epoch, why } => self.retire(epoch, why),
+            Action::Open { cause, cooldown } => {
+                let event = BreakerOpened::new(cooldown.as_secs_f64(), &self.pool, &cause);
+                telemetry::emit(self.labels(), &event);
+                self.queue.shut(unavailable(&self.pool, &cause));
+            }
+            Action::HalfOpen => {
+                telemetry::emit(self.labels(), &BreakerHalfOpen::new(&self.pool));
+                self.queue.half_open();
+            }
+            Action::Admit { round } => self.queue.admit_one(round, &self.notes),
+            Action::Close => {
+                telemetry::emit(self.labels(), &BreakerClosed::new(&self.pool));
+                self.queue.admit_all();
             }
             Action::Fail(cause) => {
                 telemetry::emit(self.labels(), &PoolFailed::new(&self.pool, &cause));
@@ -219,10 +238,54 @@ impl Driver {
         }
     }
 
-    fn sample(&self) {
+    fn sample(&mut self) {
         for kept in self.workers.values() {
             kept.station.memory.sample();
         }
+        if self.plan.limits.any() {
+            let epochs: Vec<_> = self.workers.keys().copied().collect();
+            for epoch in epochs {
+                self.look_at(epoch);
+            }
+        }
+        self.queue.wake_outgoing();
+    }
+
+    /// Tells the machine how far a worker's life has gone.
+    fn look_at(&mut self, epoch: Epoch) {
+        let Some(kept) = self.workers.get(&epoch) else { return };
+        let station = &kept.station;
+        let (requests, growth) = (station.completed(), station.memory.growth());
+        let seen = Seen { requests, growth, pinned: self.queue.is_pinned(station) };
+        self.on(Event::Seen { epoch, seen });
+    }
+
+    /// The worker's replacement is at work: it takes nothing new, finishes what it has, and goes.
+    fn retire(&mut self, epoch: Epoch, why: Recycled) {
+        let Some(kept) = self.workers.get(&epoch) else { return };
+        let (station, uptime) = (&kept.station, kept.started.elapsed().as_secs_f64());
+        let worker = &station.worker;
+        let lost = self.queue.retire(station, why);
+        lock(&self.graveyard).note_recycled();
+        let event = WorkerRecycled::new(
+            uptime,
+            station.completed() as f64,
+            station.memory.growth() as f64,
+            &self.pool,
+            &worker.name,
+            &worker.pid,
+            &why,
+        );
+        telemetry::emit(self.labels(), &event);
+        self.service.sessions_lost(worker, &lost, &Death::Recycled(why).to_string());
+        station.order(Order::Recycle(why));
+    }
+
+    /// A worker is no more.
+    pub(super) fn lost(&mut self, epoch: Epoch, cause: Cause, reason: String) {
+        let living: u64 = self.workers.values().map(|kept| kept.station.completed()).sum();
+        let completed = self.completed + living;
+        self.on(Event::Gone { epoch, cause, completed, reason });
     }
 
     /// When a nursery that still owes a worker is given up, because everything should have ended.
@@ -240,7 +303,7 @@ impl Driver {
                     telemetry::emit(self.labels(), &event);
                 }
                 self.on(Event::Ready(epoch));
-                if self.machine.ready() == self.size {
+                if self.machine.begun() {
                     self.life.send_if_modified(|life| {
                         let starting = *life == Life::Starting;
                         if starting {
@@ -250,8 +313,9 @@ impl Driver {
                     });
                 }
             }
-            Note::Gone { epoch, charged, reason } => {
+            Note::Gone { epoch, cause, reason } => {
                 if let Some(kept) = self.workers.remove(&epoch) {
+                    self.completed += kept.station.completed();
                     let uptime = kept.started.elapsed().as_secs_f64();
                     let worker = &kept.station.worker;
                     let event = WorkerExited::new(uptime, &self.pool, &worker.name, &worker.pid, &reason);
@@ -260,8 +324,10 @@ impl Driver {
                     let _ = kept.thread.join();
                 }
                 self.outputs.close(Some(epoch));
-                self.on(Event::Gone { epoch, charged, reason });
+                self.lost(epoch, cause, reason);
             }
+            Note::Spent(epoch) => self.look_at(epoch),
+            Note::Probed { round, completed } => self.on(Event::Probed { round, completed }),
             Note::Shutdown { deadline } => self.on(Event::Shutdown { deadline }),
         }
     }
@@ -316,4 +382,12 @@ impl Driver {
 /// What a call gets from a pool that takes no more work.
 pub(crate) fn refusal(pool: &str, cause: &str) -> ItemError {
     ItemError::new(ErrorKind::Pool, format!("pool `{pool}` takes no more work: {cause}"))
+}
+
+/// What a call gets from a pool whose breaker is open.
+pub(crate) fn unavailable(pool: &str, cause: &str) -> ItemError {
+    let message = format!(
+        "pool `{pool}` fails calls at once, because {cause}\nhint: its breaker lets it try again after a while; see `Pool::breaker`"
+    );
+    ItemError::new(ErrorKind::Unavailable, message)
 }

@@ -10,7 +10,7 @@ use rustix::net::{AddressFamily, SocketFlags, SocketType, socketpair};
 use rustix::process::{Signal, pidfd_send_signal};
 
 use super::driver::Driver;
-use super::machine::{Epoch, Event};
+use super::machine::{Cause, Epoch, Event};
 use super::nursery::pipe;
 use crate::error::{Death, ItemError};
 use crate::pool::blackbox::BlackBox;
@@ -103,13 +103,13 @@ impl Driver {
                 };
                 if let Err(error) = kept {
                     let reason = format!("could not be kept: {error}");
-                    self.on(Event::Gone { epoch, charged: false, reason });
+                    self.lost(epoch, Cause::Nobody, reason);
                 }
             }
             FromNursery::StartFailed { epoch, message } => {
                 if self.pending.remove(&epoch).is_some() {
                     let reason = format!("could not be started: {message}");
-                    self.on(Event::Gone { epoch, charged: false, reason });
+                    self.lost(epoch, Cause::Nobody, reason);
                 }
             }
             FromNursery::Exited { epoch, code, signal, max_rss } => {
@@ -147,6 +147,7 @@ impl Driver {
             service: self.service.clone(),
             graveyard: self.graveyard.clone(),
             max_frame,
+            max_requests: self.plan.limits.max_requests,
             binds,
         });
         let name = format!("slither-{}-{slot}", self.pool);

@@ -1,45 +1,51 @@
 //! When workers are started, replaced and given up: a state machine without I/O.
+//!
+//! What it decides by stands beside it: the budget of deaths, the circuit breaker, the limits of a worker's life.
 
-use std::collections::VecDeque;
+mod outage;
+
 use std::time::{Duration, Instant};
 
+use super::breaker::{Breaker, Circuit, Trial};
+use super::budget::{Budget, RestartBudget};
+use super::recycling::{Limits, Seen, Serving};
+use super::slots::{Holder, Outgoing, Role, Slot, Starting};
+use crate::error::Recycled;
 use crate::pool::clock::later;
-
-/// How often workers may die without a batch to blame, and how long to wait before the next.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct RestartBudget {
-    /// So many deaths that no batch is charged with (before ready, or idle) within `period` are borne; one
-    /// more and the pool fails. Default 5.
-    pub deaths: usize,
-    /// The period they are counted over. Default 10 s.
-    pub period: Duration,
-    /// The wait before the first replacement of such a death; doubled for each further one in the period,
-    /// up to a second. Default 50 ms.
-    pub backoff: Duration,
-}
-
-impl Default for RestartBudget {
-    fn default() -> Self {
-        Self { deaths: 5, period: Duration::from_secs(10), backoff: Duration::from_millis(50) }
-    }
-}
 
 /// Names one life of a worker in its pool.
 pub(crate) type Epoch = u64;
+
+/// Why a worker died, as far as it matters here.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Cause {
+    /// It was asked to go.
+    Asked,
+    /// A call is to blame.
+    Call,
+    /// A call is to blame that was run again to find a culprit.
+    Rerun,
+    /// Nobody is: it was idle, or not ready yet.
+    Nobody,
+}
 
 /// What has happened in the pool.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) enum Event {
     /// The nursery has preloaded, and can start workers.
     NurseryReady,
-    /// The nursery cannot preload, or would not start: there is no use in trying again.
+    /// The nursery cannot preload, or would not start.
     NurseryFailed(String),
     /// The nursery died, and its workers with it; how.
     NurseryGone(String),
     /// A worker takes work.
     Ready(Epoch),
-    /// A worker is gone. `charged` if a batch is blamed for it, or it was asked to go.
-    Gone { epoch: Epoch, charged: bool, reason: String },
+    /// A worker was looked at.
+    Seen { epoch: Epoch, seen: Seen },
+    /// A worker is gone; the pool had `completed` so many calls before.
+    Gone { epoch: Epoch, cause: Cause, completed: u64, reason: String },
+    /// The call that was let through is over: completed, or withdrawn before.
+    Probed { round: u64, completed: bool },
     /// Everything should end by the deadline.
     Shutdown { deadline: Instant },
     /// The last worker has gone and the nursery with it.
@@ -53,12 +59,24 @@ pub(crate) enum Event {
 pub(crate) enum Action {
     /// Start a nursery.
     StartNursery,
+    /// The nursery is of no use: kill it. There is no need to tell of its end.
+    KillNursery,
     /// Have a worker started.
     Start { slot: usize, epoch: Epoch },
     /// A worker did not become ready in time: kill it.
     Abort(Epoch),
     /// Report that the slot's worker is replaced after `delay`.
     Restarting { slot: usize, delay: Duration, deaths: usize, reason: String },
+    /// Its replacement is at work: have the worker finish what it has and stop.
+    Retire { epoch: Epoch, why: Recycled },
+    /// The breaker opens: everything that waits and comes fails with this cause.
+    Open { cause: String, cooldown: Duration },
+    /// The breaker is half-open.
+    HalfOpen,
+    /// Let one call through.
+    Admit { round: u64 },
+    /// The breaker closes: all calls go through.
+    Close,
     /// Give up: everything that waits comes back with this cause.
     Fail(String),
     /// Let the workers finish and stop.
@@ -70,30 +88,29 @@ pub(crate) enum Action {
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Slot {
-    /// A worker is due at this time.
-    Due(Instant),
-    Starting {
-        epoch: Epoch,
-        since: Instant,
-        aborted: bool,
-    },
-    Ready(Epoch),
-    Vacant,
-}
-
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Phase {
     /// Waiting for the nursery.
     Boot {
         since: Instant,
     },
     Running,
+    /// There is no nursery, and none is started before the breaker is half-open.
+    Down,
     /// No worker is started any more.
     Ending {
         nursery_told: bool,
     },
     Finished,
+}
+
+/// What a pool is to be, as far as it matters here.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Plan {
+    pub(crate) size: usize,
+    pub(crate) budget: RestartBudget,
+    pub(crate) breaker: Option<Breaker>,
+    pub(crate) limits: Limits,
+    pub(crate) start_timeout: Duration,
 }
 
 /// A pool's slots and its nursery.
@@ -102,32 +119,42 @@ pub(crate) struct Supervisor {
     phase: Phase,
     slots: Vec<Slot>,
     epochs: Epoch,
-    deaths: VecDeque<Instant>,
-    budget: RestartBudget,
+    budget: Budget,
+    circuit: Circuit,
+    limits: Limits,
+    /// A replacement could not be started: no other is tried before.
+    recycling_from: Option<Instant>,
     start_timeout: Duration,
+    /// All workers have been ready once: until then the pool is not started, and fails for good.
+    begun: bool,
 }
 
 impl Supervisor {
-    pub(crate) fn new(size: usize, budget: RestartBudget, start_timeout: Duration, now: Instant) -> Self {
+    pub(crate) fn new(plan: &Plan, now: Instant) -> Self {
         Self {
             phase: Phase::Boot { since: now },
-            slots: vec![Slot::Vacant; size],
+            slots: vec![Slot::default(); plan.size],
             epochs: 0,
-            deaths: VecDeque::new(),
-            budget,
-            start_timeout,
+            budget: Budget::new(plan.budget),
+            circuit: Circuit::new(plan.breaker),
+            limits: plan.limits,
+            recycling_from: None,
+            start_timeout: plan.start_timeout,
+            begun: false,
         }
     }
 
-    /// Workers that take work.
+    /// Workers that take work and are not to go.
+    #[cfg(test)]
     pub(crate) fn ready(&self) -> usize {
-        self.slots.iter().filter(|slot| matches!(slot, Slot::Ready(_))).count()
+        self.slots.iter().filter(|slot| slot.is_ready()).count()
     }
 
     /// Whether it has a worker of that epoch, and replaces it.
     #[cfg(test)]
     pub(crate) fn knows(&self, epoch: Epoch) -> bool {
-        self.phase == Phase::Running && self.find(epoch).is_some()
+        let takes_a_place = |(_, role)| role != Role::Outgoing;
+        self.phase == Phase::Running && self.find(epoch).is_some_and(takes_a_place)
     }
 
     /// Whether it has not begun to end.
@@ -136,18 +163,23 @@ impl Supervisor {
         matches!(self.phase, Phase::Boot { .. } | Phase::Running)
     }
 
+    /// Whether all workers have been ready once.
+    pub(crate) fn begun(&self) -> bool {
+        self.begun
+    }
+
     /// When the next [`Event::Tick`] is due.
     pub(crate) fn timer(&self) -> Option<Instant> {
         let boot = match self.phase {
             Phase::Boot { since } => Some(later(since, self.start_timeout)),
-            _ => None,
+            Phase::Ending { .. } | Phase::Finished => return self.starts().min(),
+            Phase::Running | Phase::Down => None,
         };
-        let slots = self.slots.iter().filter_map(|slot| match *slot {
-            Slot::Due(at) => Some(at),
-            Slot::Starting { since, aborted: false, .. } => Some(later(since, self.start_timeout)),
-            _ => None,
-        });
-        slots.chain(boot).min()
+        self.starts().chain(boot).chain(self.circuit.due()).chain(self.recycling_from).min()
+    }
+
+    fn starts(&self) -> impl Iterator<Item = Instant> {
+        self.slots.iter().filter_map(|slot| slot.timer(self.start_timeout))
     }
 
     /// Takes in what happened at `now`; returns what has to be done.
@@ -157,45 +189,48 @@ impl Supervisor {
             Event::NurseryReady => {
                 if let Phase::Boot { .. } = self.phase {
                     self.phase = Phase::Running;
-                    self.slots.fill(Slot::Due(now));
-                    self.start_due(now, &mut actions);
-                }
-            }
-            Event::NurseryFailed(cause) => self.fail(cause, &mut actions),
-            Event::NurseryGone(reason) => match self.phase {
-                Phase::Boot { .. } | Phase::Running => {
-                    self.slots.fill(Slot::Vacant);
-                    if self.spend(now) {
-                        self.phase = Phase::Boot { since: now };
-                        actions.push(Action::StartNursery);
-                    } else {
-                        let cause = format!("its nursery {reason}, {}", self.spent());
-                        self.fail(cause, &mut actions);
+                    match self.circuit.trial() {
+                        Some(trial) => self.try_one(trial, now, &mut actions),
+                        None => {
+                            self.slots.fill(Slot::due(now));
+                            self.start_due(now, &mut actions);
+                        }
                     }
                 }
-                Phase::Ending { .. } => {
-                    self.slots.fill(Slot::Vacant);
-                    self.phase = Phase::Finished;
-                    actions.push(Action::Finished);
+            }
+            Event::NurseryFailed(cause) => self.useless(cause, now, &mut actions),
+            Event::NurseryGone(reason) => self.orphaned(&reason, now, &mut actions),
+            Event::Ready(epoch) => self.ready_now(epoch, now, &mut actions),
+            Event::Seen { epoch, seen } => {
+                for slot in &mut self.slots {
+                    match (&mut slot.holder, &mut slot.outgoing) {
+                        (Holder::Ready(serving), _) if serving.epoch == epoch => {
+                            serving.see(seen, &self.limits, now);
+                        }
+                        (_, Some(outgoing)) if outgoing.epoch == epoch => outgoing.pinned = seen.pinned,
+                        _ => {}
+                    }
                 }
-                Phase::Finished => {}
-            },
-            Event::Ready(epoch) => {
-                if let Some(slot) = self.find(epoch) {
-                    self.slots[slot] = Slot::Ready(epoch);
+                self.recycle(now, &mut actions);
+            }
+            Event::Gone { epoch, cause, completed, reason } => {
+                self.gone(epoch, cause, completed, reason, now, &mut actions);
+                self.recycle(now, &mut actions);
+            }
+            Event::Probed { round, completed } => {
+                if self.circuit.trial() == Some(Trial::Call) && self.circuit.round == round {
+                    match completed {
+                        true => self.close(now, &mut actions),
+                        false => actions.push(Action::Admit { round }),
+                    }
                 }
             }
-            Event::Gone { epoch, charged, reason } => self.gone(epoch, charged, reason, now, &mut actions),
             Event::Shutdown { deadline } => {
-                if matches!(self.phase, Phase::Boot { .. } | Phase::Running | Phase::Ending { .. }) {
+                if self.phase != Phase::Finished {
                     if !matches!(self.phase, Phase::Ending { .. }) {
                         self.phase = Phase::Ending { nursery_told: false };
                     }
-                    for slot in &mut self.slots {
-                        if matches!(slot, Slot::Due(_)) {
-                            *slot = Slot::Vacant;
-                        }
-                    }
+                    self.slots.iter_mut().for_each(Slot::cancel);
                     actions.push(Action::StopWorkers { deadline });
                     self.end_if_empty(&mut actions);
                 }
@@ -211,74 +246,103 @@ impl Supervisor {
         actions
     }
 
-    fn find(&self, epoch: Epoch) -> Option<usize> {
-        self.slots.iter().position(|slot| match *slot {
-            Slot::Starting { epoch: other, .. } | Slot::Ready(other) => other == epoch,
-            _ => false,
-        })
+    fn find(&self, epoch: Epoch) -> Option<(usize, Role)> {
+        let mut slots = self.slots.iter().enumerate();
+        slots.find_map(|(number, slot)| Some((number, slot.role(epoch)?)))
     }
 
-    fn gone(&mut self, epoch: Epoch, charged: bool, reason: String, now: Instant, actions: &mut Vec<Action>) {
-        let Some(slot) = self.find(epoch) else { return };
-        self.slots[slot] = Slot::Vacant;
-        if self.phase != Phase::Running {
-            self.end_if_empty(actions);
-            return;
-        }
-        if charged {
-            self.slots[slot] = Slot::Due(now);
-            let deaths = self.deaths.len();
-            actions.push(Action::Restarting { slot, delay: Duration::ZERO, deaths, reason });
-            self.start_due(now, actions);
-        } else if self.spend(now) {
-            let deaths = self.deaths.len();
-            let doublings = u32::try_from(deaths - 1).unwrap_or(u32::MAX).min(16);
-            let delay = self.budget.backoff.saturating_mul(2u32.pow(doublings)).min(Duration::from_secs(1));
-            self.slots[slot] = Slot::Due(now + delay);
-            actions.push(Action::Restarting { slot, delay, deaths, reason });
-        } else {
-            let cause = format!("a worker {reason}, {}", self.spent());
-            self.fail(cause, actions);
-        }
-    }
-
-    /// Counts a death against the budget; false if it is beyond it.
-    fn spend(&mut self, now: Instant) -> bool {
-        while self
-            .deaths
-            .front()
-            .is_some_and(|death| now.saturating_duration_since(*death) > self.budget.period)
-        {
-            self.deaths.pop_front();
-        }
-        self.deaths.push_back(now);
-        self.deaths.len() <= self.budget.deaths
-    }
-
-    fn spent(&self) -> String {
-        format!(
-            "and the restart budget of {} deaths in {} s without a batch to blame is spent",
-            self.budget.deaths,
-            self.budget.period.as_secs_f64()
-        )
-    }
-
-    fn fail(&mut self, cause: String, actions: &mut Vec<Action>) {
-        if !matches!(self.phase, Phase::Boot { .. } | Phase::Running) {
-            return;
-        }
-        self.phase = Phase::Ending { nursery_told: false };
-        for slot in &mut self.slots {
-            if matches!(slot, Slot::Due(_)) {
-                *slot = Slot::Vacant;
+    fn ready_now(&mut self, epoch: Epoch, now: Instant, actions: &mut Vec<Action>) {
+        let Some((number, role)) = self.find(epoch) else { return };
+        let slot = &mut self.slots[number];
+        let serving = Holder::Ready(Serving::new(epoch, &self.limits, now));
+        match role {
+            Role::Holder => slot.holder = serving,
+            Role::Next => {
+                slot.next = None;
+                let before = std::mem::replace(&mut slot.holder, serving);
+                if let Holder::Ready(old) = before
+                    && let Some(why) = old.why()
+                {
+                    slot.outgoing = Some(Outgoing { epoch: old.epoch, pinned: false });
+                    actions.push(Action::Retire { epoch: old.epoch, why });
+                }
             }
+            Role::Outgoing => {}
         }
-        actions.push(Action::Fail(cause));
-        self.end_if_empty(actions);
+        self.begun |= self.slots.iter().all(Slot::is_ready);
+        if self.circuit.trial() == Some(Trial::Start) {
+            self.close(now, actions);
+        }
+        self.recycle(now, actions);
+    }
+
+    fn gone(
+        &mut self,
+        epoch: Epoch,
+        cause: Cause,
+        completed: u64,
+        reason: String,
+        now: Instant,
+        actions: &mut Vec<Action>,
+    ) {
+        let Some((number, role)) = self.find(epoch) else { return };
+        let slot = &mut self.slots[number];
+        match role {
+            Role::Outgoing => slot.outgoing = None,
+            Role::Next => slot.next = None,
+            // Its replacement is on the way, if it was to be replaced anyway.
+            Role::Holder => slot.holder = slot.next.take().map_or(Holder::Nobody, Holder::Starting),
+        }
+        if self.phase != Phase::Running {
+            return self.end_if_empty(actions);
+        }
+        let row = self.circuit.count(cause, completed);
+        if self.circuit.is_half_open() {
+            if role == Role::Holder && cause != Cause::Asked {
+                self.trip(format!("when it was tried again a worker {reason}"), Trial::Start, now, actions);
+            } else if role == Role::Holder {
+                // Nothing was shown yet, so that another one has to.
+                self.slots[number].holder = Holder::Due(now);
+                self.start_these(now, actions);
+            }
+            return;
+        }
+        if !self.circuit.is_closed() {
+            return;
+        }
+        if let Some(row) = row {
+            let calls = if row == 1 { "a call has".to_owned() } else { format!("{row} calls in a row have") };
+            let cause = format!("{calls} killed the worker; the last worker {reason}");
+            return self.trip(cause, Trial::Call, now, actions);
+        }
+        let delay = match (cause, role) {
+            // It was to go, and its place is taken.
+            (_, Role::Outgoing) => return,
+            (Cause::Nobody, _) => {
+                if !self.budget.spend(now) {
+                    let cause = format!("a worker {reason}, {}", self.budget.spent());
+                    return self.trip(cause, Trial::Start, now, actions);
+                }
+                match role {
+                    // The old one goes on meanwhile. So long a wait that replacing alone never spends the budget.
+                    Role::Next => self.budget.limits.period,
+                    _ => self.budget.delay(),
+                }
+            }
+            _ => Duration::ZERO,
+        };
+        let slot = &mut self.slots[number];
+        match role {
+            Role::Next => self.recycling_from = Some(later(now, delay)),
+            _ if slot.holder == Holder::Nobody => slot.holder = Holder::Due(later(now, delay)),
+            _ => {}
+        }
+        actions.push(Action::Restarting { slot: number, delay, deaths: self.budget.deaths(), reason });
+        self.start_due(now, actions);
     }
 
     fn end_if_empty(&mut self, actions: &mut Vec<Action>) {
-        let empty = self.slots.iter().all(|slot| *slot == Slot::Vacant);
+        let empty = self.slots.iter().all(Slot::is_empty);
         if empty && self.phase == (Phase::Ending { nursery_told: false }) {
             self.phase = Phase::Ending { nursery_told: true };
             actions.push(Action::StopNursery);
@@ -286,124 +350,62 @@ impl Supervisor {
     }
 
     fn start_due(&mut self, now: Instant, actions: &mut Vec<Action>) {
+        if self.phase == Phase::Running && self.circuit.is_closed() {
+            self.start_these(now, actions);
+        }
+    }
+
+    fn start_these(&mut self, now: Instant, actions: &mut Vec<Action>) {
         for (number, slot) in self.slots.iter_mut().enumerate() {
-            if matches!(*slot, Slot::Due(at) if at <= now) {
+            if matches!(slot.holder, Holder::Due(at) if at <= now) {
                 self.epochs += 1;
-                *slot = Slot::Starting { epoch: self.epochs, since: now, aborted: false };
+                slot.holder = Holder::Starting(Starting::new(self.epochs, now));
                 actions.push(Action::Start { slot: number, epoch: self.epochs });
             }
         }
     }
 
+    /// Starts the replacement of a worker that has lived long enough: of one at a time, so that no more than one is
+    /// short of warmth, and no more than one process is there beyond the pool's size.
+    fn recycle(&mut self, now: Instant, actions: &mut Vec<Action>) {
+        let paused = self.recycling_from.is_some_and(|at| at > now);
+        let busy = self.slots.iter().any(Slot::is_recycling);
+        if self.phase != Phase::Running || !self.circuit.is_closed() || paused || busy {
+            return;
+        }
+        let claims = self.slots.iter().enumerate().filter_map(|(number, slot)| match &slot.holder {
+            Holder::Ready(serving) if slot.outgoing.is_none() => Some((serving.claim()?, number)),
+            _ => None,
+        });
+        if let Some((_, slot)) = claims.min() {
+            self.epochs += 1;
+            self.slots[slot].next = Some(Starting::new(self.epochs, now));
+            actions.push(Action::Start { slot, epoch: self.epochs });
+        }
+    }
+
     fn tick(&mut self, now: Instant, actions: &mut Vec<Action>) {
+        self.recycling_from = self.recycling_from.filter(|at| *at > now);
         if let Phase::Boot { since } = self.phase
             && now >= later(since, self.start_timeout)
         {
             let limit = self.start_timeout.as_secs_f64();
-            self.fail(format!("its nursery was not ready after {limit} s"), actions);
+            self.useless(format!("its nursery was not ready after {limit} s"), now, actions);
         }
-        if self.phase == Phase::Running {
-            self.start_due(now, actions);
+        let alive = matches!(self.phase, Phase::Running | Phase::Down);
+        if alive && self.circuit.due().is_some_and(|at| at <= now) {
+            self.half_open(now, actions);
         }
+        self.start_due(now, actions);
         for slot in &mut self.slots {
-            if let Slot::Starting { epoch, since, aborted } = slot
-                && !*aborted
-                && now >= later(*since, self.start_timeout)
-            {
-                *aborted = true;
-                actions.push(Action::Abort(*epoch));
+            if let Holder::Ready(serving) = &mut slot.holder {
+                serving.tick(&self.limits, now);
             }
+            actions.extend(slot.late(self.start_timeout, now).map(Action::Abort));
         }
+        self.recycle(now, actions);
     }
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-
-    fn starts(actions: &[Action]) -> Vec<Epoch> {
-        let epoch = |action: &Action| match action {
-            Action::Start { epoch, .. } => Some(*epoch),
-            _ => None,
-        };
-        actions.iter().filter_map(epoch).collect()
-    }
-
-    fn died(epoch: Epoch, charged: bool) -> Event {
-        Event::Gone { epoch, charged, reason: "exited with code 3".into() }
-    }
-
-    #[test]
-    fn a_worker_that_dies_at_import_is_started_budget_plus_one_times() {
-        let mut now = Instant::now();
-        let budget = RestartBudget::default();
-        let mut supervisor = Supervisor::new(1, budget, Duration::from_secs(60), now);
-        let mut spawned = starts(&supervisor.on(Event::NurseryReady, now));
-        let mut failed = None;
-        while failed.is_none() {
-            let epoch = *spawned.last().unwrap();
-            let actions = supervisor.on(died(epoch, false), now);
-            failed = actions.iter().find_map(|action| match action {
-                Action::Fail(cause) => Some(cause.clone()),
-                _ => None,
-            });
-            if let Some(at) = supervisor.timer() {
-                now = now.max(at);
-                spawned.extend(starts(&supervisor.on(Event::Tick, now)));
-            }
-        }
-        assert_eq!(spawned.len(), budget.deaths + 1);
-        assert_eq!(
-            failed.unwrap(),
-            "a worker exited with code 3, and the restart budget of 5 deaths in 10 s without a batch to blame is spent"
-        );
-    }
-
-    #[test]
-    fn deaths_that_a_batch_is_charged_with_cost_no_budget() {
-        let now = Instant::now();
-        let mut supervisor = Supervisor::new(2, RestartBudget::default(), Duration::from_secs(60), now);
-        let mut epoch = starts(&supervisor.on(Event::NurseryReady, now))[0];
-        for _ in 0..100 {
-            supervisor.on(Event::Ready(epoch), now);
-            let started = starts(&supervisor.on(died(epoch, true), now));
-            assert_eq!(started.len(), 1, "replaced at once");
-            epoch = started[0];
-        }
-    }
-
-    #[test]
-    fn deaths_far_apart_are_forgiven() {
-        let mut now = Instant::now();
-        let mut supervisor = Supervisor::new(1, RestartBudget::default(), Duration::from_secs(60), now);
-        let mut epoch = starts(&supervisor.on(Event::NurseryReady, now))[0];
-        for _ in 0..50 {
-            supervisor.on(died(epoch, false), now);
-            now += Duration::from_secs(3);
-            epoch = starts(&supervisor.on(Event::Tick, now))[0];
-        }
-    }
-
-    #[test]
-    fn a_start_that_takes_too_long_is_aborted_once() {
-        let now = Instant::now();
-        let limit = Duration::from_secs(60);
-        let mut supervisor = Supervisor::new(1, RestartBudget::default(), limit, now);
-        supervisor.on(Event::NurseryReady, now);
-        assert_eq!(supervisor.timer(), Some(now + limit));
-        assert_eq!(supervisor.on(Event::Tick, now + limit), [Action::Abort(1)]);
-        assert_eq!(supervisor.timer(), None);
-    }
-
-    #[test]
-    fn shutdown_waits_for_the_workers_then_ends_the_nursery() {
-        let now = Instant::now();
-        let mut supervisor = Supervisor::new(1, RestartBudget::default(), Duration::from_secs(60), now);
-        supervisor.on(Event::NurseryReady, now);
-        supervisor.on(Event::Ready(1), now);
-        let deadline = now + Duration::from_secs(5);
-        assert_eq!(supervisor.on(Event::Shutdown { deadline }, now), [Action::StopWorkers { deadline }]);
-        assert_eq!(supervisor.on(died(1, true), now), [Action::StopNursery]);
-        assert_eq!(supervisor.on(Event::NurseryEnded, now), [Action::Finished]);
-    }
-}
+mod tests;

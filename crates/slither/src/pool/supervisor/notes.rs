@@ -5,7 +5,7 @@ use std::time::Instant;
 
 use rustix::io::Errno;
 
-use super::machine::Epoch;
+use super::machine::{Cause, Epoch};
 use crate::pool::station::{Bell, lock};
 
 /// One thing told.
@@ -14,12 +14,17 @@ pub(crate) enum Note {
     /// A worker takes work.
     Ready(Epoch),
     /// A worker is gone, and its calls are dealt with.
-    Gone { epoch: Epoch, charged: bool, reason: String },
+    Gone { epoch: Epoch, cause: Cause, reason: String },
+    /// A worker has completed as many calls as it may.
+    Spent(Epoch),
+    /// The call that an open breaker had let through is over: completed, or withdrawn before.
+    Probed { round: u64, completed: bool },
     /// Everything should end by the deadline.
     Shutdown { deadline: Instant },
 }
 
-/// The supervisor's inbox. Bounded by what can be told: two notes a worker's life, and one shutdown a caller.
+/// The supervisor's inbox. Bounded by what can be told: three notes a worker's life, one a call that is let
+/// through, and one shutdown a caller.
 #[derive(Debug)]
 pub(crate) struct Notes {
     notes: Mutex<Vec<Note>>,

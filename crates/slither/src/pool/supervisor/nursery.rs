@@ -14,6 +14,7 @@ use rustix::net::{
 };
 use rustix::pipe::{PipeFlags, pipe_with};
 
+use super::family;
 use crate::error::Death;
 use crate::python::Environment;
 use crate::wire::{FromNursery, MAX_PACKET, Setup, ToNursery};
@@ -94,8 +95,11 @@ impl Nursery {
         Ok(Some((packet, fd)))
     }
 
-    /// Kills the nursery itself; its workers are the caller's to kill.
+    /// Kills the nursery, and before it what is below it: its workers, and whatever they have started.
     pub(super) fn kill(&mut self) {
+        if !self.ended() {
+            family::kill_below(self.child.id());
+        }
         let _ = self.child.kill();
     }
 

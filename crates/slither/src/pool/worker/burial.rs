@@ -8,7 +8,13 @@ use crate::error::{Death, Phase};
 use crate::pool::clock::now;
 use crate::pool::job::MAX_REQUEUES;
 use crate::pool::station::{Sentence, lock};
-use crate::pool::supervisor::Note;
+use crate::pool::supervisor::{Cause, Note};
+
+/// A call that is to blame for its worker's death.
+struct Blamed {
+    /// It was run again to find a culprit.
+    suspect: bool,
+}
 
 impl<L: Link> Keeper<L> {
     /// The worker's process is gone, or is given up: nobody takes back what it has ahead any more, nor finds it
@@ -23,11 +29,12 @@ impl<L: Link> Keeper<L> {
         self.station.close();
         self.take_orders();
 
-        let end = End {
-            death: self.death.unwrap_or(Death::Unknown),
-            peak_rss: self.peak_rss,
-            killed: self.killed.is_some(),
+        let death = match (self.death.unwrap_or(Death::Unknown), self.recycled) {
+            // It went as it was asked to.
+            (Death::Code(0), Some(why)) => Death::Recycled(why),
+            (death, _) => death,
         };
+        let end = End { death, peak_rss: self.peak_rss, killed: self.killed.is_some() };
         let mut autopsy = self.link.autopsy(self.station.worker.clone(), end, self.breach.take());
         if self.machine.starting() && self.importing.is_none() {
             autopsy.phase = Some(Phase::Start);
@@ -42,15 +49,20 @@ impl<L: Link> Keeper<L> {
         }
         // A death that was asked for, or that a call is blamed for, costs no restart budget.
         let excused = self.machine.excused() || self.sentence == Some(Sentence::Distrust);
-        let charged = self.settle(&autopsy) || excused;
+        let cause = match self.settle(&autopsy) {
+            Some(Blamed { suspect: true }) => Cause::Rerun,
+            Some(Blamed { suspect: false }) => Cause::Call,
+            None if excused => Cause::Asked,
+            None => Cause::Nobody,
+        };
         for job in self.own.drain(..) {
             job.finish(Err(autopsy.lost()));
         }
-        self.notes.leave(Note::Gone { epoch: self.station.epoch, charged, reason });
+        self.notes.leave(Note::Gone { epoch: self.station.epoch, cause, reason });
     }
 
-    /// Fails the call that was running and gives the others back; true if there was one to blame.
-    fn settle(&mut self, autopsy: &Autopsy) -> bool {
+    /// Fails the call that was running and gives the others back.
+    fn settle(&mut self, autopsy: &Autopsy) -> Option<Blamed> {
         let mut held = std::mem::take(&mut *lock(&self.station.held));
         let running = autopsy.reading.map_or(0, |reading| reading.call);
         let begun = match held.front() {
@@ -62,7 +74,7 @@ impl<L: Link> Keeper<L> {
             Some(_) => 0,
         };
         let unstarted = held.len() - begun;
-        let mut blamed = false;
+        let mut blamed = None;
         let mut actions = Vec::new();
         self.machine.on(Event::Gone { unstarted }, now(), &mut actions);
         for action in actions {
@@ -73,7 +85,7 @@ impl<L: Link> Keeper<L> {
             };
             match action {
                 Action::Blame(_, verdict) => {
-                    blamed = true;
+                    blamed = Some(Blamed { suspect: job.suspect });
                     job.finish(Err(autopsy.error(verdict)));
                 }
                 _ if job.pinned => job.finish(Err(autopsy.lost())),

@@ -10,19 +10,21 @@ use rustix::process::Signal;
 use super::link::Link;
 use super::machine::{Action, Event, Verdict, Want, Worker};
 use super::views::Views;
-use crate::error::Death;
-use crate::pool::clock::now;
+use crate::error::{Death, Recycled};
+use crate::pool::clock::{later, now};
 use crate::pool::graveyard::Graveyard;
 use crate::pool::job::{Job, Reply};
 use crate::pool::queue::Queue;
 use crate::pool::refs::Unread;
 use crate::pool::service::Service;
 use crate::pool::station::{Order, Sentence, Station, lock};
-use crate::pool::supervisor::Notes;
+use crate::pool::supervisor::{Note, Notes};
 use crate::wire::{self, Frame, Kind};
 
 /// How long after SIGKILL a process that is still there is given up.
 const ABANDON: Duration = Duration::from_secs(5);
+/// How long a replaced worker may take to exit.
+const RECYCLE_GRACE: Duration = Duration::from_secs(5);
 /// How long a worker may live on when it has closed its connection.
 pub(super) const SILENT: Duration = Duration::from_secs(1);
 
@@ -36,6 +38,8 @@ pub(crate) struct Parts<L> {
     pub(crate) service: Arc<Service>,
     pub(crate) graveyard: Arc<Mutex<Graveyard>>,
     pub(crate) max_frame: usize,
+    /// How many calls it may complete before the supervisor is told.
+    pub(crate) max_requests: Option<u64>,
     /// Frames that import what the pool's calls need; the worker is ready when all are answered.
     pub(crate) binds: Vec<Vec<u8>>,
 }
@@ -50,6 +54,7 @@ pub(crate) struct Keeper<L> {
     pub(super) graveyard: Arc<Mutex<Graveyard>>,
     pub(super) service: Arc<Service>,
     max_frame: usize,
+    max_requests: Option<u64>,
     pub(super) binds: Vec<Vec<u8>>,
     pub(super) machine: Worker,
     actions: Vec<Action>,
@@ -61,6 +66,8 @@ pub(crate) struct Keeper<L> {
     pub(super) own: VecDeque<Job>,
     /// Set when the pool shuts down: the queue is emptied, then the worker stops, by this time.
     draining: Option<Instant>,
+    /// Set when another worker is in its place: it finishes what is for it alone, then it stops.
+    pub(super) recycled: Option<Recycled>,
     /// Imports that are not answered yet; none before the hello.
     pub(super) importing: Option<usize>,
     /// How it broke the protocol, if it did.
@@ -88,6 +95,7 @@ impl<L: Link> Keeper<L> {
             graveyard: parts.graveyard,
             service: parts.service,
             max_frame: parts.max_frame,
+            max_requests: parts.max_requests,
             binds: parts.binds,
             machine: Worker::new(),
             actions: Vec::with_capacity(4),
@@ -96,6 +104,7 @@ impl<L: Link> Keeper<L> {
             answer: None,
             own: VecDeque::new(),
             draining: None,
+            recycled: None,
             importing: None,
             breach: None,
             unread: false,
@@ -134,7 +143,12 @@ impl<L: Link> Keeper<L> {
                     held.iter().position(|job| job.id == id).and_then(|at| held.remove(at))
                 };
                 if let (Some(job), Some(frame)) = (job, self.answer.take()) {
-                    job.finish(Ok(self.reply(frame)));
+                    // First, as it pins the worker if there are references in it.
+                    let reply = self.reply(frame);
+                    if job.is_call() && Some(self.station.count()) == self.max_requests {
+                        self.notes.leave(Note::Spent(self.station.epoch));
+                    }
+                    job.finish(Ok(reply));
                 }
             }
             Action::Stray(id) => {
@@ -190,6 +204,7 @@ impl<L: Link> Keeper<L> {
                 }
                 Order::Tell(frame) => self.link.write(&frame),
                 Order::Drain { deadline } => self.drain(deadline),
+                Order::Recycle(why) => self.recycled = Some(why),
                 Order::Kill(sentence) => self.execute(sentence),
                 Order::Died(death, peak_rss) => (self.death, self.peak_rss) = (Some(death), peak_rss),
             }
@@ -236,6 +251,12 @@ impl<L: Link> Keeper<L> {
             match (job, self.draining) {
                 (Some(job), _) => self.give(job),
                 (None, Some(deadline)) if self.machine.idle() => return self.stop(deadline),
+                (None, None) if self.recycled.is_some() && self.machine.idle() => {
+                    if self.queue.release(&self.station) {
+                        self.stop(later(now(), RECYCLE_GRACE));
+                    }
+                    return;
+                }
                 (None, _) => return,
             }
         }

@@ -74,7 +74,11 @@ impl Autopsy {
 
     /// How it ended, and while it did what.
     pub(super) fn story(&self) -> String {
-        self.told(self.clause().as_deref())
+        match self.death {
+            // That it was idle then says nothing.
+            Death::Recycled(_) => self.death.to_string(),
+            _ => self.told(self.clause().as_deref()),
+        }
     }
 
     fn clause(&self) -> Option<String> {

@@ -34,7 +34,8 @@ async fn a_hang_is_killed_at_its_deadline_and_says_where_it_hung() {
 #[tokio::test(flavor = "multi_thread")]
 async fn a_batch_that_holds_the_gil_is_gone_soon_after_its_deadline_with_its_stack_in_the_error() {
     within(async {
-        let slither = runtime(pool(1)).await;
+        // Fifty deaths and nothing completed between them.
+        let slither = runtime(pool(1).breaker(None)).await;
         let limit = Duration::from_millis(50);
         let mut over = Vec::new();
         for round in 0..50 {

@@ -14,6 +14,7 @@ mod protocol;
 mod replies;
 mod restart;
 mod schedule;
+mod security;
 mod shutdown;
 mod stories;
 mod storm;
@@ -28,11 +29,16 @@ const ALONE: &str = "SLITHER_TEST_ALONE";
 
 /// Runs a test in a process of its own, because it counts what belongs to the process. True in that process.
 fn alone(test: &str) -> bool {
+    alone_at(&format!("faults::{test}"))
+}
+
+/// [`alone`] for a test by its whole path.
+pub(crate) fn alone_at(test: &str) -> bool {
     if std::env::var(ALONE).is_ok() {
         return true;
     }
     let output = Command::new(std::env::current_exe().unwrap())
-        .args(["--exact", &format!("faults::{test}"), "--nocapture"])
+        .args(["--exact", test, "--nocapture", "--include-ignored"])
         .env(ALONE, "1")
         .output()
         .unwrap();
@@ -60,7 +66,7 @@ fn unlimited() -> RestartBudget {
     RestartBudget { deaths: 1_000_000, period: instant, backoff: instant }
 }
 
-fn pids(slither: &Slither) -> HashSet<u32> {
+pub(crate) fn pids(slither: &Slither) -> HashSet<u32> {
     slither.stats("default").unwrap().workers.iter().map(|worker| worker.1).collect()
 }
 

@@ -1,6 +1,8 @@
 //! The nursery's death costs the batches in flight, and is itself bounded.
 
-use slither::{ErrorKind, RestartBudget, Value};
+use std::time::Duration;
+
+use slither::{Breaker, ErrorKind, RestartBudget, Value};
 
 use super::{kill, parent, pids};
 use crate::support::{Folder, alive, behave, pool, runtime, until, within};
@@ -9,7 +11,8 @@ use crate::support::{Folder, alive, behave, pool, runtime, until, within};
 async fn a_killed_nursery_is_replaced_until_the_budget_is_spent() {
     within(async {
         let budget = RestartBudget { deaths: 2, ..RestartBudget::default() };
-        let slither = runtime(pool(2).restart_budget(budget)).await;
+        let breaker = Breaker { cooldown: Duration::from_secs(1), ..Breaker::default() };
+        let slither = runtime(pool(2).restart_budget(budget).breaker(breaker)).await;
         let folder = Folder::new();
         for round in 0..3 {
             let old = pids(&slither);
@@ -43,8 +46,13 @@ async fn a_killed_nursery_is_replaced_until_the_budget_is_spent() {
             }
         }
         let error = slither.execute::<_, Value>("default", "behave:who", &()).await.unwrap_err();
-        assert_eq!(error.kind(), ErrorKind::Pool);
+        assert_eq!(error.kind(), ErrorKind::Unavailable);
         assert!(error.message().contains("its nursery was killed by SIGKILL"), "{error}");
+
+        // After the cooldown there is a new one.
+        until(|| pids(&slither).len() == 2).await;
+        let echo = slither.dispatch::<u64, u64>(0..10, behave("echo")).await.unwrap();
+        assert_eq!(echo.ledger.emitted, 10);
     })
     .await;
 }

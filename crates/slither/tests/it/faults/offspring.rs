@@ -56,3 +56,17 @@ async fn children_die_with_the_pool() {
     })
     .await;
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn children_die_with_the_pool_also_when_its_nursery_does_not_answer() {
+    within(async {
+        let slither = runtime(pool(2)).await;
+        let each = slither.call_each::<_, Vec<u32>>("default", "behave:offspring", &()).await.unwrap();
+        let family: Vec<u32> = each.replies.into_iter().flat_map(|reply| reply.result.unwrap()).collect();
+        let stopped = std::process::Command::new("kill").args(["-STOP", &family[0].to_string()]).status();
+        assert!(stopped.unwrap().success());
+        slither.shutdown(Duration::from_millis(100)).await;
+        gone("after shutdown", &family).await;
+    })
+    .await;
+}

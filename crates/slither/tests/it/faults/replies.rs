@@ -66,3 +66,13 @@ async fn what_is_too_large_fails_and_the_worker_survives() {
     })
     .await;
 }
+
+#[tokio::test(flavor = "multi_thread")]
+#[ignore = "takes 8 GB of memory; `cargo xtask soak` runs it"]
+async fn an_argument_of_two_gigabytes_fails_and_the_worker_survives() {
+    let size = 2_200_000_000;
+    let items = vec![Value::from(0), Value::from("x".repeat(size)), Value::from(2)];
+    let outcome = failures(pool(1), behave("echo"), items).await;
+    assert_eq!((&outcome[0], &outcome[2]), (&None, &None));
+    assert_eq!(outcome[1].clone().unwrap().0, ErrorKind::TooLarge);
+}

@@ -33,7 +33,7 @@ async fn doom(slither: &Slither, folder: &Folder, how: &str) -> String {
     });
     let mut causes = futures_util::future::join_all(waiting).await.into_iter().map(Result::unwrap_err);
     let first = causes.next().unwrap();
-    assert_eq!(first.kind(), ErrorKind::Pool);
+    assert_eq!(first.kind(), ErrorKind::Unavailable);
     assert!(causes.all(|cause| cause == first), "each has the cause");
     first.message().to_owned()
 }

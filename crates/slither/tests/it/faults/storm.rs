@@ -1,63 +1,132 @@
 //! Every item is accounted for once, however many workers die.
 
+use std::collections::HashSet;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::time::Duration;
 
-use slither::{ErrorKind, OnError};
+use slither::{Dispatched, ErrorKind, OnError, Retry, Slither};
 
 use super::{alone, children, counting_runtime, holdings, kill, pids, unlimited};
-use crate::support::{behave, pool, runtime, until, within};
+use crate::support::{behave, pool, runtime, until};
 
-const ITEMS: u64 = 20_000;
+fn retry() -> OnError {
+    OnError::Retry(Retry::new(20).backoff(Duration::from_millis(5)).then(OnError::Skip))
+}
+
+/// Sends so many items while a worker is killed each 50 ms, and has everything checked and counted.
+fn storm(test: &str, items: u64, policy: &OnError) -> Option<Counts> {
+    alone(&format!("storm::{test}"))
+        .then(|| counting_runtime().block_on(patiently(under_kills(items, policy))))
+}
+
+/// As [`within`](crate::support::within), for what takes minutes.
+async fn patiently<T>(test: impl Future<Output = T>) -> T {
+    tokio::time::timeout(Duration::from_secs(900), test).await.expect("the test ran into its time limit")
+}
+
+struct Counts {
+    deaths: usize,
+    failed: u64,
+}
+
+async fn under_kills(items: u64, policy: &OnError) -> Counts {
+    let warm = runtime(pool(1)).await;
+    assert_eq!(warm.dispatch::<u64, u64>(0..10, behave("work")).await.unwrap().ledger.emitted, 10);
+    drop(warm);
+    until(|| holdings().1 <= 4 && children() == 0).await;
+    let before = holdings();
+
+    let slither = runtime(pool(3).restart_budget(unlimited())).await;
+    let over = Arc::new(AtomicBool::new(false));
+    let killer = tokio::spawn(killing(slither.clone(), over.clone()));
+    let call = behave("work").batch_size(64).on_error(policy.clone());
+    let done = slither.dispatch::<u64, u64>(0..items, call).await.unwrap();
+    over.store(true, Ordering::Relaxed);
+    let kills = killer.await.unwrap();
+
+    let deaths = slither.stats("default").unwrap().deaths;
+    accounted(&done, items);
+    println!(
+        "{policy:?}: {} kills, {deaths} deaths: {}; 0 lost, 0 doubled, in order",
+        kills.load(Ordering::Relaxed),
+        done.ledger
+    );
+    drop(slither);
+    until(|| holdings() == before && children() == 0).await;
+    println!("descriptors and threads {before:?} before and {:?} after, no process left", holdings());
+    Counts { deaths, failed: done.ledger.failed }
+}
+
+async fn killing(slither: Slither, over: Arc<AtomicBool>) -> AtomicUsize {
+    let kills = AtomicUsize::new(0);
+    let mut every = tokio::time::interval(Duration::from_millis(50));
+    while !over.load(Ordering::Relaxed) {
+        every.tick().await;
+        // A set has an order of its own each time: whoever comes first is as good as random.
+        if let Some(pid) = pids(&slither).into_iter().next() {
+            kill(pid);
+            kills.fetch_add(1, Ordering::Relaxed);
+        }
+    }
+    kills
+}
+
+/// Each item is in one place, with its own result, and the results are in order.
+fn accounted(done: &Dispatched<u64>, items: u64) {
+    assert!(done.ledger.balanced() && done.ledger.pulled == items && done.ledger.cancelled == 0);
+    let good: Vec<u64> = done.results.iter().map(|item| item.payload).collect();
+    assert!(good.is_sorted(), "order is kept");
+    assert!(done.results.iter().all(|item| item.id.0 == item.payload));
+    let failed = done.failures.iter().map(|failure| failure.item.0);
+    let each: HashSet<u64> = failed.chain(good.iter().copied()).collect();
+    assert_eq!(each.len(), done.failures.len() + good.len(), "an item came twice");
+    assert!(each.len() as u64 == items && each.iter().all(|id| *id < items), "an item was lost");
+    assert!(done.failures.iter().all(|failure| failure.error.kind() == ErrorKind::Crash));
+}
 
 #[test]
 fn twenty_thousand_items_under_a_hail_of_kills() {
-    if !alone("storm::twenty_thousand_items_under_a_hail_of_kills") {
-        return;
+    if let Some(counts) = storm("twenty_thousand_items_under_a_hail_of_kills", 20_000, &OnError::Skip) {
+        assert!(counts.deaths > 10 && counts.failed > 0, "{} deaths", counts.deaths);
     }
-    counting_runtime().block_on(within(async {
-        let warm = runtime(pool(1)).await;
-        assert_eq!(warm.dispatch::<u64, u64>(0..10, behave("work")).await.unwrap().ledger.emitted, 10);
-        drop(warm);
-        until(|| holdings().1 <= 4 && children() == 0).await;
-        let before = holdings();
+}
 
-        let slither = runtime(pool(3).restart_budget(unlimited())).await;
-        let over = Arc::new(AtomicBool::new(false));
-        let kills = Arc::new(AtomicUsize::new(0));
-        let killer = tokio::spawn({
-            let (slither, over, kills) = (slither.clone(), over.clone(), kills.clone());
-            async move {
-                let mut every = tokio::time::interval(Duration::from_millis(50));
-                while !over.load(Ordering::Relaxed) {
-                    every.tick().await;
-                    // A set has an order of its own each time: whoever comes first is as good as random.
-                    if let Some(pid) = pids(&slither).into_iter().next() {
-                        kill(pid);
-                        kills.fetch_add(1, Ordering::Relaxed);
-                    }
-                }
-            }
-        });
-        let call = behave("work").batch_size(64).on_error(OnError::Skip);
-        let done = slither.dispatch::<u64, u64>(0..ITEMS, call).await.unwrap();
-        over.store(true, Ordering::Relaxed);
-        killer.await.unwrap();
+#[test]
+fn under_isolate_the_innocent_come_through_a_hail_of_kills() {
+    if let Some(counts) =
+        storm("under_isolate_the_innocent_come_through_a_hail_of_kills", 10_000, &OnError::Isolate)
+    {
+        assert!(counts.deaths > 5, "{} deaths", counts.deaths);
+        assert!(counts.failed < 64 * counts.deaths as u64 / 4, "{} failed", counts.failed);
+    }
+}
 
-        let deaths = slither.stats("default").unwrap().deaths;
-        println!("{} kills, {deaths} deaths: {}", kills.load(Ordering::Relaxed), done.ledger);
-        assert!(done.ledger.balanced() && done.ledger.pulled == ITEMS && done.ledger.cancelled == 0);
-        let good: Vec<u64> = done.results.iter().map(|item| item.payload).collect();
-        assert!(good.is_sorted(), "order is kept");
-        assert!(done.results.iter().all(|item| item.id.0 == item.payload));
-        let mut all: Vec<u64> = done.failures.iter().map(|failure| failure.item.0).chain(good).collect();
-        all.sort_unstable();
-        assert_eq!(all, (0..ITEMS).collect::<Vec<_>>());
-        assert!(done.failures.iter().all(|failure| failure.error.kind() == ErrorKind::Crash));
-        assert!(deaths > 10 && !done.failures.is_empty(), "{deaths} deaths");
+#[test]
+fn under_retry_all_come_through_a_hail_of_kills() {
+    if let Some(counts) = storm("under_retry_all_come_through_a_hail_of_kills", 10_000, &retry()) {
+        assert!(counts.deaths > 5, "{} deaths", counts.deaths);
+        assert_eq!(counts.failed, 0);
+    }
+}
 
-        drop(slither);
-        until(|| holdings() == before && children() == 0).await;
-    }));
+#[test]
+#[ignore = "minutes; `cargo xtask soak` runs it"]
+fn two_hundred_thousand_items_under_a_hail_of_kills_and_skip() {
+    let name = "two_hundred_thousand_items_under_a_hail_of_kills_and_skip";
+    storm(name, 200_000, &OnError::Skip);
+}
+
+#[test]
+#[ignore = "minutes; `cargo xtask soak` runs it"]
+fn two_hundred_thousand_items_under_a_hail_of_kills_and_isolate() {
+    let name = "two_hundred_thousand_items_under_a_hail_of_kills_and_isolate";
+    storm(name, 200_000, &OnError::Isolate);
+}
+
+#[test]
+#[ignore = "minutes; `cargo xtask soak` runs it"]
+fn two_hundred_thousand_items_under_a_hail_of_kills_and_retry() {
+    let name = "two_hundred_thousand_items_under_a_hail_of_kills_and_retry";
+    storm(name, 200_000, &retry());
 }

@@ -91,6 +91,7 @@ async fn breach(claims: bool, sentence: Option<Sentence>) -> [Option<ErrorKind>;
         service: Arc::new(Service::new("p".into(), Views::default(), handle)),
         graveyard: Arc::default(),
         max_frame: 1024,
+        max_requests: None,
         binds: Vec::new(),
     });
     assert!(keeper.receive());
