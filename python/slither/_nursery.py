@@ -77,6 +77,7 @@ class Nursery:
 
     def __init__(self, control: Control) -> None:
         self._control = control
+        self._pid = os.getpid()
         self._workers: dict[int, int] = {}
         self._host: int | None = None
         self._start_method = "fork"
@@ -91,19 +92,21 @@ class Nursery:
         """Serve until the host is gone or has said stop. Returns a `Start` in a forked child, None in the nursery."""
         from slither._exceptions import ProtocolError
 
+        start: Start | None = None
+        trouble: BaseException | None = None
         try:
             setup = self._ready()
-            if setup is None:
-                return None
-            start = self._loop(setup)
-            if start is not None:
-                return start
-        except ProtocolError as error:
-            print(f"slither: nursery: {error}", file=sys.stderr, flush=True)  # noqa: T201
-        except OSError as error:  # the control socket broke: the host is gone
-            print(f"slither: nursery: {error}", file=sys.stderr, flush=True)  # noqa: T201
-        self._kill_everything()
-        return None
+            start = None if setup is None else self._loop(setup)
+        except (ProtocolError, OSError) as error:  # OSError: the control socket broke, for the host is gone
+            trouble = error
+        finally:
+            # Before anything else, and whatever has happened: nobody is left to do it.
+            if start is None and os.getpid() == self._pid:
+                self._kill_everything()
+        if trouble is not None:
+            with contextlib.suppress(OSError):  # with the host its end of this pipe is gone, too
+                print(f"slither: nursery: {trouble}", file=sys.stderr, flush=True)  # noqa: T201
+        return start
 
     def _ready(self) -> Setup | None:
         """Take the setup, preload, and report; None if that failed."""

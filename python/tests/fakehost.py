@@ -179,10 +179,11 @@ def post(token: int) -> None:
 class FakeNursery:
     """A real nursery, with a host that a test can be."""
 
-    def __init__(self, host: int | None = None, **setup: Any) -> None:
+    def __init__(self, host: int | None = None, stderr: int | None = None, **setup: Any) -> None:
         self.sock, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
         self.sock.settimeout(PATIENCE)
-        self.process = subprocess.Popen([sys.executable, "-c", BOOTSTRAP, SDK, ""], stdin=theirs.fileno(), cwd="/")
+        program = [sys.executable, "-c", BOOTSTRAP, SDK, ""]
+        self.process = subprocess.Popen(program, stdin=theirs.fileno(), stderr=stderr, cwd="/")
         theirs.close()
         self.workers: list[FakeWorker] = []
         profile = setup.get("profile", {})

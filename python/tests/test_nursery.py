@@ -145,6 +145,25 @@ def test_without_its_host_a_pool_is_gone() -> None:
     nursery.close()
 
 
+def test_a_pool_is_gone_also_when_its_nursery_can_tell_nobody_why() -> None:
+    read, write = os.pipe()
+    nursery = FakeNursery(stderr=write)
+    os.close(write)
+    nursery.ready()
+    dying, worker = nursery.worker(1), nursery.worker(2)
+    pids = worker.result("sample:breed", [False, True])
+    # While it sleeps a worker dies, and then everything that it could tell of it breaks.
+    nursery.process.send_signal(signal.SIGSTOP)
+    os.kill(dying.pid, signal.SIGKILL)
+    dying.gone()
+    nursery.sock.close()
+    os.close(read)
+    nursery.process.send_signal(signal.SIGCONT)
+    for pid in (worker.pid, *pids):
+        wait_gone(pid)
+    nursery.close()
+
+
 def test_stop_kills_what_is_left_after_the_grace(nursery: FakeNursery) -> None:
     worker = nursery.worker()
     nursery.tell("stop", grace_ms=50)
