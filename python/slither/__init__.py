@@ -45,7 +45,7 @@ from slither._ref import Ref, ref
 from slither._retry import Retry
 from slither._sessions import on_session_end, session
 from slither._version import __version__
-from slither._views import view, view_many
+from slither._views import view, view_async, view_many, view_many_async
 
 if typing.TYPE_CHECKING:
     from slither._kit.adapter import ThreadSafeAdapter, thread_safe_method
@@ -88,7 +88,9 @@ __all__ = [
     "thread_safe_method",
     "tool",
     "view",
+    "view_async",
     "view_many",
+    "view_many_async",
 ]
 
 _KIT = {

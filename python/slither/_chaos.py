@@ -134,7 +134,7 @@ def _die() -> NoReturn:
 
 def _with_connection(worker: Worker, fault: Fault, work: Callable[[], None]) -> None:
     """Do the work with what is sent first spoilt."""
-    connection = worker._connection
+    connection = worker._incoming  # which is where a worker of one call sends, too
 
     def send(kind: int, flags: int, ident: int, frame: bytearray) -> None:
         del connection.send  # the class's own shows again

@@ -22,7 +22,9 @@ _CLASSES: Final = 32
 _SILENT: Final = {"out_of_memory": "python ran out of memory\nhint: a smaller batch_size takes less memory"}
 _HERE: Final = os.path.dirname(os.path.abspath(__file__)) + os.sep
 
-Kind = Literal["exception", "failed", "retry", "contract", "value", "too_large", "import", "decode", "out_of_memory"]
+Kind = Literal[
+    "exception", "failed", "retry", "contract", "value", "too_large", "import", "decode", "out_of_memory", "cancelled"
+]
 Error = dict[str, Any]
 
 
@@ -62,6 +64,16 @@ def describe(error: BaseException) -> str:
     except BaseException as second:
         return f"<the exception's __str__ raised {type(second).__name__}>"
     return cut(text, MESSAGE_LIMIT)
+
+
+def raised_by_user(error: BaseException) -> bool:
+    """Tell whether the exception came out of the user's code, rather than of encoding what it returned."""
+    tb = error.__traceback__
+    while tb is not None:
+        if not tb.tb_frame.f_code.co_filename.startswith(_HERE):
+            return True
+        tb = tb.tb_next
+    return False
 
 
 def class_names(kind: type[BaseException]) -> list[str]:

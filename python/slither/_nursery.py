@@ -110,8 +110,8 @@ class Nursery:
 
     def _ready(self) -> Setup | None:
         """Take the setup, preload, and report; None if that failed."""
-        from slither import _setup, _start
-        from slither._worker import interpreter
+        from slither import _gil, _setup, _start
+        from slither._hello import interpreter
 
         received = self._control.receive()
         if received is None:
@@ -127,6 +127,7 @@ class Nursery:
             except OSError:
                 self._host = None  # the end of the control socket has to do
         _setup.apply_path(setup)
+        _gil.WATCH.start()
         self._start_method = "spawn" if setup.start == "spawn" else "fork"
         reason: str | None = None
         if self._start_method == "fork":
@@ -138,6 +139,8 @@ class Nursery:
             if _process.thread_count() > 1:
                 self._start_method = "spawn"
                 reason = "; ".join(threaded) or "threads were running before anything was preloaded"
+            else:
+                _start.warm(setup)
             # What a module did to these at import must not keep the loop from hearing of deaths.
             signal.signal(signal.SIGCHLD, _ignore)
             signal.set_wakeup_fd(self._wake_write, warn_on_full_buffer=False)

@@ -7,6 +7,7 @@ Encoding a `Ref` in a result puts its object into the worker's table, and its nu
 from __future__ import annotations
 
 import os
+import threading
 from typing import Any, Final
 
 import msgspec
@@ -25,37 +26,49 @@ class BadRef(ValueError):
     """A reference to something that is not held here."""
 
 
+class _Making(threading.local):
+    """What a thread's encoding of a result has referred to so far."""
+
+    def __init__(self) -> None:
+        self.open = False
+        self.made: list[int] = []
+
+
 class Table:
-    """The objects that the host holds references to."""
+    """The objects that the host holds references to. Results may be encoded in several threads at once."""
 
     def __init__(self) -> None:
         self._nonce = 0
         self._next = 0
         self._held: dict[int, Any] = {}
-        self._open = False
-        self._made: list[int] = []
         self._unread: dict[int, list[int]] = {}
+        self._making = _Making()
+        self._lock = threading.Lock()
 
     def begin(self) -> None:
         """A result is encoded from here on: only what is part of one can be referred to."""
-        self._open = True
+        self._making.open = True
 
     def mark(self) -> int:
         """Return how far the result has come, for `undo`."""
-        return len(self._made)
+        return len(self._making.made)
 
     def undo(self, mark: int) -> None:
         """Take back what was made since: the item that held it has failed."""
-        self.drop(self._made[mark:])
-        del self._made[mark:]
+        made = self._making.made
+        self.drop(made[mark:])
+        del made[mark:]
 
     def finish(self, call: int, sent: bool) -> bool:
         """The result is encoded, or there is none. Tell whether it holds references that the host has to answer."""
-        made, self._made, self._open = self._made, [], False
-        if not made:
+        making = self._making
+        making.open = False
+        if not making.made:
             return False
+        made, making.made = making.made, []
         if sent:
-            self._unread[call] = made
+            with self._lock:
+                self._unread[call] = made
         else:
             self.drop(made)
         return sent
@@ -63,27 +76,34 @@ class Table:
     def keep(self, call: int, ids: list[int]) -> None:
         """The host has read the result of `call`, and keeps these of its references."""
         kept = set(ids)
-        self.drop([each for each in self._unread.pop(call, []) if each not in kept])
+        with self._lock:
+            made = self._unread.pop(call, [])
+        self.drop([each for each in made if each not in kept])
 
     def drop(self, ids: list[int]) -> None:
         """Forget objects. What their destructors raise is printed by Python, and goes no further."""
-        for each in ids:
-            self._held.pop(each, None)
+        with self._lock:
+            dropped = [self._held.pop(each, None) for each in ids]
+        del dropped  # not under the lock: a destructor may do anything
 
     def pack(self, ref: Ref, path: str) -> Ext:
         """Put the object into the table; return what travels."""
-        if not self._open:
+        making = self._making
+        if not making.open:
             raise ValueNotSupported(f"{path} is a slither.Ref, which travels in a result only")
-        if len(self._held) >= LIMIT:
-            raise ValueNotSupported(
-                f"{path} is one reference more than the {LIMIT} that a worker holds\nhint: drop some `PyRef`s in Rust"
-            )
-        if not self._nonce:  # not before the first use, so that no two workers have the same from one nursery
-            self._nonce = int.from_bytes(os.urandom(8), "little") | 1
-        self._next += 1
-        self._held[self._next] = ref.value
-        self._made.append(self._next)
-        return Ext(CODE, msgspec.msgpack.encode((self._nonce, self._next)))
+        with self._lock:
+            if len(self._held) >= LIMIT:
+                raise ValueNotSupported(
+                    f"{path} is one reference more than the {LIMIT} that a worker holds\n"
+                    "hint: drop some `PyRef`s in Rust"
+                )
+            if not self._nonce:  # not before the first use, so that no two workers have the same from one nursery
+                self._nonce = int.from_bytes(os.urandom(8), "little") | 1
+            self._next += 1
+            number = self._next
+            self._held[number] = ref.value
+        making.made.append(number)
+        return Ext(CODE, msgspec.msgpack.encode((self._nonce, number)))
 
     def unpack(self, data: memoryview) -> Any:
         """Return the object that a reference stands for. Raises `BadRef`."""
@@ -93,9 +113,10 @@ class Table:
             raise BadRef(f"a reference that cannot be read: {error}") from None
         if nonce != self._nonce:
             raise BadRef("a reference to an object that another worker holds")
-        if number not in self._held:
-            raise BadRef("a reference to an object that was dropped")
-        return self._held[number]
+        try:
+            return self._held[number]
+        except KeyError:
+            raise BadRef("a reference to an object that was dropped") from None
 
 
 TABLE: Final = Table()

@@ -26,6 +26,7 @@ class Bound:
     name: str
     call: Callable[..., Any]
     kind: FunctionKind
+    is_async: bool
 
 
 class CannotImport(Exception):
@@ -62,20 +63,31 @@ def resolve(name: str, user_path: list[str]) -> Bound:
         raise CannotImport(
             _errors.make("import", f"{name!r} is of type {type(found).__name__}, and not something that can be called")
         )
-    return Bound(name, found, kind_of(found))
+    kind = kind_of(found)
+    return Bound(name, found, kind, kind == "coroutine" or is_async_generator(found))
 
 
 def kind_of(function: Callable[..., Any]) -> FunctionKind:
     """Say how the function gives its results; an async generator is a generator, too."""
-    while isinstance(function, functools.partial):
-        function = function.func
-    called = function if inspect.isroutine(function) or inspect.isclass(function) else type(function).__call__
-    for each in (function, called):
+    for each in _bodies(function):
         if inspect.iscoroutinefunction(each):
             return "coroutine"
         if inspect.isgeneratorfunction(each) or inspect.isasyncgenfunction(each):
             return "generator"
     return "function"
+
+
+def is_async_generator(function: Callable[..., Any]) -> bool:
+    """Tell whether the function is a generator that awaits."""
+    return any(inspect.isasyncgenfunction(each) for each in _bodies(function))
+
+
+def _bodies(function: Callable[..., Any]) -> tuple[Any, Any]:
+    """Return where it may be written what the function is: itself, and what calling an object of its kind runs."""
+    while isinstance(function, functools.partial):
+        function = function.func
+    called = function if inspect.isroutine(function) or inspect.isclass(function) else type(function).__call__
+    return function, called
 
 
 def _import(module_name: str, user_path: list[str]) -> Any:

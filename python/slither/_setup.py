@@ -11,6 +11,7 @@ import msgspec
 
 from slither import _errors, _process, _wire
 from slither._exceptions import ProtocolError
+from slither._profile import Profile
 
 
 class Setup(msgspec.Struct, forbid_unknown_fields=False):
@@ -26,6 +27,7 @@ class Setup(msgspec.Struct, forbid_unknown_fields=False):
     host: int | None = None
     log_level: str | int | None = None
     memory_limit: int | None = None
+    profile: Profile = Profile()
 
     @property
     def frame_cap(self) -> int:

@@ -12,7 +12,7 @@ import subprocess
 import sys
 from typing import Any, Final
 
-from slither import _blackbox, _process, _setup, _wire, _worker
+from slither import _blackbox, _gil, _process, _setup, _wire, _worker
 from slither._control import close_all
 
 __all__ = ["Start", "close_all", "main", "parse"]
@@ -79,12 +79,17 @@ class Start:
         signal.signal(signal.SIGINT, _ignore)
         _reseed()
         _blackbox.watch_faults(self._box)
-        box = _blackbox.BlackBox(self._box)
+        setup = self._setup
+        box = _blackbox.BlackBox(self._box, setup.profile.boxes())
         os.set_blocking(self._token, False)
-        connection = _wire.Connection(socket.socket(fileno=self._work), self._setup.frame_cap)
-        if self._setup.memory_limit is not None:
-            _process.limit_memory(self._setup.memory_limit)
-        return _worker.main(connection, box, self._token, self._setup.path, self._setup.log_level)
+        connection = _wire.Connection(socket.socket(fileno=self._work), setup.frame_cap)
+        if setup.memory_limit is not None:
+            _process.limit_memory(setup.memory_limit)
+        if setup.profile.kind == "process":
+            return _worker.main(connection, box, self._token, setup.path, setup.log_level)
+        from slither import _several  # the others do without what it imports
+
+        return _several.main(connection, box, self._token, setup)
 
 
 def parse(packet: dict[str, Any], fds: list[int], setup: _setup.Setup, setup_bytes: bytes) -> Start:
@@ -95,6 +100,14 @@ def parse(packet: dict[str, Any], fds: list[int], setup: _setup.Setup, setup_byt
     if len(fds) != _FDS:
         raise ValueError(f"a start packet with {len(fds)} descriptors; {_FDS} were expected")
     return Start(epoch, slot, fds, setup, setup_bytes)
+
+
+def warm(setup: _setup.Setup) -> None:
+    """Import what the workers are going to need, once for all that are forked."""
+    if setup.profile.kind != "process":
+        from slither import _several
+
+        _several.warm(setup.profile)
 
 
 def main() -> int:
@@ -110,6 +123,7 @@ def main() -> int:
     start = Start(0, 0, [_WORK, out, err, _BOX, _TOKEN], setup, data)
     close_all([out, err])
     _setup.apply_path(setup)
+    _gil.WATCH.start()
     try:
         _setup.preload(setup)
     except _setup.PreloadFailed as failure:

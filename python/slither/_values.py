@@ -61,6 +61,7 @@ _small_any: Final = Decoder(tuple[str, msgspec.Raw, Any], ext_hook=_ext_copying)
 _large_any: Final = Decoder(tuple[str, msgspec.Raw, Any], ext_hook=_ext_keeping).decode
 _value_small: Final = Decoder(ext_hook=_ext_copying).decode
 _value_large: Final = Decoder(ext_hook=_ext_keeping).decode
+_head: Final = Decoder(tuple[str, msgspec.Raw, msgspec.Raw]).decode
 _name: Final = Decoder(str).decode
 _context: Final = Decoder(
     tuple[str | None, str | None, str | None, str | None, int, dict[str, Any] | None], ext_hook=_ext_copying
@@ -85,6 +86,14 @@ def decode_execute(body: memoryview) -> tuple[str, msgspec.Raw, Any]:
         return _small_any(body) if len(body) <= KEEP else _large_any(body)
     except _MALFORMED as error:
         raise ProtocolError(f"an EXECUTE that is not [function, context, args]: {error}") from None
+
+
+def decode_head(body: memoryview) -> tuple[str, msgspec.Raw]:
+    """Decode function and context of a CALL or an EXECUTE, and leave its payload alone."""
+    try:
+        return _head(body)[:2]
+    except _MALFORMED as error:
+        raise ProtocolError(f"a call that is not [function, context, payload]: {error}") from None
 
 
 def decode_name(body: memoryview) -> str:

@@ -13,6 +13,8 @@ from typing import Any, Final
 
 import msgspec
 
+from slither import _gil
+
 # An item sits two arrays deep in a RESULT with failures, and three in a CALL; the frame's own cap is 128.
 MAX_DEPTH: Final = 125
 
@@ -34,6 +36,20 @@ class _Strs(msgspec.Struct, array_like=True, gc=False):
 # a bare list[int]. It also lets subclasses pass: the encoder refuses those by itself, or takes the value of an enum,
 # just as the careful way would. (Among floats a Decimal would pass.)
 _UNIFORM: Final[dict[type, type[msgspec.Struct]]] = {int: _Ints, str: _Strs}
+
+
+# Without the GIL `gc.get_referents` stops every thread, which takes a millisecond where another is busy.
+_several_threads = False
+
+
+def share() -> None:
+    """Several threads of this process vet at once."""
+    global _several_threads
+    _several_threads = _gil.BUILD
+
+
+def _elements(level: list[Any]) -> list[Any]:
+    return list(chain.from_iterable([each.values() if type(each) is dict else each for each in level]))
 
 
 def is_plain(value: Any, limit: int) -> bool:
@@ -66,10 +82,10 @@ def is_plain(value: Any, limit: int) -> bool:
         seen += count
         if seen > limit:
             return False
-        below = gc.get_referents(*level)
+        below = _elements(level) if _several_threads else gc.get_referents(*level)
         # CPython's dicts refer to their keys only if some key is not exactly a str. So where there are as many
         # referents as elements all keys are good, and nobody has to look at them.
-        if len(below) != count:
+        if len(below) != count or _several_threads:
             dicts = [each for each in level if type(each) is dict]
             if not _KEYS.issuperset(map(type, chain.from_iterable(dicts))):
                 return False

@@ -9,13 +9,14 @@ that fits the buffer, costs one `recv` and no allocation.
 
 from __future__ import annotations
 
+import contextlib
 import mmap
 import os
 import select
 import socket
 import struct
 import threading
-from typing import Final
+from typing import Final, Protocol
 
 from slither._exceptions import ProtocolError
 
@@ -36,6 +37,8 @@ OPEN_SESSION: Final = 6
 END_SESSION: Final = 7
 KEEP_REFS: Final = 8
 DROP_REFS: Final = 9
+CANCEL: Final = 10
+DUMP: Final = 11
 
 HELLO: Final = 32
 RESULT: Final = 33
@@ -46,6 +49,7 @@ BOUND: Final = 37
 SKIPPED: Final = 38
 PARTIAL: Final = 39
 PROGRESS: Final = 40
+CAPACITY: Final = 41
 
 CLAIM: Final = 1  # on CALL, EXECUTE, OPEN_SESSION and END_SESSION
 STREAM: Final = 2  # on CALL
@@ -66,7 +70,15 @@ _FLAGS: Final = {
     END_SESSION: CLAIM,
     KEEP_REFS: 0,
     DROP_REFS: 0,
+    CANCEL: 0,
+    DUMP: 0,
 }
+_EMPTY: Final = {STOP: "STOP", CANCEL: "CANCEL", DUMP: "DUMP"}
+
+# What `Connection.next` says.
+WHOLE: Final = 0
+LARGE: Final = 1
+PART: Final = 2
 
 _BUFFER: Final = 256 << 10
 _FIRST_STEP: Final = 1 << 20
@@ -99,8 +111,25 @@ def check_header(length: int, kind: int, flags: int, segments: int, max_frame: i
         raise ProtocolError(f"flags {flags:#x} on a frame of kind {kind}, which may have {allowed:#x}")
     if segments:
         raise ProtocolError(f"{segments} out-of-band segments; version 1 has none")
-    if kind == STOP and length:
-        raise ProtocolError(f"a STOP frame with a body of {length} bytes")
+    if length and kind in _EMPTY:
+        raise ProtocolError(f"a {_EMPTY[kind]} frame with a body of {length} bytes")
+
+
+def head(frame: bytearray, kind: int, flags: int, ident: int) -> None:
+    """Write the header of a frame into the room that it has for it."""
+    _pack(frame, 0, len(frame) - HEADER_SIZE, kind, flags, 0, ident)
+
+
+class Outgoing(Protocol):
+    """The sending side of a connection."""
+
+    max_frame: int
+
+    def send(self, kind: int, flags: int, ident: int, frame: bytearray) -> None:
+        """Send `frame`, whose first 16 bytes are room for the header. Raises `Closed`."""
+
+    def try_send(self, kind: int, ident: int, frame: bytearray, timeout: float) -> bool:
+        """Send like `send`, but give up (False) if the socket is not free within `timeout` seconds."""
 
 
 class Connection:
@@ -229,6 +258,65 @@ class Connection:
         finally:
             self._lock.release()
         return True
+
+    # For an event loop, which must not block
+
+    def fileno(self) -> int:
+        """Return the descriptor, for polling."""
+        return self._sock.fileno()
+
+    def fill(self) -> None:
+        """Receive once what is there; called when the socket is readable, and no frame is whole. Raises like `read`."""
+        if self._start == self._end:
+            self._start, self._end = 0, self._receive(self._view)
+        else:
+            self._start, self._end = self._more(self._start, self._end)
+
+    def next(self) -> int:
+        """Say what `read` would do now: return a frame, block for the rest of a large one, or block for a small one."""
+        have = self._end - self._start
+        if have < HEADER_SIZE:
+            return PART
+        length = int(_unpack(self._view, self._start)[0])
+        if length > self.max_frame or have >= HEADER_SIZE + length:
+            return WHOLE  # too long a frame is refused at once
+        return LARGE if length > _BUFFER - HEADER_SIZE else PART
+
+    def send_some(self, frame: bytearray) -> int:
+        """Send what the socket takes at once of a frame with its header; return how many bytes that were.
+
+        If some but not all, the connection stays locked until `send_rest` has sent the rest. Raises `Closed`.
+        """
+        if not self._lock.acquire(blocking=False):
+            return 0
+        sent = 0
+        try:
+            sent = self._sock.send(frame, _NOSIGNAL | socket.MSG_DONTWAIT)
+        except BlockingIOError:
+            pass
+        except ConnectionError as error:
+            raise Closed(str(error)) from None
+        finally:
+            if not 0 < sent < len(frame):
+                self._lock.release()
+        return sent
+
+    def send_rest(self, frame: bytearray, sent: int) -> None:
+        """Send a frame of which `send_some` has sent so many bytes; block until it is gone. Raises `Closed`."""
+        if not sent:
+            self._lock.acquire()
+        try:
+            with memoryview(frame)[sent:] as rest:
+                self._sendall(rest, _NOSIGNAL)
+        except ConnectionError as error:
+            raise Closed(str(error)) from None
+        finally:
+            self._lock.release()
+
+    def stop_reading(self) -> None:
+        """Have the thread that reads hear that the stream has ended. What is sent still arrives."""
+        with contextlib.suppress(OSError):
+            self._sock.shutdown(socket.SHUT_RD)
 
     def close(self) -> None:
         """Close the socket."""

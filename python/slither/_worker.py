@@ -9,8 +9,6 @@ one look at the types of its results, one encode, one `send`.
 
 from __future__ import annotations
 
-import os
-import platform
 import sys
 import threading
 from collections import deque
@@ -20,10 +18,11 @@ from typing import TYPE_CHECKING, Any, Final
 
 import msgspec
 
-from slither import _blackbox, _current, _errors, _logging, _refs, _values, _wire
+from slither import _blackbox, _current, _errors, _gil, _logging, _refs, _values, _wire
 from slither._answers import answer_batch, answer_rest, wrong_count
 from slither._blackbox import DECODE, ENCODE, USER
 from slither._exceptions import (
+    NotInWorker,
     ProtocolError,
     TooLarge,
     UnknownView,
@@ -33,17 +32,16 @@ from slither._exceptions import (
     ViewRefused,
     ViewTimeout,
 )
+from slither._hello import hello
 from slither._resolve import Bound, CannotImport, resolve
 from slither._sessions import Sessions
 from slither._values import KEEP, decode_call, encode_plain
-from slither._version import __version__
 from slither._wire import CALL, RESULT
 from slither._yields import TooMany, Yields
 
 if TYPE_CHECKING:
     import asyncio
 
-PROTOCOL: Final = 1
 _NIL: Final = b"\xc0"
 # How many frames may wait while the running call awaits a view: one sent ahead, and imports beside it.
 _WAITING_LIMIT: Final = 64
@@ -62,13 +60,13 @@ class Worker:
     """One worker on one connection. `_current.install` makes it the process's worker."""
 
     def __init__(
-        self, connection: _wire.Connection, box: _blackbox.BlackBox, token: int, user_path: list[str] | None = None
+        self, connection: _wire.Connection, box: _blackbox.Slot, token: int, user_path: list[str] | None = None
     ) -> None:
-        self.pid = os.getpid()
         self.thread = threading.get_ident()
         self.call = 0
         self.sessions = Sessions()
-        self._connection = connection
+        self._incoming = connection
+        self._connection: _wire.Outgoing = connection
         self._box = box
         self._words = box.words
         self._token = token
@@ -81,10 +79,13 @@ class Worker:
         self._views = 0
         self._yields = Yields(connection)
         self._loop: asyncio.AbstractEventLoop | None = None
+        self._gil_at_hello = _gil.WATCH.on
+        self.report_due = 0.0
+        self.reported_done = 0
 
     def run(self) -> int:
         """Serve until STOP or the end of the connection; return the exit code."""
-        waiting, read, serve, work = self._waiting, self._connection.read, self._serve, self._work
+        waiting, read, serve, work = self._waiting, self._incoming.read, self._serve, self._work
         going = True
         try:
             self._send(_wire.HELLO, 0, 0, hello())
@@ -126,7 +127,7 @@ class Worker:
         elif kind in (_wire.OPEN_SESSION, _wire.END_SESSION):
             self._turn_session(kind, ident, body)
         elif kind in (_wire.KEEP_REFS, _wire.DROP_REFS):
-            self._turn_refs(kind, ident, body)
+            self.turn_refs(kind, ident, body)
         elif kind == _wire.STOP:
             self._end_sessions(ident)
             return False
@@ -248,7 +249,10 @@ class Worker:
         try:
             name = _values.decode_name(body)
             bound = self._resolve(name)
-            self._send(_wire.BOUND, 0, ident, {"kind": bound.kind})
+            said: dict[str, Any] = {"kind": bound.kind}
+            if _gil.WATCH.look() != self._gil_at_hello:
+                said |= {"gil": _gil.WATCH.on, "gil_by": _gil.WATCH.by}
+            self._send(_wire.BOUND, 0, ident, said)
         except (_wire.Closed, ProtocolError):
             raise
         except BaseException as error:
@@ -257,7 +261,7 @@ class Worker:
             self._box.end()
 
     @staticmethod
-    def _turn_refs(kind: int, ident: int, body: memoryview) -> None:
+    def turn_refs(kind: int, ident: int, body: memoryview) -> None:
         """Hear which references the host keeps of a result, or drops."""
         try:
             ids = _refs.ids(body)
@@ -336,7 +340,7 @@ class Worker:
     def _each(self, results: Any, take: Callable[[Any], None]) -> None:
         """Have `take` called with each result of a generator, which may be an async one, and close it."""
         if hasattr(results, "__aiter__"):
-            self._event_loop().run_until_complete(_each_of(results, take))
+            self._event_loop().run_until_complete(each_of(results, take))
             return
         try:
             for result in results:
@@ -371,7 +375,7 @@ class Worker:
             made = error.error
         elif isinstance(error, _values.Undecodable):
             made = _errors.make("decode", str(error))
-        elif isinstance(error, ValueNotSupported) and error.__traceback__ is not None and not _raised_by_user(error):
+        elif isinstance(error, ValueNotSupported) and error.__traceback__ and not _errors.raised_by_user(error):
             made = _errors.make("too_large" if isinstance(error, TooLarge) else "value", str(error))
         else:
             made = _errors.from_exception(error)
@@ -390,6 +394,14 @@ class Worker:
             self._loop = None
 
     # What the public functions ask (_current.Runner)
+
+    def check_thread(self, what: str) -> None:
+        """Raise `NotInWorker` if this is not the thread that runs the call: only it may wait for the host."""
+        if self.thread != threading.get_ident():
+            raise NotInWorker(
+                f"{what} was called in the thread {threading.current_thread().name!r}; "
+                "only the thread that runs the call may use it"
+            )
 
     def raw_context(self) -> bytes | None:
         """Return the running call's context, still encoded, in memory of its own."""
@@ -417,13 +429,13 @@ class Worker:
         try:
             self._connection.send(_wire.VIEW, _wire.MANY if many else 0, number, frame)
             while True:
-                kind, flags, ident, body = self._connection.read()
+                kind, flags, ident, body = self._incoming.read()
                 if kind == _wire.VIEW_REPLY:
                     if ident == number:
                         break
                     continue
                 if kind in (_wire.KEEP_REFS, _wire.DROP_REFS):
-                    self._turn_refs(kind, ident, body)
+                    self.turn_refs(kind, ident, body)
                     continue
                 if len(self._waiting) >= _WAITING_LIMIT:
                     raise ProtocolError(f"{_WAITING_LIMIT} frames sent ahead of a worker that awaits a view")
@@ -434,6 +446,11 @@ class Worker:
         finally:
             self._box.enter(USER)
         return self._opened(name, flags, body)
+
+    async def ask_async(self, name: str, args: Mapping[str, Any] | Sequence[Mapping[str, Any]], many: bool) -> Any:
+        """Send a view call and wait for its answer: there is one call, so that no other waits with it."""
+        self.check_thread(f"view {name!r}")
+        return self.ask(name, args, many)
 
     @staticmethod
     def _opened(name: str, flags: int, body: memoryview) -> Any:
@@ -448,38 +465,12 @@ class Worker:
         raise _VIEW_ERRORS.get(str(value.get("kind")), ViewFailed)(str(value.get("message", f"view {name!r} failed")))
 
 
-async def _each_of(results: AsyncGenerator[Any, None], take: Callable[[Any], None]) -> None:
+async def each_of(results: AsyncGenerator[Any, None], take: Callable[[Any], None]) -> None:
     try:
         async for result in results:
             take(result)
     finally:
         await results.aclose()
-
-
-def _raised_by_user(error: BaseException) -> bool:
-    """Tell whether the exception came out of the user's code, rather than of encoding what it returned."""
-    tb = error.__traceback__
-    here = os.path.dirname(__file__)
-    while tb is not None:
-        if not tb.tb_frame.f_code.co_filename.startswith(here):
-            return True
-        tb = tb.tb_next
-    return False
-
-
-def hello() -> dict[str, Any]:
-    """Return the body of HELLO."""
-    return {"protocol": PROTOCOL, "sdk": __version__, "pid": os.getpid(), **interpreter()}
-
-
-def interpreter() -> dict[str, Any]:
-    """Say which Python this is, as HELLO and the nursery's `ready` do."""
-    enabled = getattr(sys, "_is_gil_enabled", None)
-    return {
-        "python": platform.python_version(),
-        "implementation": platform.python_implementation(),
-        "gil": bool(enabled()) if enabled is not None else True,
-    }
 
 
 def main(
@@ -492,7 +483,8 @@ def main(
     """Run the worker of this process; return its exit code."""
     worker = Worker(connection, box, token, user_path)
     _current.install(worker)
-    logs = _logging.install(connection, lambda: worker.call, log_level)
+    logs = _logging.HostHandler(connection, lambda: worker.call)
+    _logging.install(logs, log_level)
     try:
         return worker.run()
     finally:

@@ -38,7 +38,7 @@ class TooMany(Exception):
 class Yields:
     """The results of the running generator. One a worker; one call at a time."""
 
-    def __init__(self, connection: _wire.Connection) -> None:
+    def __init__(self, connection: _wire.Outgoing) -> None:
         self._connection = connection
         self._lock = threading.Lock()
         self._flusher: threading.Thread | None = None
@@ -79,9 +79,8 @@ class Yields:
             self._yielded = index + 1
             if self._yielded < self._count and (self._size > GATHER or self._may_send()):
                 self._flush()
-            elif self._flusher is None:
-                self._flusher = threading.Thread(target=self._keep_flushing, name="slither-yields", daemon=True)
-                self._flusher.start()
+            else:
+                self._ripen()
 
     def end(self) -> tuple[list[msgspec.Raw], Failures]:
         """The generator has ended: return the results that were not sent, with their failures, for the answer."""
@@ -101,6 +100,12 @@ class Yields:
     def yielded(self) -> int:
         """How many results the generator has yielded."""
         return self._yielded
+
+    def _ripen(self) -> None:
+        """See to it that what is gathered is sent in time."""
+        if self._flusher is None:
+            self._flusher = threading.Thread(target=self._keep_flushing, name="slither-yields", daemon=True)
+            self._flusher.start()
 
     def _may_send(self) -> bool:
         now = monotonic()

@@ -36,13 +36,14 @@ class Gone(Exception):
 class FakeWorker:
     """The host's end of one worker: its socket, its black box, its token, and what it printed."""
 
-    def __init__(self) -> None:
+    def __init__(self, text: int = 4096) -> None:
+        self.text = text  # where in the black box the text begins: behind the slots
         self.sock, self.theirs = socket.socketpair()
         self.sock.settimeout(PATIENCE)
         self.box = os.memfd_create("box", os.MFD_CLOEXEC)
-        os.ftruncate(self.box, 65536)
+        os.ftruncate(self.box, text + 61440)
         self.box_theirs = os.open(f"/proc/self/fd/{self.box}", os.O_RDWR | os.O_CLOEXEC)
-        os.lseek(self.box_theirs, 4096, os.SEEK_SET)
+        os.lseek(self.box_theirs, text, os.SEEK_SET)
         self.token = os.eventfd(0, os.EFD_CLOEXEC | os.EFD_NONBLOCK) if hasattr(os, "eventfd") else _eventfd()
         self.out, self.out_theirs = os.pipe2(os.O_CLOEXEC)
         self.err, self.err_theirs = os.pipe2(os.O_CLOEXEC)
@@ -141,7 +142,7 @@ class FakeWorker:
         return os.pread(self.box, size, 2050).decode()
 
     def fault_text(self) -> str:
-        return os.pread(self.box, 60000, 4096).rstrip(b"\0").decode()
+        return os.pread(self.box, 60000, self.text).rstrip(b"\0").decode()
 
     def gone(self) -> None:
         """Wait until the worker's process has ended."""
@@ -185,6 +186,9 @@ class FakeNursery:
         self.process = subprocess.Popen(program, stdin=theirs.fileno(), stderr=stderr, cwd="/")
         theirs.close()
         self.workers: list[FakeWorker] = []
+        profile = setup.get("profile", {})
+        slots = profile["concurrency"] + 1 if profile.get("kind") == "async" else profile.get("threads", 1)
+        self.text = -(-slots * 512 // 4096) * 4096
         self.tell("setup", name="test", host=os.getpid() if host is None else host, **{"path": [HERE], **setup})
 
     def tell(self, op: str, fds: list[int] | None = None, **keys: Any) -> None:
@@ -206,7 +210,7 @@ class FakeNursery:
         return packet
 
     def start(self, epoch: int = 1, slot: int = 0) -> FakeWorker:
-        worker = FakeWorker()
+        worker = FakeWorker(self.text)
         self.tell("start", worker.theirs_fds(), epoch=epoch, slot=slot)
         worker.handed_over()
         packet = self.hear()

@@ -131,7 +131,12 @@ def frames() -> dict[str, tuple[str, int, int, int, Any]]:
         "end_session_claim": (WORKER, 7, 1, 18, _SESSION),
         "hello": (HOST, 32, 0, 0, {"protocol": 1, "sdk": "0.1.0", "pid": 4242, "python": "3.11.7",
                                    "implementation": "CPython", "gil": True}),
+        "hello_threads": (HOST, 32, 0, 0, {"protocol": 1, "sdk": "0.1.0", "pid": 4242, "python": "3.14.0",
+                                           "implementation": "CPython", "gil": False, "gil_build": True,
+                                           "gil_by": None, "slots": 16}),
         "keep_refs": (WORKER, 8, 0, 19, [1, 3]),
+        "cancel": (WORKER, 10, 0, 21, EMPTY),
+        "dump": (WORKER, 11, 0, 21, EMPTY),
         "drop_refs": (WORKER, 9, 0, 0, [3]),
         "execute_ref": (*execute, 0, 20, ["m:f", None, [_REF, 1]]),
         "result_refs": (HOST, 33, 2, 19, [_REF, {"model": _REF}]),
@@ -153,7 +158,13 @@ def frames() -> dict[str, tuple[str, int, int, int, Any]]:
         "view_many": (HOST, 35, 1, 2, [1, "lookup_feature", [{"key": "a"}, {"key": "b"}]]),
         "log": (HOST, 36, 0, 0, [30, "my_model", "odd input", 1]),
         "log_idle": (HOST, 36, 0, 0, [20, "root", "between calls", None]),
+        "log_thread": (HOST, 36, 0, 0, [30, "my_model", "odd input", 1, "slither-3"]),
         "bound": (HOST, 37, 0, 13, {"kind": "generator"}),
+        "bound_gil": (HOST, 37, 0, 13, {"kind": "function", "gil": True, "gil_by": "package._native"}),
+        "capacity": (HOST, 41, 0, 0, [1, True, "package._native"]),
+        "capacity_unseen": (HOST, 41, 0, 0, [1, True, None]),
+        "error_cancelled": (HOST, 34, 0, 21, {"kind": "cancelled", "message": "it was cancelled before it began",
+                            "traceback": None, "exception": []}),
         "skipped": (HOST, 38, 0, 4, EMPTY),
         "partial": (HOST, 39, 0, 16, [2, "two"]),
         "progress": (HOST, 40, 0, 16, [3, 2**32]),
@@ -204,6 +215,10 @@ def malformed() -> dict[str, tuple[str, str, str, bytes]]:
     body("open_session_no_context", WORKER, 6, "a str in place of the context", encode("session-7"))
     body("keep_refs_no_array", WORKER, 8, "a map in place of the array", encode({"1": 2}))
     body("end_session_without_id", WORKER, 7, "a context without a session", encode(_BARE))
+    add("cancel_with_body", WORKER, "a body on CANCEL, which has none", header(1, 10) + b"\xc0")
+    add("cancel_flag", WORKER, "a flag on CANCEL, which has none", header(0, 10, 1))
+    add("dump_with_body", WORKER, "a body on DUMP, which has none", header(1, 11) + b"\xc0")
+    add("capacity_flag", HOST, "a flag on CAPACITY, which has none", header(4, 41, 1) + encode([1, True, None]))
     add("worker_gets_result", WORKER, "a kind of the other direction", header(2, 33) + encode([1]))
     add("host_gets_call", HOST, "a kind of the other direction", header(len(good), 1) + good)
     add("skipped_with_body", HOST, "a body on SKIPPED, which has none", header(1, 38) + b"\xc0")

@@ -357,6 +357,12 @@ def crash(items: list[Any]) -> list[Any]:
     return items
 
 
+def segfault(items: list[Any]) -> list[Any]:
+    """Crashes in this very thread."""
+    ctypes.string_at(1)
+    return items
+
+
 def hang(items: list[Any]) -> list[Any]:
     slither.view("hanging")
     while True:

@@ -16,7 +16,8 @@ def test_hello_says_who_is_there(shared_nursery: FakeNursery) -> None:
     body = worker.hello()
     assert body["protocol"] == 1
     assert body["pid"] == worker.pid
-    assert set(body) == {"protocol", "sdk", "pid", "python", "implementation", "gil"}
+    assert set(body) == {"protocol", "sdk", "pid", "python", "implementation", "gil", "gil_build", "gil_by", "slots"}
+    assert (body["slots"], body["gil_by"]) == (1, None)
 
 
 @pytest.mark.parametrize("name", ["echo", "generate", "eventually", "returns_tuple", "Nested.echo"])

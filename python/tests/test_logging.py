@@ -32,7 +32,7 @@ def record(text: str) -> logging.LogRecord:
 
 def test_dropped_records_are_counted_and_told_once() -> None:
     connection = Busy()
-    handler = _logging.HostHandler(connection, lambda: 7)  # type: ignore[arg-type]
+    handler = _logging.HostHandler(connection, lambda: 7)
     for _ in range(3):
         handler.emit(record("lost"))
     connection.room = 1

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Iterator
 
 import pytest
@@ -10,6 +11,10 @@ from fakehost import FakeNursery, FakeWorker, pack
 from slither import _wire
 
 MIB = 1 << 20
+leaves_no_room = pytest.mark.skipif(
+    "t" in sys.abiflags,
+    reason="the allocator of a free-threaded Python reserves so much that the limit leaves no room for a traceback",
+)
 
 
 @pytest.fixture(params=["fork", "spawn"])
@@ -27,6 +32,7 @@ def test_the_least_that_a_pool_may_allow_is_enough_to_work() -> None:
     nursery.close()
 
 
+@leaves_no_room
 def test_a_call_that_takes_more_than_its_worker_may_have_fails_alone(limited: FakeWorker) -> None:
     for _ in range(3):
         error = limited.error("sample:large", [512 * MIB], "out_of_memory")
@@ -58,3 +64,21 @@ def test_what_is_imported_is_named_in_the_black_box(worker: FakeWorker) -> None:
     assert worker.subject() == "sample:echo"
     worker.bind("nowhere:" + "ü" * 200)
     assert len(worker.subject().encode()) <= 256
+
+
+@leaves_no_room
+@pytest.mark.parametrize(
+    "profile", [{"kind": "thread", "threads": 2, "io_bound": True}, {"kind": "async", "concurrency": 4}]
+)
+def test_a_frame_without_room_fails_alone_where_several_calls_run(profile: dict[str, object]) -> None:
+    nursery = FakeNursery(profile=profile, memory_limit=512 * MIB, max_frame=1 << 30)
+    nursery.ready()
+    worker = nursery.worker()
+    worker.alive()
+    body = pack(["sample:echo", None, [b"x" * (600 * MIB)]])
+    for _ in range(2):
+        kind, _, error = worker.answer(worker.send(_wire.CALL, body))
+        assert (kind, error["kind"]) == (_wire.ERROR, "out_of_memory")
+        assert error["message"] == f"there is no memory for a frame of {len(body)} bytes"
+        worker.alive()
+    nursery.close()

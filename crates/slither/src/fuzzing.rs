@@ -55,6 +55,7 @@ fn open(frame: &Frame) {
         Kind::Bound => drop(wire::body::<Bound>(body)),
         Kind::Log => drop(wire::body::<Log>(body)),
         Kind::Progress => drop(wire::body::<Done>(body)),
+        Kind::Capacity => drop(wire::body::<(u32, bool, Option<String>)>(body)),
         Kind::Error => drop(wire::body::<RemoteError>(body)),
         Kind::View => drop(ViewCall::parse(body)),
         Kind::Result => {
@@ -82,7 +83,9 @@ fn open(frame: &Frame) {
         | Kind::OpenSession
         | Kind::EndSession
         | Kind::KeepRefs
-        | Kind::DropRefs => {
+        | Kind::DropRefs
+        | Kind::Cancel
+        | Kind::Dump => {
             unreachable!("the reader refuses what only the host sends")
         }
     }

@@ -69,6 +69,10 @@ kinds! {
     KeepRefs = 8, flags 0;
     /// References that the host has dropped.
     DropRefs = 9, flags 0;
+    /// The host wants a call to end.
+    Cancel = 10, flags 0;
+    /// The host wants to know where a task awaits.
+    Dump = 11, flags 0;
     /// The first frame of a worker.
     Hello = 32, flags 0;
     /// What a call gave.
@@ -87,6 +91,8 @@ kinds! {
     Partial = 39, flags FAILED;
     /// How far a running call is.
     Progress = 40, flags 0;
+    /// How many calls a worker takes has changed.
+    Capacity = 41, flags 0;
 }
 
 /// How the bytes from the other side break `docs/PROTOCOL.md`.

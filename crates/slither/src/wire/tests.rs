@@ -193,6 +193,11 @@ fn written(name: &str, golden: &Golden) -> Vec<u8> {
             let id = SessionId::of(parts[3].text());
             session(kind, golden.id, &Context::none().in_session(&id), 1 << 20).unwrap()
         }
+        10 | 11 => {
+            let mut frame = bare(if golden.kind == 10 { Kind::Cancel } else { Kind::Dump });
+            frame[8..].copy_from_slice(&id.to_le_bytes());
+            frame
+        }
         other => panic!("{name}: a frame of kind {other} to a worker"),
     };
     if matches!(golden.kind, 1 | 2 | 6 | 7) {

@@ -97,7 +97,11 @@ impl<L: Link> Keeper<L> {
             | Kind::OpenSession
             | Kind::EndSession
             | Kind::KeepRefs
-            | Kind::DropRefs => {
+            | Kind::DropRefs
+            | Kind::Cancel
+            | Kind::Dump
+            // Every pool asks for workers of one call, which do not send this.
+            | Kind::Capacity => {
                 return Err(WireError::Unexpected { kind: header.kind });
             }
         }

@@ -1,0 +1,56 @@
+"""The profile `thread`: calls run in a fixed set of threads, and the main thread reads.
+
+Without the GIL they run at the same time. With it they take turns, which is worth it only for calls that mostly wait.
+"""
+
+from __future__ import annotations
+
+from queue import Queue
+
+from slither import _blackbox, _wire
+from slither._backlog import Job
+from slither._exceptions import ProtocolError
+from slither._lane import Lane
+from slither._profile import Profile
+from slither._several import Several
+
+
+class ThreadWorker(Several):
+    """One process, as many lanes as it has slots."""
+
+    def __init__(
+        self, connection: _wire.Connection, box: _blackbox.BlackBox, token: int, path: list[str], profile: Profile
+    ) -> None:
+        super().__init__(connection, box, token, path, profile)
+        self._jobs: Queue[Job | None] = Queue(maxsize=self.backlog.limit + self.slots)
+        self._lanes = [Lane(self, number, self.slots, self._jobs) for number in range(self.slots)]
+
+    def run(self) -> int:
+        """Read until STOP has been done or the connection ends; then wait for what runs. Return the exit code."""
+        read, route = self.connection.read, self.route
+        try:
+            self.greet()
+            for lane in self._lanes:
+                lane.start()
+            while True:
+                try:
+                    route(*read())
+                except _wire.NoRoom as error:
+                    self.refuse(error)
+        except (_wire.Closed, ProtocolError) as error:
+            self.fail(error)
+        self.closed = True
+        for lane in self._lanes:
+            lane.end_replies()
+            self._jobs.put_nowait(None)
+        for lane in self._lanes:
+            lane.join()
+        return self.code()
+
+    def run_job(self, job: Job) -> None:
+        """Queue a job for the next lane that is free."""
+        self._jobs.put_nowait(job)
+
+    def take_reply(self, ident: int, flags: int, body: memoryview) -> None:
+        """Hand the answer of a view to the lane that asked; one that nobody awaits any more is dropped there."""
+        self._lanes[(ident - 1) % self.slots].reply(ident, flags, body)
