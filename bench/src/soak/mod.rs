@@ -17,7 +17,7 @@ use std::sync::atomic::Ordering::Relaxed;
 use std::time::{Duration, Instant};
 
 use slither::python::{Environment, EnvironmentSpec, Traced};
-use slither::{ErrorKind, ItemError, Pool, RestartBudget, Slither};
+use slither::{Chaos, ErrorKind, ItemError, Pool, RestartBudget, Slither};
 use tokio::sync::watch;
 use tokio::task::JoinSet;
 use tokio::time::{Interval, MissedTickBehavior};
@@ -59,9 +59,12 @@ fn every(period: Duration) -> Interval {
     every
 }
 
-/// Whether a mishap to the worker may cause such an error: its death, its hang, and the loss of what it kept.
+/// Whether a mishap to the worker may cause such an error: its death, its hang, its garbage, the loss of what it kept.
 fn by_mishap(error: &ItemError) -> bool {
-    matches!(error.kind(), ErrorKind::Crash | ErrorKind::Timeout | ErrorKind::SessionLost)
+    matches!(
+        error.kind(),
+        ErrorKind::Crash | ErrorKind::Timeout | ErrorKind::Protocol | ErrorKind::SessionLost
+    )
 }
 
 /// Runs for so many minutes, and judges.
@@ -164,8 +167,12 @@ async fn start() -> Fallible<Slither> {
         .size(3)
         .call_timeout(CALL_TIMEOUT)
         // Kills of idle workers are meant, and more than a budget should bear.
-        .restart_budget(RestartBudget { deaths: usize::MAX, period: soon, backoff: soon });
-    let slither = Slither::builder().pool(pool("steady").size(2)).pool(rough).store(Rows::default());
+        .restart_budget(RestartBudget { deaths: usize::MAX, period: soon, backoff: soon })
+        .breaker(None)
+        .chaos(Chaos::seeded(7).kill(0.0005).garbage(0.0005).slow(0.001, Duration::from_millis(20)));
+    let aging = pool("aging").size(2).max_requests(2_000).ttl(Duration::from_secs(45)).max_rss(8 << 20);
+    let slither =
+        Slither::builder().pool(pool("steady").size(2)).pool(rough).pool(aging).store(Rows::default());
     Ok(slither.start().await?)
 }
 
@@ -181,6 +188,7 @@ async fn soak(time: Duration) -> Fallible<(Vec<Sample>, Arc<Account>)> {
     load.spawn(flows::words(soak.clone()));
     load.spawn(flows::blobs(soak.clone()));
     load.spawn(flows::features(soak.clone(), rows.clone()));
+    load.spawn(flows::aged(soak.clone()));
     load.spawn(flows::cancelled(soak.clone()));
     load.spawn(flows::halted(soak.clone()));
     load.spawn(state::churn(soak.clone(), rows));
@@ -252,7 +260,8 @@ async fn sample(slither: &Slither, account: &Account, period: Duration) -> Falli
         nursery_rss: middle(4),
         nursery_fds: middle(5),
         worker_rss: middle(6),
-        deaths: ["steady", "rough"]
+        recycled: slither.stats("aging").map_or(0, |stats| stats.recycled) as f64,
+        deaths: ["steady", "rough", "aging"]
             .map(|pool| slither.stats(pool).map_or(0, |stats| stats.deaths))
             .iter()
             .sum::<usize>() as f64,
