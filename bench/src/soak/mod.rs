@@ -163,16 +163,20 @@ async fn back(wanted: Baseline) -> Fallible<Baseline> {
 async fn start() -> Fallible<Slither> {
     let soon = Duration::from_millis(1);
     let pool = |name: &str| Pool::processes(name).python_path(python_folder());
+    // Never recycled: its workers would have shown a leak.
+    let steady = pool("steady").size(2);
     let rough = pool("rough")
         .size(3)
         .call_timeout(CALL_TIMEOUT)
+        .max_requests(2_000)
+        .ttl(Duration::from_secs(60))
+        .max_rss(256 << 20)
         // Kills of idle workers are meant, and more than a budget should bear.
         .restart_budget(RestartBudget { deaths: usize::MAX, period: soon, backoff: soon })
         .breaker(None)
         .chaos(Chaos::seeded(7).kill(0.0005).garbage(0.0005).slow(0.001, Duration::from_millis(20)));
     let aging = pool("aging").size(2).max_requests(2_000).ttl(Duration::from_secs(45)).max_rss(8 << 20);
-    let slither =
-        Slither::builder().pool(pool("steady").size(2)).pool(rough).pool(aging).store(Rows::default());
+    let slither = Slither::builder().pool(steady).pool(rough).pool(aging).store(Rows::default());
     Ok(slither.start().await?)
 }
 

@@ -22,6 +22,8 @@ fn help_says_what_there_is() {
       baseline     Do an example's work in plain Python threads, and report what breaks
       setup        Provide what Python needs ahead of time, so that later runs need no network
       doctor       Say what was found, what is missing, and the command that mends it
+      matrix       Say which Python libraries are safe in threads, with and without a GIL, and where
+                   their calls belong
       completions  Print a script that completes commands and options in a shell
       help         Print this message or the help of the given subcommand(s)
 

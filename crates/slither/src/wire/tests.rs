@@ -199,7 +199,7 @@ fn written(name: &str, golden: &Golden) -> Vec<u8> {
         set_claim(&mut frame, golden.flags & CLAIM != 0);
     }
     if golden.kind == 1 && golden.flags & CHAOS != 0 {
-        assert!(!set_fault(&mut frame.clone(), &KILL, 30), "beyond the cap it is left out");
+        assert!(!set_fault(&mut frame.clone(), &KILL, 29), "beyond the cap it is left out");
         assert!(set_fault(&mut frame, &KILL, 1 << 20));
     }
     if golden.kind == 1 && golden.flags & STREAM != 0 {

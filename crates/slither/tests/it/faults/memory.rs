@@ -94,9 +94,7 @@ impl Drop for Group {
 
 #[test]
 fn a_worker_that_the_kernel_kills_for_want_of_memory_is_told_from_one_that_is_killed() {
-    if !alone(
-        "faults::memory::a_worker_that_the_kernel_kills_for_want_of_memory_is_told_from_one_that_is_killed",
-    ) {
+    if !alone("memory::a_worker_that_the_kernel_kills_for_want_of_memory_is_told_from_one_that_is_killed") {
         return;
     }
     let group = match Group::join(256 * MIB) {
