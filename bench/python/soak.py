@@ -47,6 +47,15 @@ def checksums(items: list[bytes]) -> list[int]:
     return [zlib.crc32(item) for item in items]
 
 
+_kept: list[bytes] = []
+
+
+def leaky(items: list[int]) -> list[int]:
+    """Gives the items back, and keeps some memory for ever."""
+    _kept.append(bytes(bytearray(os.urandom(64)) * 512))
+    return items
+
+
 def features(items: list[int]) -> list[list[int]]:
     """Asks for three rows of one version, and gives the distinct values that came."""
     answers = []

@@ -24,6 +24,8 @@ fn twenty_seconds_of_mixed_load_lose_nothing_and_leave_nothing() {
         "of these, failed",
         "deaths of workers",
         "items that these gave up, and counted",
+        "dead letters, as many as failed in their run",
+        "workers recycled",
     ] {
         assert!(count(busy) > 0, "{page}");
     }

@@ -29,6 +29,8 @@ pub(super) struct Account {
     pub(super) reports: AtomicU64,
     /// Mishaps: kills, crashes, hangs, floods.
     pub(super) mishaps: AtomicU64,
+    /// Dead letters.
+    pub(super) letters: AtomicU64,
     /// Writes to the store, and reloads.
     pub(super) writes: AtomicU64,
     lost: AtomicU64,

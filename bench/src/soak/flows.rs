@@ -2,10 +2,12 @@
 
 use std::convert::Infallible;
 use std::sync::Arc;
+use std::sync::atomic::Ordering::Relaxed;
 use std::time::Duration;
 
 use bytes::Bytes;
 use futures_util::{Stream, StreamExt, stream};
+use slither::letters::{DeadLetters, LetterReader};
 use slither::pipe::Event;
 use slither::{Call, Context, Item, OnError, Order, Outcome, Pipe, Retry, Router, RunOptions, StoreHandle};
 use tokio::time::MissedTickBehavior;
@@ -51,7 +53,10 @@ pub(super) async fn numbers(soak: Soak) -> Fallible<()> {
         .build()?;
     let tally = Arc::new(Tally::default());
     let source = paced(&soak, 2_000, &tally).map(Ok::<_, Infallible>);
-    let mut run = soak.slither.stream_pipe(&pipe, source, RunOptions::new()).await?;
+    let path = std::env::temp_dir().join(format!("slither-soak-{}.jsonl", std::process::id()));
+    let letters = DeadLetters::append(&path)?;
+    let options = RunOptions::new().dead_letters(&letters);
+    let mut run = soak.slither.stream_pipe(&pipe, source, options).await?;
     while let Some(event) = run.next().await {
         match event? {
             Event::Emitted { output, item } => {
@@ -71,7 +76,17 @@ pub(super) async fn numbers(soak: Soak) -> Fallible<()> {
             }
         }
     }
+    let failed = run.ledger().failed;
     soak.account.close("numbers", run.ledger());
+    drop(run);
+    let written = letters.close().await?;
+    let whole = LetterReader::open(&path)?.filter(Result::is_ok).count() as u64;
+    std::fs::remove_file(&path)?;
+    soak.account.letters.fetch_add(written, Relaxed);
+    if (written, whole) != (failed, failed) {
+        soak.account
+            .wrong(format!("{failed} items failed, {written} letters were written, {whole} can be read"));
+    }
     tally.close("numbers", &soak.account);
     Ok(())
 }
@@ -160,6 +175,28 @@ pub(super) async fn features(soak: Soak, rows: StoreHandle<Rows>) -> Fallible<()
     }
     soak.account.close("features", results.ledger());
     tally.close("features", &soak.account);
+    Ok(())
+}
+
+/// Items through workers that leak and are recycled: not one of them may notice.
+pub(super) async fn aged(soak: Soak) -> Fallible<()> {
+    let call = Call::new("soak:leaky").pool("aging").batch_size(4);
+    let tally = Arc::new(Tally::default());
+    let source = paced(&soak, 200, &tally).map(|id| Item::new(id, id));
+    let mut results = soak.slither.dispatch_stream::<u64, u64>(source, call).await?;
+    while let Some(outcome) = results.next().await {
+        match outcome? {
+            Outcome::Done(item) => {
+                if item.payload != item.id.0 {
+                    soak.account.wrong(format!("aged {} came back as {}", item.id, item.payload));
+                }
+                tally.came(item.id.0, false, &soak.account);
+            }
+            Outcome::Failed(failure) => soak.account.wrong(format!("aged: {failure}")),
+        }
+    }
+    soak.account.close("aged", results.ledger());
+    tally.close("aged", &soak.account);
     Ok(())
 }
 

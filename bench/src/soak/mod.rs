@@ -17,7 +17,7 @@ use std::sync::atomic::Ordering::Relaxed;
 use std::time::{Duration, Instant};
 
 use slither::python::{Environment, EnvironmentSpec, Traced};
-use slither::{ErrorKind, ItemError, Pool, RestartBudget, Slither};
+use slither::{Chaos, ErrorKind, ItemError, Pool, RestartBudget, Slither};
 use tokio::sync::watch;
 use tokio::task::JoinSet;
 use tokio::time::{Interval, MissedTickBehavior};
@@ -59,9 +59,12 @@ fn every(period: Duration) -> Interval {
     every
 }
 
-/// Whether a mishap to the worker may cause such an error: its death, its hang, and the loss of what it kept.
+/// Whether a mishap to the worker may cause such an error: its death, its hang, its garbage, the loss of what it kept.
 fn by_mishap(error: &ItemError) -> bool {
-    matches!(error.kind(), ErrorKind::Crash | ErrorKind::Timeout | ErrorKind::SessionLost)
+    matches!(
+        error.kind(),
+        ErrorKind::Crash | ErrorKind::Timeout | ErrorKind::Protocol | ErrorKind::SessionLost
+    )
 }
 
 /// Runs for so many minutes, and judges.
@@ -160,7 +163,8 @@ async fn back(wanted: Baseline) -> Fallible<Baseline> {
 async fn start() -> Fallible<Slither> {
     let soon = Duration::from_millis(1);
     let pool = |name: &str| Pool::processes(name).python_path(python_folder());
-    let steady = pool("steady").size(2).max_requests(20_000).ttl(Duration::from_secs(240));
+    // Never recycled: its workers would have shown a leak.
+    let steady = pool("steady").size(2);
     let rough = pool("rough")
         .size(3)
         .call_timeout(CALL_TIMEOUT)
@@ -168,8 +172,11 @@ async fn start() -> Fallible<Slither> {
         .ttl(Duration::from_secs(60))
         .max_rss(256 << 20)
         // Kills of idle workers are meant, and more than a budget should bear.
-        .restart_budget(RestartBudget { deaths: usize::MAX, period: soon, backoff: soon });
-    let slither = Slither::builder().pool(steady).pool(rough).store(Rows::default());
+        .restart_budget(RestartBudget { deaths: usize::MAX, period: soon, backoff: soon })
+        .breaker(None)
+        .chaos(Chaos::seeded(7).kill(0.0005).garbage(0.0005).slow(0.001, Duration::from_millis(20)));
+    let aging = pool("aging").size(2).max_requests(2_000).ttl(Duration::from_secs(45)).max_rss(8 << 20);
+    let slither = Slither::builder().pool(steady).pool(rough).pool(aging).store(Rows::default());
     Ok(slither.start().await?)
 }
 
@@ -185,6 +192,7 @@ async fn soak(time: Duration) -> Fallible<(Vec<Sample>, Arc<Account>)> {
     load.spawn(flows::words(soak.clone()));
     load.spawn(flows::blobs(soak.clone()));
     load.spawn(flows::features(soak.clone(), rows.clone()));
+    load.spawn(flows::aged(soak.clone()));
     load.spawn(flows::cancelled(soak.clone()));
     load.spawn(flows::halted(soak.clone()));
     load.spawn(state::churn(soak.clone(), rows));
@@ -256,7 +264,8 @@ async fn sample(slither: &Slither, account: &Account, period: Duration) -> Falli
         nursery_rss: middle(4),
         nursery_fds: middle(5),
         worker_rss: middle(6),
-        deaths: ["steady", "rough"]
+        recycled: slither.stats("aging").map_or(0, |stats| stats.recycled) as f64,
+        deaths: ["steady", "rough", "aging"]
             .map(|pool| slither.stats(pool).map_or(0, |stats| stats.deaths))
             .iter()
             .sum::<usize>() as f64,

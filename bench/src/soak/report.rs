@@ -12,7 +12,7 @@ const MIB: f64 = 1024.0;
 
 /// The head of the lines.
 pub(super) fn head() -> String {
-    "    time   items/s  p99 ms  busy  RSS MiB  fds  threads  children  nursery MiB/fds  worker MiB  deaths  lost/doubled/wrong"
+    "    time   items/s  p99 ms  busy  RSS MiB  fds  threads  children  nursery MiB/fds  worker MiB  deaths  recycled  lost/doubled/wrong"
         .into()
 }
 
@@ -22,7 +22,7 @@ pub(super) fn line(number: u32, period: Duration, sample: &Sample, account: &Acc
     let [lost, doubled, wrong] = account.faults();
     let nursery = format!("{:.1}/{:.0}", sample.nursery_rss / MIB, sample.nursery_fds);
     format!(
-        "{:>5}:{:02}  {:>8.0}  {:>6.1}  {:>3.0}%  {:>7.1}  {:>3.0}  {:>7.0}  {:>8.0}  {nursery:>15}  {:>10.1}  {:>6.0}  {lost}/{doubled}/{wrong}",
+        "{:>5}:{:02}  {:>8.0}  {:>6.1}  {:>3.0}%  {:>7.1}  {:>3.0}  {:>7.0}  {:>8.0}  {nursery:>15}  {:>10.1}  {:>6.0}  {:>8.0}  {lost}/{doubled}/{wrong}",
         time / 60,
         time % 60,
         sample.rate,
@@ -34,6 +34,7 @@ pub(super) fn line(number: u32, period: Duration, sample: &Sample, account: &Acc
         sample.children,
         sample.worker_rss / MIB,
         sample.deaths,
+        sample.recycled,
     )
 }
 
@@ -56,6 +57,7 @@ pub(super) fn page(told: &Told<'_>) -> String {
     let Told { machine, minutes, samples, account, lines, judged, baseline, after, broken } = told;
     let of = |count: &AtomicU64| count.load(Relaxed);
     let [lost, doubled, wrong] = account.faults();
+    let recycled = samples.last().map_or(0.0, |sample| sample.recycled);
     let deaths = samples.last().map_or(0.0, |sample| sample.deaths);
     let busy = samples.iter().map(|sample| sample.busy).sum::<f64>() / samples.len().max(1) as f64;
     let p99 = crate::table::median(&samples.iter().map(|sample| sample.p99).collect::<Vec<_>>());
@@ -85,6 +87,8 @@ pub(super) fn page(told: &Told<'_>) -> String {
         ("writes to the store", of(&account.writes)),
         ("mishaps: kills, crashes, hangs, exceptions, floods", of(&account.mishaps)),
         ("deaths of workers", deaths as u64),
+        ("workers recycled", recycled as u64),
+        ("dead letters, as many as failed in their run", of(&account.letters)),
     ];
     for (name, count) in rows {
         let _ = writeln!(text, "| {name} | {count} |");

@@ -34,6 +34,8 @@ pub(super) struct Sample {
     pub(super) nursery_rss: f64,
     pub(super) nursery_fds: f64,
     pub(super) worker_rss: f64,
+    /// Workers recycled so far.
+    pub(super) recycled: f64,
     /// Deaths of workers so far.
     pub(super) deaths: f64,
 }
