@@ -13,7 +13,11 @@ async fn chaotic(spec: &str) -> Slither {
 }
 
 async fn run(slither: &Slither, items: u64, policy: OnError) -> Dispatched<u64> {
-    let call = behave("echo").batch_size(4).max_in_flight(4).on_error(policy);
+    run_at_once(slither, items, policy, 4).await
+}
+
+async fn run_at_once(slither: &Slither, items: u64, policy: OnError, batches: usize) -> Dispatched<u64> {
+    let call = behave("echo").batch_size(4).max_in_flight(batches).on_error(policy);
     let done = slither.dispatch::<u64, u64>(0..items, call).await.unwrap();
     assert!(done.ledger.balanced() && done.ledger.pulled == items && done.ledger.cancelled == 0);
     assert!(done.results.iter().all(|item| item.payload == item.id.0));
@@ -71,7 +75,8 @@ async fn a_seed_meets_the_same_batches_with_the_same_faults() {
         let mut fates = Vec::new();
         for seed in [5, 5, 6] {
             let slither = chaotic(&format!("kill=15%,garbage=5%,raise=10%,slow=10%:1ms,seed={seed}")).await;
-            let done = run(&slither, 200, OnError::Skip).await;
+            // One at a time: a worker that has sent garbage may have begun the batch behind it, which then fails as well.
+            let done = run_at_once(&slither, 200, OnError::Skip, 1).await;
             let failed: Vec<_> =
                 done.failures.iter().map(|failure| (failure.item.0, failure.error.kind().as_str())).collect();
             fates.push((failed, stats(&slither)));

@@ -16,7 +16,7 @@ fn retry() -> OnError {
 
 /// Sends so many items while a worker is killed each 50 ms, and has everything checked and counted.
 fn storm(test: &str, items: u64, policy: &OnError) -> Option<Counts> {
-    alone(&format!("faults::storm::{test}"))
+    alone(&format!("storm::{test}"))
         .then(|| counting_runtime().block_on(patiently(under_kills(items, policy))))
 }
 
