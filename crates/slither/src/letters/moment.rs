@@ -17,7 +17,7 @@ pub(super) fn write(time: Timestamp) -> Option<String> {
     Some(format!("{year:04}-{month:02}-{day:02}T{hour:02}:{minute:02}:{second:02}{fraction}Z"))
 }
 
-/// The time; none unless the text is as [`write`] makes it.
+/// The time; none unless the text is as [`write()`] makes it.
 pub(super) fn read(text: &str) -> Option<Timestamp> {
     let number = |range: std::ops::Range<usize>| {
         let digits = text.get(range).filter(|digits| digits.bytes().all(|byte| byte.is_ascii_digit()))?;
