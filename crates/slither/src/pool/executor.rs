@@ -39,24 +39,20 @@ impl<I: Serialize, O: DeserializeOwned + Send + 'static> Executor<I, O> for Pool
         let Sent { frame, items, mut refused, via, planned } = self.encode(id, batch, context);
         let (pool, timeout, suspect) = (self.pool.clone(), self.timeout, batch.suspect);
         let context = Arc::new(context.clone());
-        let told = planned.map(|planned| Told { planned, call: id, context: context.clone() });
-        let answered = {
-            let pool = pool.clone();
-            async move {
-                let results = match frame {
-                    _ if items == 0 => Vec::new(),
-                    Ok(frame) => {
-                        let via = via?;
-                        let reply =
-                            pool.submit_batch(id, frame, timeout, context, &via, None, suspect).await?;
-                        open(&reply, items)?
-                    }
-                    Err(error) => return Err(error),
-                };
-                Ok(refused.merge_last(results))
-            }
+        let told = self.told(planned, id, &context);
+        let answered = async move {
+            let results = match frame {
+                _ if items == 0 => Vec::new(),
+                Ok(frame) => {
+                    let via = via?;
+                    let reply = pool.submit_batch(id, frame, timeout, context, &via, None, suspect).await?;
+                    open(&reply, items)?
+                }
+                Err(error) => return Err(error),
+            };
+            Ok(refused.merge_last(results))
         };
-        counted(answered, told, pool)
+        counted(answered, told)
     }
 
     fn execute_yielding(
@@ -73,8 +69,7 @@ impl<I: Serialize, O: DeserializeOwned + Send + 'static> Executor<I, O> for Pool
         let Sent { frame, mut items, mut refused, via, planned } = self.encode(id, batch, context);
         let (pool, timeout, suspect) = (self.pool.clone(), self.timeout, batch.suspect);
         let context = Arc::new(context.clone());
-        let told = planned.map(|planned| Told { planned, call: id, context: context.clone() });
-        let counting = pool.clone();
+        let told = self.told(planned, id, &context);
         let answered = async move {
             if items == 0 {
                 return Ok(refused.merge_last(Vec::new()));
@@ -111,7 +106,7 @@ impl<I: Serialize, O: DeserializeOwned + Send + 'static> Executor<I, O> for Pool
             };
             Ok(refused.merge_last(open(&reply, items)?))
         };
-        counted(answered, told, counting)
+        counted(answered, told)
     }
 
     fn name(&self) -> &str {
@@ -147,15 +142,15 @@ struct Told {
     planned: Planned,
     call: u64,
     context: Arc<Context>,
+    pool: Arc<RunningPool>,
 }
 
 /// The answer; where a fault goes with the call it is counted when the call has ended.
 fn counted<O: Send + 'static>(
     answered: impl Future<Output = dispatch::Reply<O>> + Send + 'static,
     told: Option<Told>,
-    pool: Arc<RunningPool>,
 ) -> BoxFuture<'static, dispatch::Reply<O>> {
-    let Some(Told { planned, call, context }) = told else { return Box::pin(answered) };
+    let Some(Told { planned, call, context, pool }) = told else { return Box::pin(answered) };
     Box::pin(async move {
         let reply = answered.await;
         if let Some(striker) = &pool.chaos {
@@ -166,6 +161,10 @@ fn counted<O: Send + 'static>(
 }
 
 impl PoolExecutor {
+    fn told(&self, planned: Option<Planned>, call: u64, context: &Arc<Context>) -> Option<Told> {
+        planned.map(|planned| Told { planned, call, context: context.clone(), pool: self.pool.clone() })
+    }
+
     fn inside<'a>(&self, context: &'a Context) -> Cow<'a, Context> {
         match &self.via {
             Via::Session(session) if context.session.as_ref() != Some(&session.id) => {
