@@ -166,8 +166,29 @@ pub(crate) struct Setup {
 }
 
 /// Say what was found, what is missing, and the command that mends it
+///
+/// With --route it says instead where a function's calls would go that leave the choice of the pool to Slither, and
+/// why: to processes, to threads (of a Python without a GIL, if there is one), or to coroutines. Its source is read,
+/// and nothing of it is imported.
 #[derive(Debug, Parser)]
+#[command(after_help = "\
+Examples:
+  slither doctor                                           what runs need
+  slither doctor --route my_model:score                    where its calls go, by what its source says
+  slither doctor --route my_model:score --traits cpu_bound,thread_safe --path python
+                                                           where they would go if it were that, too
+
+Traits: cpu_bound or io_bound, thread_safe or not_thread_safe, stateful, unsafe_native")]
 pub(crate) struct Doctor {
+    /// A function, as module:function
+    #[arg(long, value_name = "FUNCTION")]
+    pub(crate) route: Option<String>,
+    /// What the function is, beside what its source says
+    #[arg(long, value_name = "LIST", requires = "route")]
+    pub(crate) traits: Option<String>,
+    /// A folder with modules of yours [default: the current one]
+    #[arg(long, value_name = "DIR", value_hint = ValueHint::DirPath, requires = "route")]
+    pub(crate) path: Vec<PathBuf>,
     /// Write one JSON object to stdout, and nothing else
     #[arg(long)]
     pub(crate) json: bool,

@@ -3,6 +3,7 @@
 mod doctor;
 mod matrix;
 mod report;
+mod route;
 
 use std::fmt::Write as _;
 use std::io::{self, ErrorKind, IsTerminal, Write as _};
@@ -17,6 +18,7 @@ use crate::{progress, text};
 pub(crate) use doctor::diagnosis;
 pub(crate) use matrix::{Looked, Row, libraries, matrix};
 pub(crate) use report::{baseline, report, summary};
+pub(crate) use route::route;
 
 /// Printing fails if stdout takes no more, as when a disk is full.
 pub(crate) type Printed = Result<(), ConfigError>;

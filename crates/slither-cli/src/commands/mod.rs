@@ -5,4 +5,5 @@ pub(crate) mod completions;
 pub(crate) mod doctor;
 pub(crate) mod example;
 pub(crate) mod matrix;
+pub(crate) mod route;
 pub(crate) mod setup;

@@ -13,5 +13,6 @@ mod matrix;
 mod ml_scoring;
 mod output;
 mod refusals;
+mod route;
 mod signals;
 mod support;

@@ -44,5 +44,6 @@ pub use env::Env;
 pub use environment::{Environment, EnvironmentSpec};
 pub use interpreter::Interpreter;
 pub use matrix::{Import, Library, Matrix, Recommendation, ThreadSafety, WithoutGil};
+pub(crate) use process::run_to_end;
 pub use progress::{Progress, Traced};
 pub use uv::{Uv, UvOrigin};

@@ -169,7 +169,9 @@ impl Need {
             Self::Alone(why) if pool.overlaps() => {
                 return Err(format!("several calls run at once in one of its processes, but {why}"));
             }
-            Self::Alone(why) => return Ok((Place::Takes, why.clone())),
+            Self::Alone(_) => {
+                return Ok((Place::Takes, "each of its workers runs one call at a time".into()));
+            }
             Self::Together(work) => *work,
         };
         if !pool.overlaps() {

@@ -8,7 +8,7 @@ use futures_core::Stream;
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 
-use super::call::{Call, check_function};
+use super::call::Call;
 use super::routed::Routed;
 use super::slither::Slither;
 use crate::context::Context;
@@ -18,7 +18,7 @@ use crate::item::{Item, Ledger};
 use crate::letters::{BadLetter, Letter};
 use crate::pipe::{self, Outputs, Pipe, PipeError, PipeStream, RunOptions};
 use crate::pool::{PoolExecutor, PoolSession, RunningPool, Via, open_single, writing};
-use crate::routing::{AUTO, Decision, Subject, Traits};
+use crate::routing::{AUTO, Decision, Subject, Traits, check_function};
 use crate::wire;
 
 /// A runtime, and the session in which it calls, if it does.
