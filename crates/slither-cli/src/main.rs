@@ -5,6 +5,7 @@ mod args;
 mod commands;
 mod log;
 mod print;
+mod probe;
 mod progress;
 mod signals;
 mod text;
@@ -63,6 +64,7 @@ fn run(args: Args) -> Result<End, ConfigError> {
         Command::Setup(setup) => commands::setup::run(setup),
         Command::Doctor(doctor) => commands::doctor::run(&doctor),
         Command::Matrix(matrix) => commands::matrix::run(&matrix),
+        Command::Probe(probe) => commands::probe::run(probe),
         Command::Completions { shell } => commands::completions::run(shell),
     }
 }

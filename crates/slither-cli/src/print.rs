@@ -2,6 +2,7 @@
 
 mod doctor;
 mod matrix;
+mod probe;
 mod report;
 mod route;
 
@@ -17,6 +18,7 @@ use crate::{progress, text};
 
 pub(crate) use doctor::diagnosis;
 pub(crate) use matrix::{Looked, Row, libraries, matrix};
+pub(crate) use probe::probe;
 pub(crate) use report::{baseline, report, summary};
 pub(crate) use route::route;
 
