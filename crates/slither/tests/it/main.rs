@@ -30,6 +30,7 @@ mod recycling;
 mod retry;
 mod scratch_crate;
 mod sessions;
+mod several;
 mod snapshot_is_one_version;
 mod sticky;
 mod support;
