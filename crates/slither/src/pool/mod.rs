@@ -42,6 +42,7 @@ mod session;
 mod sessions;
 #[cfg(test)]
 mod simulation;
+mod standing;
 mod station;
 mod supervisor;
 mod worker;

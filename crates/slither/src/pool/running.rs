@@ -100,9 +100,8 @@ pub(crate) struct RunningPool {
     pub(crate) max_frame: usize,
     pub(crate) call_timeout: Duration,
     pub(super) chaos: Option<Striker>,
-    size: usize,
-    /// Calls can be ended that have begun: they are coroutines.
-    cancels: bool,
+    pub(super) size: usize,
+    pub(super) profile: Profile,
     start_timeout: Duration,
     pub(super) queue: Arc<Queue>,
     notes: Arc<Notes>,
@@ -203,7 +202,7 @@ impl RunningPool {
             call_timeout: config.call_timeout,
             chaos: config.chaos.clone().map(Striker::new),
             size: config.size,
-            cancels: matches!(config.profile, Profile::Async { .. }),
+            profile: config.profile,
             start_timeout: config.start_timeout,
             queue,
             notes,
@@ -237,7 +236,7 @@ impl RunningPool {
             max_frame: 1 << 20,
             call_timeout: Duration::from_millis(100),
             size,
-            cancels: false,
+            profile: Profile::Process,
             start_timeout: Duration::from_millis(300),
             queue,
             notes,
@@ -341,7 +340,8 @@ impl RunningPool {
     }
 
     pub(super) async fn answer(&self, waiting: Waiting) -> Result<Reply, ItemError> {
-        let mut caller = Caller { queue: &self.queue, waiting: Some(waiting), cancels: self.cancels };
+        let cancels = self.profile.cancels();
+        let mut caller = Caller { queue: &self.queue, waiting: Some(waiting), cancels };
         let answer = match &mut caller.waiting {
             Some(waiting) => waiting.await.ok(),
             None => None,

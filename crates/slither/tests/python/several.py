@@ -38,7 +38,7 @@ async def meet_in_loop(items: list[int]) -> list[int]:
 
 def sleep_in_thread(items: list[float]) -> list[int]:
     """Hold a thread for the sum of the items in seconds; return the process."""
-    time.sleep(sum(items))
+    time.sleep(sum(items))  # sleep: holding a thread is its work
     return [os.getpid()] * len(items)
 
 
@@ -75,7 +75,7 @@ def _act(item: dict[str, Any]) -> str:
             os._exit(7)
         case "hang":
             while True:
-                time.sleep(0.05)
+                time.sleep(0.05)  # sleep: it never ends
         case "hold-gil":
             ctypes.PyDLL(None).usleep(60_000_000)
         case "raise":
@@ -85,7 +85,7 @@ def _act(item: dict[str, Any]) -> str:
 
 def _await_file(path: str) -> None:
     while not Path(path).exists():
-        time.sleep(0.005)
+        time.sleep(0.005)  # sleep: between two looks
 
 
 async def sleep(items: list[float]) -> list[int]:
@@ -107,7 +107,7 @@ async def _act_in_loop(item: dict[str, Any]) -> str:
             case "wait":
                 await asyncio.sleep(3600)
             case "block":
-                time.sleep(3600)
+                time.sleep(3600)  # sleep: it holds up the loop
             case "segv":
                 faulthandler._sigsegv()  # type: ignore[attr-defined]
             case "cling":
@@ -145,7 +145,7 @@ def count(items: list[Any]) -> list[int]:
     out = []
     for _ in items:
         before = session.get("count", 0)
-        time.sleep(0.001)
+        time.sleep(0.001)  # sleep: for others to come between
         session["count"] = before + 1
         out.append(before + 1)
     return out
@@ -154,7 +154,7 @@ def count(items: list[Any]) -> list[int]:
 def rows(items: list[int]) -> Iterator[int]:
     """Yield a result for each item, slowly."""
     for item in items:
-        time.sleep(0.01)
+        time.sleep(0.01)  # sleep: rows come slowly
         yield item * 2
 
 

@@ -62,7 +62,7 @@ impl Driver {
     }
 
     pub(super) fn read_nursery(&mut self) {
-        while let Some(nursery) = &self.nursery {
+        while let Some(nursery) = &mut self.nursery {
             match nursery.receive() {
                 Ok(Some((packet, fd))) => self.hear(packet, fd),
                 Ok(None) => return,
@@ -163,7 +163,7 @@ impl Driver {
             max_frame,
             max_requests: self.plan.limits.max_requests,
             most_slots: self.launch.setup.profile.most(),
-            cancels: matches!(self.launch.setup.profile, Profile::Async { .. }),
+            cancels: self.launch.setup.profile.cancels(),
             binds,
         });
         let name = format!("slither-{}-{slot}", self.pool);
