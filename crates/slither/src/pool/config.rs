@@ -7,6 +7,7 @@ use std::time::Duration;
 use super::chaos::Chaos;
 use super::supervisor::{Breaker, Limits, RestartBudget};
 use crate::error::ConfigError;
+use crate::routing::AUTO;
 
 /// How workers come into being.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
@@ -274,6 +275,10 @@ impl Pool {
         if self.name.is_empty() || self.name.contains(['/', '\0', '\n']) {
             let message = format!("{:?} is no name for a pool", self.name);
             return Err(ConfigError::new(message).hint("use a short word, such as `default`"));
+        }
+        if self.name == AUTO {
+            let message = format!("no pool may be named `{AUTO}`");
+            return Err(ConfigError::new(message).hint("it stands for the pool that the router chooses"));
         }
         if self.size == 0 {
             return zero("the number of workers", "leave it out to use one worker a core");

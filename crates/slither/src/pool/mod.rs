@@ -40,6 +40,7 @@ mod session;
 mod sessions;
 #[cfg(test)]
 mod simulation;
+mod standing;
 mod station;
 mod supervisor;
 mod worker;

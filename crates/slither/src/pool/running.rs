@@ -91,7 +91,7 @@ pub(crate) struct RunningPool {
     pub(crate) max_frame: usize,
     pub(crate) call_timeout: Duration,
     pub(super) chaos: Option<Striker>,
-    size: usize,
+    pub(super) size: usize,
     start_timeout: Duration,
     pub(super) queue: Arc<Queue>,
     notes: Arc<Notes>,

@@ -28,6 +28,7 @@ mod promises;
 mod python_suite;
 mod recycling;
 mod retry;
+mod routing;
 mod scratch_crate;
 mod sessions;
 mod snapshot_is_one_version;
