@@ -1,6 +1,7 @@
 //! Calls that wait for a worker, by who may take them: any worker, the one in a slot, or one alone.
 
 use std::collections::VecDeque;
+use std::sync::Arc;
 
 use super::job::{Job, Route};
 use super::supervisor::Epoch;
@@ -20,7 +21,7 @@ struct Lane {
     /// The workers of the slot, until their deaths have been dealt with: one, or two while one replaces the other.
     workers: Vec<Own>,
     /// How the last worker in it ended.
-    last: Option<Box<WorkerReport>>,
+    last: Option<Arc<WorkerReport>>,
 }
 
 /// What waits for one worker alone.
@@ -72,30 +73,34 @@ impl Lanes {
         Ok(())
     }
 
-    /// The oldest call that this worker of the slot may run, if its frame is no longer than `longest`.
-    pub(super) fn take(&mut self, slot: usize, epoch: Epoch, longest: usize) -> Option<Job> {
+    /// The oldest call that this worker of the slot may run, if its frame is no longer than `longest`. Of what is for
+    /// this worker alone, calls that it may not run now are passed over.
+    pub(super) fn take(
+        &mut self,
+        slot: usize,
+        epoch: Epoch,
+        longest: usize,
+        may: impl Fn(&Job) -> bool,
+    ) -> Option<Job> {
         let lane = &mut self.slots[slot];
         let own = lane.workers.iter_mut().find(|own| own.epoch == epoch)?;
         let lines = match own.outgoing {
             true => [Some(&mut own.calls), None, None],
             false => [Some(&mut own.calls), Some(&mut lane.waiting), Some(&mut self.any)],
         };
-        let mut oldest: Option<&mut VecDeque<Job>> = None;
+        let mut oldest: Option<(&mut VecDeque<Job>, usize)> = None;
         for line in lines.into_iter().flatten() {
             while line.front().is_some_and(Job::abandoned) {
                 line.pop_front();
             }
+            let Some(at) = line.iter().position(&may) else { continue };
             // Ids are given in the order in which calls are made.
-            let id = |line: &VecDeque<Job>| line.front().map_or(u64::MAX, |job| job.id);
-            if oldest.as_ref().is_none_or(|oldest| id(line) < id(oldest)) {
-                oldest = Some(line);
+            if oldest.as_ref().is_none_or(|(oldest, first)| line[at].id < oldest[*first].id) {
+                oldest = Some((line, at));
             }
         }
-        let oldest = oldest?;
-        match oldest.front() {
-            Some(job) if job.frame.len() <= longest => oldest.pop_front(),
-            _ => None,
-        }
+        let (line, at) = oldest?;
+        if line[at].frame.len() > longest { None } else { line.remove(at) }
     }
 
     /// Whether no call waits that this worker of the slot may run.
@@ -103,6 +108,15 @@ impl Lanes {
         let lane = &self.slots[slot];
         lane.workers.iter().find(|own| own.epoch == epoch).is_none_or(|own| {
             own.calls.is_empty() && (own.outgoing || (lane.waiting.is_empty() && self.any.is_empty()))
+        })
+    }
+
+    /// Whether a call waits that this worker of the slot may run now.
+    #[cfg(test)]
+    pub(super) fn has(&self, slot: usize, epoch: Epoch, may: impl Fn(&Job) -> bool) -> bool {
+        let lane = &self.slots[slot];
+        lane.workers.iter().find(|own| own.epoch == epoch).is_some_and(|own| {
+            own.calls.iter().any(may) || !(own.outgoing || (lane.waiting.is_empty() && self.any.is_empty()))
         })
     }
 
@@ -124,8 +138,8 @@ impl Lanes {
     }
 
     /// The worker of the slot is dead, or as good as dead: the calls that were for it alone come back.
-    pub(super) fn lose(&mut self, slot: usize, epoch: Epoch, report: &WorkerReport) -> VecDeque<Job> {
-        self.slots[slot].last = Some(Box::new(report.clone()));
+    pub(super) fn lose(&mut self, slot: usize, epoch: Epoch, report: Arc<WorkerReport>) -> VecDeque<Job> {
+        self.slots[slot].last = Some(report);
         self.forget(slot, epoch)
     }
 
@@ -139,8 +153,8 @@ impl Lanes {
     }
 
     /// How the last worker in the slot ended.
-    pub(super) fn last(&self, slot: usize) -> Option<WorkerReport> {
-        self.slots[slot].last.as_deref().cloned()
+    pub(super) fn last(&self, slot: usize) -> Option<Arc<WorkerReport>> {
+        self.slots[slot].last.clone()
     }
 
     /// Takes out the calls that nobody waits for any more.
