@@ -98,8 +98,12 @@ def together(
     With `expected`, an output for each item, again and again: each thread takes them in an order of its own, and what
     differs is told. Without it the items are run one after the other, the whole `repeat` times at most, each by
     whichever thread comes next, and the outputs are told: those of the first `calls` of them, in any order.
+
+    Coroutines share one thread: of them all items are run at once, as tasks of an event loop.
     """
-    _, call = _import(function)
+    imported, call = _import(function)
+    if imported["kind"] == "coroutine":
+        return _in_a_loop(_resolve.resolve(function, []), items, expected, seconds, repeat)
     crowd = _Crowd(threads, seconds)
     if expected is not None:
         return _hunt(crowd, call, items, expected)
@@ -208,6 +212,42 @@ def _spread(crowd: _Crowd, call: Callable[[Any], str], items: list[Any], repeat:
     return Together(threads=crowd.threads, calls=len(done), differences=[], differing=0, outputs=done)
 
 
+def _in_a_loop(
+    bound: _resolve.Bound, items: list[Any], expected: list[str] | None, seconds: float, repeat: int
+) -> Together:
+    told = Together(threads=len(items), calls=0, differences=[], differing=0, outputs=[])
+    until = time.monotonic() + seconds
+    shuffle = random.Random(0).shuffle
+
+    async def call(item: Any) -> str:
+        try:
+            return _shown(await bound.call([item]))
+        except Exception as error:
+            return _raised(error)
+
+    async def run() -> None:
+        order = list(range(len(items)))
+        for _ in itertools.repeat(None) if expected is not None else range(repeat):
+            outputs = await asyncio.gather(*(call(items[index]) for index in order))
+            told["calls"] += len(outputs)
+            if expected is None:
+                told["outputs"] += outputs
+            else:
+                wrong = [
+                    Difference(item=index, expected=expected[index], got=got)
+                    for index, got in zip(order, outputs, strict=True)
+                    if got != expected[index]
+                ]
+                told["differing"] += len(wrong)
+                told["differences"] = (told["differences"] + wrong)[:_DIFFERENCES]
+                shuffle(order)
+            if time.monotonic() > until:
+                break
+
+    asyncio.run(run())
+    return told
+
+
 @contextmanager
 def _impatient() -> Iterator[None]:
     """Have threads that share a GIL take turns as often as can be."""
@@ -270,9 +310,13 @@ def _import(function: str) -> tuple[Imported, Callable[[Any], str]]:
         try:
             return _shown(_results(bound, bound.call([item])))
         except Exception as error:
-            return f"{type(error).__name__}: {error}"[:_SHOWN]
+            return _raised(error)
 
     return imported, call
+
+
+def _raised(error: Exception) -> str:
+    return f"{type(error).__name__}: {error}"[:_SHOWN]
 
 
 def _results(bound: _resolve.Bound, made: Any) -> Any:

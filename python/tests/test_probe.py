@@ -42,6 +42,12 @@ def dies(items):
 async def awaits(items):
     return items
 
+async def interleaved(items):
+    import asyncio
+    scratch["n"] = items[0]
+    await asyncio.sleep(0)
+    return [scratch["n"]]
+
 def yields(items):
     yield from items
 """
@@ -94,6 +100,12 @@ def test_outputs_are_in_the_order_of_the_calls_and_no_more_than_there_is_time_fo
 def test_each_kind_of_function_has_an_output(module: str, function: str, output: str) -> None:
     assert expected(f"{module}:{function}")[0] == output
     assert together(f"{module}:{function}", ITEMS, expected(f"{module}:{function}"), 2, 0.1)["differing"] == 0
+
+
+def test_coroutines_that_share_state_between_their_awaits_differ(module: str) -> None:
+    function = f"{module}:interleaved"
+    assert together(function, ITEMS, expected(function), 2, 0.1)["differing"] > 0
+    assert together(function, ITEMS, None, 2, 5.0, repeat=2)["calls"] == 16
 
 
 def test_what_ends_a_thread_ends_the_others_and_is_told(module: str) -> None:

@@ -69,7 +69,7 @@ async fn probe(
 fn best(found: &[Tried]) -> Option<usize> {
     let rate = |tried: &Tried| {
         let advised = tried.measured.iter().filter(|it| it.profile == tried.advice.profile);
-        advised.map(|it| it.per_second).fold(0.0, f64::max)
+        advised.map(|it| it.undisturbed).fold(0.0, f64::max)
     };
     let ranked = found.iter().enumerate().max_by(|(_, one), (_, other)| rate(one).total_cmp(&rate(other)));
     ranked.filter(|_| found.len() > 1).map(|(at, _)| at)

@@ -3,8 +3,8 @@
 use std::path::PathBuf;
 
 use slither::python::{Environment, EnvironmentSpec, Interpreter, Matrix};
-use slither::routing::{Candidate, Decision, Gil, Profile, Source, Subject, Verdicts, decide};
-use slither::{ConfigError, Traits};
+use slither::routing::{Candidate, Decision, Profile, Source, Subject, Verdicts, decide};
+use slither::{ConfigError, Gil, Traits};
 use slither_examples::Observer;
 
 use crate::args::Doctor;
@@ -52,11 +52,7 @@ pub(crate) fn folders(named: &[PathBuf]) -> Result<Vec<PathBuf>, ConfigError> {
 /// A pool of each kind; threads on the interpreter that suits them best.
 fn pools(python: &Interpreter, free_threaded: Option<&Interpreter>) -> Vec<Candidate> {
     let cores = std::thread::available_parallelism().map_or(1, usize::from);
-    let gil = |python: &Interpreter| match (python.gil_enabled, python.free_threaded) {
-        (false, _) => Gil::Off,
-        (true, true) => Gil::On(None),
-        (true, false) => Gil::Built,
-    };
+    let gil = |python: &Interpreter| Gil::new(python.gil_enabled, python.free_threaded, None);
     let processes = Candidate {
         pool: "processes".into(),
         profile: Profile::Processes,
@@ -67,12 +63,12 @@ fn pools(python: &Interpreter, free_threaded: Option<&Interpreter>) -> Vec<Candi
         io_bound: false,
         failing: false,
     };
-    let gil = gil(free_threaded.unwrap_or(python));
-    let slots = if gil == Gil::Off { cores } else { 1 };
+    let lock = gil(free_threaded.unwrap_or(python));
+    let slots = if !lock.on { cores } else { 1 };
     let threads = Candidate {
         pool: "threads".into(),
         profile: Profile::Threads,
-        gil,
+        gil: lock,
         workers: 1,
         slots,
         at_once: cores.max(2),

@@ -23,7 +23,7 @@ pub(crate) fn probe(probed: &Probed, as_json: bool) -> Printed {
         let _ = writeln!(out, "\n{}", paint.bold(&title(tried)));
         facts(&mut out, tried);
         let rows: Vec<Vec<String>> = tried.measured.iter().map(row).collect();
-        table(&mut out, &paint, &["pool", "items/s", "p50", "p99", "memory", "failed"], &rows);
+        table(&mut out, &paint, &["pool", "items/s", "undisturbed", "p50", "p99", "memory", "failed"], &rows);
         let _ = writeln!(out, "  {}", paint.green(&format!("best in {}", pool(&tried.advice))));
         for reason in &tried.advice.because {
             let _ = writeln!(out, "    {}", text::line(reason));
@@ -31,6 +31,13 @@ pub(crate) fn probe(probed: &Probed, as_json: bool) -> Printed {
     }
     for failure in &probed.failed {
         let _ = writeln!(out, "\n{}: {}", paint.yellow("not tried"), text::lines(failure));
+    }
+    let busy = |it: &Measured| it.undisturbed > 1.2 * it.per_second;
+    if probed.pythons.iter().flat_map(|tried| &tried.measured).any(busy) {
+        let _ = writeln!(
+            out,
+            "\nThe machine was busy with other things: `undisturbed` leaves out what threads waited for a processor"
+        );
     }
     if let Some(best) = probed.best.and_then(|best| probed.pythons.get(best)) {
         let _ = writeln!(out, "\nMost was done by {} on python {}", pool(&best.advice), best.python.version);
@@ -79,7 +86,8 @@ fn facts(out: &mut String, tried: &Tried) {
 }
 
 fn row(measured: &Measured) -> Vec<String> {
-    let Measured { profile, workers, at_once, per_second, p50, p99, memory, failed, .. } = measured;
+    let Measured { profile, workers, at_once, per_second, undisturbed, p50, p99, memory, failed, .. } =
+        measured;
     let name = match profile {
         Profile::Processes if *workers == 1 => "one process".to_owned(),
         Profile::Processes => format!("{workers} processes"),
@@ -89,6 +97,7 @@ fn row(measured: &Measured) -> Vec<String> {
     vec![
         name,
         format!("{per_second:.0}"),
+        format!("{undisturbed:.0}"),
         time(*p50),
         time(*p99),
         format!("{} MiB", memory >> 20),

@@ -38,7 +38,9 @@ impl Facts<'_> {
     pub(super) fn advice(&self) -> Advice {
         let coroutine = self.import.kind == "coroutine";
         match self.finding {
-            Finding::Race(what) => return self.processes([format!("threads spoil its results: {what}")]),
+            Finding::Race(what) => {
+                return self.processes([format!("{} spoil its results: {what}", self.others())]);
+            }
             Finding::Stateful(what) => {
                 return self.processes([format!(
                     "it depends on earlier calls, which a session keeps in one process: {what}"
@@ -52,7 +54,7 @@ impl Facts<'_> {
             Finding::Same | Finding::Unrepeatable(_) => {}
         }
         let waits = format!("it waits for {:.0}% of its time", 100.0 * (1.0 - self.cpu_share));
-        let at_once = self.waiting();
+        let at_once = at_once(self.work, self.cpu_share, self.cores);
         match self.work {
             Work::Io if coroutine => {
                 Advice { profile: Profile::Async, workers: 1, at_once, because: vec![waits] }
@@ -66,6 +68,11 @@ impl Facts<'_> {
             }
             Work::Cpu => self.computing(),
         }
+    }
+
+    /// Who spoils the results of a call.
+    fn others(&self) -> &'static str {
+        if self.import.kind == "coroutine" { "coroutines beside it" } else { "threads" }
     }
 
     fn computing(&self) -> Advice {
@@ -83,29 +90,23 @@ impl Facts<'_> {
         else {
             return self.processes(["threads were not measured".into()]);
         };
-        let compared = self.compared();
-        if threads.per_second < NEARLY * processes.per_second {
+        let (compared, at_once) = (self.compared(), at_once(self.work, self.cpu_share, self.cores));
+        if threads.undisturbed < NEARLY * processes.undisturbed {
             return self.processes(compared.into_iter().chain(["threads get in each other's way".into()]));
         }
         let shared = "there is no GIL, and threads make no difference to its results".to_owned();
         let because = [shared].into_iter().chain(compared).collect();
-        Advice { profile: Profile::Threads, workers: 1, at_once: self.cores, because }
+        Advice { profile: Profile::Threads, workers: 1, at_once, because }
     }
 
     fn processes(&self, because: impl IntoIterator<Item = String>) -> Advice {
         let workers = match self.work {
             Work::Cpu => self.cores,
             // Processes that wait cost memory and nothing else.
-            Work::Io => self.waiting().min(4 * self.cores),
+            Work::Io => at_once(self.work, self.cpu_share, self.cores).min(4 * self.cores),
         };
         let because = because.into_iter().collect();
         Advice { profile: Profile::Processes, workers, at_once: 1, because }
-    }
-
-    /// How many calls that wait keep the processors busy.
-    fn waiting(&self) -> usize {
-        let wanted = self.cores as f64 / self.cpu_share.max(f64::EPSILON);
-        (wanted.ceil() as usize).clamp(2, WAITING)
     }
 
     fn of(&self, profile: Profile) -> Option<&Measured> {
@@ -117,14 +118,22 @@ impl Facts<'_> {
         let (threads, processes) = (self.of(Profile::Threads)?, self.of(Profile::Processes)?);
         let mib = |measured: &Measured| measured.memory >> 20;
         Some(format!(
-            "{} threads did {:.0} items/s in {} MiB, and {} processes {:.0} items/s in {} MiB",
+            "undisturbed, {} threads did {:.0} items/s in {} MiB, and {} processes {:.0} in {} MiB",
             threads.at_once,
-            threads.per_second,
+            threads.undisturbed,
             mib(threads),
             processes.workers,
-            processes.per_second,
+            processes.undisturbed,
             mib(processes),
         ))
+    }
+}
+
+/// How many calls at once keep the processors busy.
+pub(super) fn at_once(work: Work, cpu_share: f64, cores: usize) -> usize {
+    match work {
+        Work::Cpu => cores.max(2),
+        Work::Io => ((cores as f64 / cpu_share.max(f64::EPSILON)).ceil() as usize).clamp(2, WAITING),
     }
 }
 
@@ -134,7 +143,7 @@ mod tests {
 
     fn measured(profile: Profile, workers: usize, at_once: usize, per_second: f64) -> Measured {
         let memory = (workers as u64 * 30) << 20;
-        Measured { profile, workers, at_once, per_second, memory, ..Measured::nothing() }
+        Measured { profile, workers, at_once, undisturbed: per_second, memory, ..Measured::nothing() }
     }
 
     fn advised(gil: bool, kind: &str, finding: &Finding, cpu_share: f64, threads: f64) -> Advice {
@@ -169,7 +178,7 @@ mod tests {
                 Profile::Processes,
                 2,
                 1,
-                "2 threads did 110 items/s",
+                "undisturbed, 2 threads did 110 items/s",
             ),
             (advised(true, "function", same, 1.0, 99.0), Profile::Processes, 2, 1, "there is a GIL"),
             (advised(true, "function", same, 0.1, 190.0), Profile::Threads, 1, 20, "it waits for 90%"),

@@ -30,6 +30,9 @@ pub(crate) struct Measured {
     pub(crate) failed: usize,
     /// Items a second, in the best round.
     pub(crate) per_second: f64,
+    /// The same, without the time in which its threads waited for a processor: what it would be where nothing else
+    /// runs, as far as that can be told.
+    pub(crate) undisturbed: f64,
     /// The time of a call, in seconds: half of them took less.
     pub(crate) p50: f64,
     /// The same for 99 of 100.
@@ -48,6 +51,7 @@ impl Measured {
             calls: 0,
             failed: 0,
             per_second: 0.0,
+            undisturbed: 0.0,
             p50: 0.0,
             p99: 0.0,
             memory: 0,
@@ -69,6 +73,7 @@ struct Tally {
     calls: usize,
     failed: usize,
     best: f64,
+    undisturbed: f64,
     latencies: Vec<f64>,
     memory: u64,
 }
@@ -93,6 +98,7 @@ pub(super) async fn measure(
                 tally.calls += fresh.calls;
                 tally.failed += fresh.failed;
                 tally.best = tally.best.max(fresh.best);
+                tally.undisturbed = tally.undisturbed.max(fresh.undisturbed);
                 tally.latencies.append(&mut fresh.latencies);
                 tally.memory = tally.memory.max(fresh.memory);
             }
@@ -108,6 +114,7 @@ pub(super) async fn measure(
             calls: tally.calls,
             failed: tally.failed,
             per_second: tally.best,
+            undisturbed: tally.undisturbed,
             p50: quantile(&tally.latencies, 0.5),
             p99: quantile(&tally.latencies, 0.99),
             memory: tally.memory,
@@ -125,7 +132,11 @@ async fn play(
     time: Duration,
     tally: &mut Tally,
 ) {
-    let (callers, began) = (contender.workers * contender.at_once, Instant::now());
+    let usage = || slither.stats(contender.name).map(|stats| stats.usage).unwrap_or_default();
+    // While the host waits for a processor so do its callers.
+    let queued =
+        || usage().iter().map(|worker| worker.pid).chain([std::process::id()]).map(queued).sum::<f64>();
+    let (callers, before, began) = (contender.workers * contender.at_once, queued(), Instant::now());
     let caller = |number: usize| async move {
         let (mut latencies, mut failed, mut items) = (Vec::new(), 0, 0);
         for at in (number..).step_by(callers) {
@@ -151,8 +162,17 @@ async fn play(
         items += count;
     }
     tally.best = items as f64 / elapsed;
-    let usage = slither.stats(contender.name).map(|stats| stats.usage).unwrap_or_default();
-    tally.memory = usage.iter().filter_map(|worker| worker.rss).sum();
+    // Each of the callers lost its share of what threads waited; no more than all of it can be lost.
+    let lost = ((queued() - before).max(0.0) / callers as f64).min(0.9 * elapsed);
+    tally.undisturbed = items as f64 / (elapsed - lost);
+    tally.memory = usage().iter().filter_map(|worker| worker.rss).sum();
+}
+
+/// The seconds for which the threads of a process have waited for a processor; 0 where the kernel does not say.
+fn queued(pid: u32) -> f64 {
+    let threads = std::fs::read_dir(format!("/proc/{pid}/task")).into_iter().flatten().flatten();
+    let stats = threads.filter_map(|thread| std::fs::read_to_string(thread.path().join("schedstat")).ok());
+    stats.filter_map(|text| text.split_whitespace().nth(1)?.parse::<f64>().ok()).sum::<f64>() / 1e9
 }
 
 fn quantile(sorted: &[f64], share: f64) -> f64 {

@@ -10,7 +10,7 @@ use slither::routing::{Finding, Profile, Source, Verdict, Verdicts, Work};
 use slither::{ConfigError, ErrorKind, ItemError, Pool, Slither};
 use slither_examples::Observer;
 
-use super::advice::Facts;
+use super::advice::{Facts, at_once};
 use super::compare::{Alone, Nature, spoiled};
 use super::measure::{Contender, measure};
 use super::report::{Hunted, Imported, Tried};
@@ -130,7 +130,12 @@ impl Trial<'_> {
         let size = ((CALL / call_seconds.max(1e-9)) as usize).clamp(1, LARGEST_BATCH);
         let whole: Vec<Value> = items.iter().cycle().take(items.len().max(size)).cloned().collect();
         let batches: Vec<Vec<Value>> = whole.chunks(size).map(<[Value]>::to_vec).collect();
-        let contenders = self.contenders();
+        let several = match &finding {
+            // What is spoilt by calls at once is not given any.
+            Finding::Race(_) | Finding::Stateful(_) => None,
+            Finding::Same | Finding::Unrepeatable(_) => Some(at_once(work, cpu_share, *cores)),
+        };
+        let contenders = self.contenders(&first.imported, several);
         let measured = measure(&self.options.function, &batches, contenders, self.options.time).await?;
         let import = first.imported;
         let facts =
@@ -264,7 +269,8 @@ impl Trial<'_> {
         }
     }
 
-    fn contenders(&self) -> Vec<Contender> {
+    /// The pools that are measured; `several` is how many calls at once a worker is given.
+    fn contenders(&self, import: &Imported, several: Option<usize>) -> Vec<Contender> {
         let cores = self.options.cores;
         let processes = |name: &'static str, workers| Contender {
             pool: self.pool(Pool::processes(name).size(workers)),
@@ -273,7 +279,25 @@ impl Trial<'_> {
             workers,
             at_once: 1,
         };
-        vec![processes("alone", 1), processes("processes", cores)]
+        let mut contenders = vec![processes("alone", 1), processes("processes", cores)];
+        if let Some(at_once) = several {
+            let (pool, profile) = match import.kind.as_str() {
+                "coroutine" => (Pool::coroutines("several").concurrency(at_once), Profile::Async),
+                // Behind a GIL they are told to wait, whether they do or not: what that is worth is to be measured.
+                _ => (
+                    Pool::threads("several").threads_per_worker(at_once).io_bound(import.gil_after),
+                    Profile::Threads,
+                ),
+            };
+            contenders.push(Contender {
+                pool: self.pool(pool.size(1)),
+                name: "several",
+                profile,
+                workers: 1,
+                at_once,
+            });
+        }
+        contenders
     }
 
     fn keep(&self, found: &Tried, source: &Source) -> Result<Option<PathBuf>, ConfigError> {

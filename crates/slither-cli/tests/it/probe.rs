@@ -32,6 +32,11 @@ def waits(items):
     time.sleep(0.01)
     return items
 
+async def awaits(items):
+    import asyncio
+    await asyncio.sleep(0.01)
+    return items
+
 def dies(items):
     if threading.current_thread() is not threading.main_thread():
         import os
@@ -106,10 +111,14 @@ fn a_function_that_threads_kill_is_flagged_and_the_command_survives() {
 }
 
 #[test]
-fn pure_python_that_computes_belongs_into_processes_under_a_gil() {
+fn pure_python_that_computes_belongs_into_processes_under_a_gil_and_into_threads_without() {
     let bench = Bench::new();
-    let probed = bench.json("pure", "1", &[]);
-    let (with, _) = by_gil(&probed);
+    let probed = bench.json("pure", "3", &[]);
+    let (with, without) = by_gil(&probed);
+    if let Some(without) = without {
+        assert_eq!((&without["work"], &without["finding"]), (&"cpu".into(), &"same".into()), "{without}");
+        assert_eq!(without["advice"]["profile"], "threads", "{without}");
+    }
     assert_eq!((&with["work"], &with["finding"]), (&"cpu".into(), &"same".into()), "{with}");
     assert_eq!(with["advice"]["profile"], "processes", "{with}");
     assert!(with["measured"].as_array().unwrap().iter().all(|it| it["failed"] == 0), "{with}");
@@ -130,6 +139,11 @@ fn what_waits_is_told_from_what_computes() {
     let probed = Bench::new().json("waits", "1", &["--python", "python3"]);
     let (tried, _) = by_gil(&probed);
     assert_eq!(tried["work"], "io", "{tried}");
+    assert_eq!(tried["advice"]["profile"], "threads", "{tried}");
+    let probed = Bench::new().json("awaits", "1", &["--python", "python3"]);
+    let (tried, _) = by_gil(&probed);
+    assert_eq!((&tried["work"], &tried["finding"]), (&"io".into(), &"same".into()), "{tried}");
+    assert_eq!(tried["advice"]["profile"], "async", "{tried}");
 }
 
 #[test]

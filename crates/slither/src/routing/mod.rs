@@ -29,7 +29,7 @@ mod subject;
 mod traits;
 mod verdict;
 
-pub use candidate::{Candidate, Gil, Profile};
+pub use candidate::{Candidate, Profile};
 pub use decide::decide;
 pub use decision::{Decision, PassedOver};
 pub(crate) use name::check_function;
