@@ -28,8 +28,9 @@ use crate::error::panic_text;
 
 /// What has to be met in ten thousand schedules, and how often at least: about half of what it was when written. A
 /// schedule that has become trivial says so here.
-const MET: [(&str, u64); 45] = [
+const MET: [(&str, u64); 47] = [
     ("answers sent late, twice or for nothing", 1200),
+    ("batches lost to another call of their worker", 120),
     ("batches of lost sessions", 400),
     ("batches of which items failed alone", 250),
     ("batches refused by an open breaker", 800),
@@ -74,6 +75,7 @@ const MET: [(&str, u64); 45] = [
     ("workers recycled with all that lived in them", 250),
     ("workers that died by themselves", 2300),
     ("workers that hung", 650),
+    ("workers whose slots became fewer", 230),
 ];
 
 /// Plays the schedule of a seed; returns its counts, and a number that another schedule would not have.

@@ -11,7 +11,7 @@ use serde::Serialize;
 use super::book::{Answer, Shared};
 use super::dice::Dice;
 use super::plan::Faults;
-use super::script::{FATES, FIRST, Fate, Step, Work, id_of, is_call, parse, plan, short};
+use super::script::{FATES, FIRST, Fate, Step, Work, is_call, parse, plan, short};
 use crate::codec;
 use crate::error::Death;
 use crate::pool::clock::now;
@@ -35,15 +35,19 @@ pub(super) struct FakeWorker {
     pub(super) dice: Dice,
     faults: Faults,
     short: bool,
-    inbox: VecDeque<Vec<u8>>,
+    inbox: VecDeque<Arrived>,
     pub(super) socket: VecDeque<Sent>,
-    script: VecDeque<(Instant, Step)>,
-    work: Option<Work>,
+    pub(super) lanes: Vec<Lane>,
+    /// How many of them take calls.
+    slots: usize,
+    greeted: bool,
+    /// When fewer of them will.
+    shrinks: Option<Instant>,
+    /// The lane whose call brought it down.
+    pub(super) fatal: Option<usize>,
     /// Answers that nobody asked for.
     echoes: Vec<(Instant, CallId)>,
     seen: Vec<CallId>,
-    /// The call in its black box, and since when.
-    pub(super) running: Option<(CallId, Instant)>,
     sessions: HashMap<String, u64>,
     pub(super) closed: bool,
     pub(super) cut: bool,
@@ -60,6 +64,29 @@ pub(super) struct FakeWorker {
     hung: bool,
     deaf: bool,
     pub(super) immortal: bool,
+}
+
+/// A frame that the host has written.
+#[derive(Debug)]
+struct Arrived {
+    work: Work,
+    claim: bool,
+}
+
+/// What runs one call at a time.
+#[derive(Debug, Default)]
+pub(super) struct Lane {
+    script: VecDeque<(Instant, Step)>,
+    work: Option<Work>,
+    /// The call in its slot of the black box, and since when.
+    pub(super) running: Option<(CallId, Instant)>,
+    hung: bool,
+}
+
+impl Lane {
+    fn is_free(&self) -> bool {
+        self.script.is_empty() && !self.hung
+    }
 }
 
 #[derive(Serialize)]
@@ -82,6 +109,7 @@ impl FakeWorker {
         mut dice: Dice,
         faults: Faults,
         short: bool,
+        slots: usize,
     ) -> Self {
         let quiet = lock(book).quiet();
         let boot = now() + dice.millis(0, 12);
@@ -90,6 +118,9 @@ impl FakeWorker {
             (true, 0) => [(boot, Step::Hang)].into(),
             (true, _) => [(boot, Step::Die(Death::Code(3)))].into(),
         };
+        let mut lanes: Vec<Lane> = (0..slots).map(|_| Lane::default()).collect();
+        lanes[0].script = script;
+        let shrinks = (slots > 1 && dice.permille(150)).then(|| boot + dice.millis(0, 100));
         let deaf = dice.permille(faults.stubborn);
         let immortal = !quiet && deaf && dice.permille(100);
         Self {
@@ -101,11 +132,13 @@ impl FakeWorker {
             short,
             inbox: VecDeque::new(),
             socket: VecDeque::new(),
-            script,
-            work: None,
+            lanes,
+            slots,
+            greeted: false,
+            shrinks,
+            fatal: None,
             echoes: Vec::new(),
             seen: Vec::new(),
-            running: None,
             sessions: HashMap::new(),
             closed: false,
             cut: false,
@@ -124,7 +157,26 @@ impl FakeWorker {
 
     /// The calls that it was given.
     pub(super) fn suspects(&self) -> impl Iterator<Item = CallId> {
-        self.seen.iter().copied().chain(self.inbox.iter().map(|frame| id_of(frame)))
+        self.seen.iter().copied().chain(self.inbox.iter().map(|arrived| arrived.work.id))
+    }
+
+    /// A lane that can read a frame now, and the frame: of a session that lives here one runs at a time.
+    fn reads(&self) -> Option<(usize, usize)> {
+        if self.hung || self.closed {
+            return None;
+        }
+        let busy = self.lanes.iter().filter(|lane| !lane.is_free()).count();
+        let lane = self.lanes.iter().position(Lane::is_free).filter(|_| busy < self.slots)?;
+        let waits = |arrived: &Arrived| {
+            let session = arrived.work.session.as_ref();
+            let Some(session) = session.filter(|session| self.sessions.contains_key(*session)) else {
+                return false;
+            };
+            let of =
+                |lane: &Lane| lane.work.as_ref().is_some_and(|work| work.session.as_ref() == Some(session));
+            self.lanes.iter().any(of)
+        };
+        Some((lane, self.inbox.iter().position(|arrived| !waits(arrived))?))
     }
 
     /// When it does something next.
@@ -132,10 +184,12 @@ impl FakeWorker {
         if self.dead.is_some() {
             return None;
         }
-        let reads = self.script.is_empty() && !self.hung && !self.closed && !self.inbox.is_empty();
+        let reads = self.reads().is_some().then(now);
         let echo = self.echoes.iter().map(|(at, _)| *at).min();
-        let step = self.script.front().map(|(at, _)| *at);
-        [reads.then(now), echo, step, self.dying.map(|(at, _)| at)].into_iter().flatten().min()
+        let steps = self.lanes.iter().filter_map(|lane| lane.script.front());
+        let step = steps.map(|(at, _)| *at).min();
+        let shrinks = self.shrinks.filter(|_| !self.closed);
+        [reads, echo, step, shrinks, self.dying.map(|(at, _)| at)].into_iter().flatten().min()
     }
 
     /// Does the next thing that is due.
@@ -148,8 +202,8 @@ impl FakeWorker {
         }
         if let Some(place) = self.echoes.iter().position(|(at, _)| *at <= now) {
             let (_, id) = self.echoes.swap_remove(place);
-            let mine = self.work.as_ref().is_some_and(|work| work.id == id)
-                || self.inbox.iter().any(|frame| id_of(frame) == id);
+            let mine = self.lanes.iter().filter_map(|lane| lane.work.as_ref()).any(|work| work.id == id)
+                || self.inbox.iter().any(|arrived| arrived.work.id == id);
             if !mine && !self.closed {
                 lock(&self.book).tally.count("answers sent late, twice or for nothing");
                 let answer: [Answer; 1] = [(id, id, self.epoch)];
@@ -157,20 +211,33 @@ impl FakeWorker {
             }
             return;
         }
-        match self.script.front() {
-            Some((at, _)) if *at <= now => {
-                if let Some((_, step)) = self.script.pop_front() {
-                    self.perform(step);
-                }
-            }
-            Some(_) => {}
-            None if !self.hung && !self.closed => {
-                if let Some(frame) = self.inbox.pop_front() {
-                    self.read(&frame);
-                }
-            }
-            None => {}
+        if self.shrinks.is_some_and(|at| at <= now) && !self.closed {
+            return self.shrink();
         }
+        let first = |lane: &usize| self.lanes[*lane].script.front().map(|(at, _)| *at);
+        let next = (0..self.lanes.len()).filter(|lane| first(lane).is_some()).min_by_key(first);
+        if let Some(lane) = next.filter(|lane| first(lane).is_some_and(|at| at <= now)) {
+            if let Some((_, step)) = self.lanes[lane].script.pop_front() {
+                self.perform(lane, step);
+            }
+        } else if let Some((lane, place)) = self.reads()
+            && let Some(arrived) = self.inbox.remove(place)
+        {
+            self.read(lane, arrived);
+        }
+    }
+
+    /// An import has turned the GIL on.
+    fn shrink(&mut self) {
+        self.shrinks = None;
+        // Before its hello it would say so there.
+        if !self.greeted || self.hung {
+            return;
+        }
+        self.slots = 1;
+        lock(&self.book).tally.count("workers whose slots became fewer");
+        lock(&self.book).say(|| format!("worker {} has one slot left", self.epoch));
+        self.send(Kind::Capacity, 0, 0, &(1, true, Some("some.module")));
     }
 
     pub(super) fn die(&mut self, death: Death) {
@@ -220,19 +287,18 @@ impl FakeWorker {
                     lock(&self.book).tally.count("calls sent ahead");
                 }
             }
-            self.inbox.push_back(frame.to_vec());
+            self.inbox.push_back(Arrived { work, claim: frame[5] & wire::CLAIM != 0 });
         }
     }
 
     /// Whether a call sent ahead lies unclaimed behind the running one.
     pub(super) fn has_unclaimed(&self) -> bool {
-        self.inbox.iter().any(|frame| is_call(frame[4]) && frame[5] & wire::CLAIM != 0)
+        self.inbox.iter().any(|arrived| is_call(arrived.work.kind) && arrived.claim)
     }
 
-    fn read(&mut self, frame: &[u8]) {
-        let work = parse(frame);
+    fn read(&mut self, lane: usize, Arrived { work, claim }: Arrived) {
         let at = now();
-        if frame[4] == Kind::Stop as u8 {
+        if work.kind == Kind::Stop as u8 {
             self.provoked = true;
             if !self.deaf {
                 self.dying = Some((at + self.dice.millis(0, 5), Death::Code(0)));
@@ -240,12 +306,12 @@ impl FakeWorker {
             self.hung = true;
             return;
         }
-        if frame[4] == Kind::Bind as u8 || is_call(frame[4]) {
+        if work.kind == Kind::Bind as u8 || is_call(work.kind) {
             self.seen.push(work.id);
         } else {
             return;
         }
-        if frame[5] & wire::CLAIM != 0 && rustix::io::read(&self.station.token, &mut [0; 8]).is_err() {
+        if claim && rustix::io::read(&self.station.token, &mut [0; 8]).is_err() {
             lock(&self.book).tally.count("calls taken back");
             lock(&self.book).say(|| format!("worker {} skips call {}", self.epoch, short(work.id)));
             self.send_bare(Kind::Skipped, work.id);
@@ -257,8 +323,8 @@ impl FakeWorker {
             true => self.dice.millis(0, fast),
             false => self.dice.millis(0, slow.max(12)),
         };
-        self.script = plan(fate, at, takes, &work, &mut self.dice);
-        self.work = Some(work);
+        self.lanes[lane].script = plan(fate, at, takes, &work, &mut self.dice);
+        self.lanes[lane].work = Some(work);
     }
 
     fn fate(&mut self, work: &Work) -> Fate {
@@ -274,12 +340,18 @@ impl FakeWorker {
         }
     }
 
-    fn perform(&mut self, step: Step) {
+    fn perform(&mut self, lane: usize, step: Step) {
+        let work = self.lanes[lane].work.clone();
+        if self.closed && !matches!(step, Step::Begin | Step::Die(_) | Step::Hang) {
+            // What cannot be sent leaves its call as it is, in the black box, too.
+            self.lanes[lane].hung = true;
+            return self.lanes[lane].script.clear();
+        }
         if step != Step::Rest {
-            let call = self.work.as_ref().map_or(0, |work| short(work.id));
+            let call = work.as_ref().map_or(0, |work| short(work.id));
             lock(&self.book).say(|| format!("worker {} call {call}: {step:?}", self.epoch));
         }
-        match (step, self.work.clone()) {
+        match (step, work) {
             (Step::Hello, _) => {
                 #[derive(Serialize)]
                 struct Hello {
@@ -289,16 +361,26 @@ impl FakeWorker {
                     python: &'static str,
                     implementation: &'static str,
                     gil: bool,
+                    slots: usize,
                 }
+                self.greeted = true;
                 self.send(
                     Kind::Hello,
                     0,
                     0,
-                    &Hello { protocol: 1, sdk: "1", pid: 1, python: "3", implementation: "c", gil: true },
+                    &Hello {
+                        protocol: 1,
+                        sdk: "1",
+                        pid: 1,
+                        python: "3",
+                        implementation: "c",
+                        gil: true,
+                        slots: self.slots,
+                    },
                 );
             }
             (Step::Begin, Some(work)) => {
-                self.running = Some((work.id, now()));
+                self.lanes[lane].running = Some((work.id, now()));
                 // Imports on the way to being ready are numbered anew in each worker.
                 if work.id >= FIRST {
                     lock(&self.book).begin(work.id, self.epoch, self.slot, &work.items);
@@ -307,7 +389,7 @@ impl FakeWorker {
             }
             (Step::Yield(count), Some(work)) => {
                 let run: Vec<Answer> = self.answers(&work).into_iter().take(count).collect();
-                if let Some(work) = &mut self.work {
+                if let Some(work) = &mut self.lanes[lane].work {
                     work.yielded += run.len();
                 }
                 lock(&self.book).tally.count("runs of results yielded");
@@ -352,8 +434,8 @@ impl FakeWorker {
                 self.send_bare(Kind::Skipped, work.id);
             }
             (Step::Rest, work) => {
-                self.running = None;
-                self.work = None;
+                self.lanes[lane].running = None;
+                self.lanes[lane].work = None;
                 if let Some(work) = work {
                     self.echo(work.id);
                 }
@@ -369,11 +451,20 @@ impl FakeWorker {
             }
             (Step::Die(death), _) => {
                 lock(&self.book).tally.count("workers that died by themselves");
+                // The stack tells whose call it was, mostly.
+                self.fatal = self.dice.permille(700).then_some(lane);
                 self.die(death);
             }
             (Step::Hang, _) => {
                 lock(&self.book).tally.count("workers that hung");
-                self.hung = true;
+                self.lanes[lane].hung = true;
+                // With the GIL in its hands.
+                if self.dice.permille(300) || self.lanes.len() == 1 {
+                    self.hung = true;
+                    for lane in &mut self.lanes {
+                        lane.script.clear();
+                    }
+                }
             }
             (_, None) => {}
         }
