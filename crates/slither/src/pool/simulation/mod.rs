@@ -1,9 +1,9 @@
 //! A simulation of the whole pool under random faults, on a fake clock, in one thread, without a process.
 //!
 //! Dispatch, queue, keepers, both state machines, sessions and references to objects are the real ones; workers and the
-//! nursery are not. A
-//! seed decides everything: `SLITHER_SEED=42 cargo test -p slither --lib simulation -- --nocapture` plays that one
-//! schedule again, and prints what happened in it.
+//! nursery are not, and there are no views, which run on threads of their own. A seed decides everything:
+//! `SLITHER_SEED=42 cargo test -p slither --lib simulation -- --nocapture` plays that one schedule again, and prints what
+//! happened in it.
 
 mod book;
 mod dice;
