@@ -1,7 +1,8 @@
 """The nursery: one process a pool, which starts workers, buries them, and outlives none of its pool.
 
 It imports the SDK and the pool's `preload` modules once and forks workers from there. It has one thread and one loop,
-which waits on the control socket, on the host's pidfd and on SIGCHLD.
+which waits on the control socket, on the host's pidfd and on SIGCHLD. Before that, while it imports, a signal tells it
+that its host has gone: see `_vigil`.
 
     host ⇄ control ⇄ nursery ─┬─ worker 1 (leads a process group) ─ grandchildren …
                               └─ worker 2
@@ -23,7 +24,7 @@ import sys
 import time
 import warnings
 
-from slither import _process
+from slither import _process, _vigil
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -57,6 +58,7 @@ def _main() -> int:
     with contextlib.suppress(OSError):  # the host may have done it
         os.setsid()
     _process.become_subreaper()
+    _vigil.begin(control_fd, _end_with_host)
 
     from slither._control import Control
 
@@ -147,6 +149,7 @@ class Nursery:
         gc.collect()
         gc.freeze()
         about: dict[str, Any] = interpreter()
+        _vigil.end(self._control.fileno())
         self._control.send("ready", pid=os.getpid(), start=self._start_method, reason=reason, **about)
         return setup
 
@@ -230,6 +233,7 @@ class Nursery:
         """In a child: let go of everything that is the nursery's."""
         signal.set_wakeup_fd(-1)
         signal.signal(signal.SIGCHLD, signal.SIG_DFL)
+        _vigil.forget()
         self._workers.clear()
         self._control.close()
         os.close(self._wake_read)
@@ -265,19 +269,13 @@ class Nursery:
                 max_rss=usage.ru_maxrss * 1024,
             )
 
-    def _kill_strangers(self, keep: int, patience: float = _STRANGERS_PATIENCE) -> None:
-        """Kill what was adopted: descendants of workers, out of their groups by `setsid`. They may have children.
+    def _kill_strangers(self, keep: int) -> None:
+        """Kill what was adopted: descendants of workers, out of their groups by `setsid`.
 
         Whose they were cannot be told once they are orphans, so a daemon that another, living worker has detached
         goes too: nothing that a worker starts is promised to outlive it.
         """
-        deadline = time.monotonic() + patience
-        while strangers := _process.children() - self._workers.keys() - {keep}:
-            for pid in strangers:
-                _process.kill(pid)
-            for pid in strangers:
-                if not _reap(pid, deadline):
-                    return  # it does not die: the kernel will not let it, and the host must not wait for that
+        _kill_children(self._workers.keys() | {keep}, _STRANGERS_PATIENCE)
 
     def _kill_everything(self, report: bool = False) -> None:
         """Kill every worker, its group and its adopted; with `report`, tell the host."""
@@ -292,7 +290,24 @@ class Nursery:
             self._bury()
         self._workers.clear()
         # Whoever is left when the nursery ends is nobody's any more, however slow the machine is.
-        self._kill_strangers(keep=0, patience=_LAST_PATIENCE)
+        _kill_children(set(), _LAST_PATIENCE)
+
+
+def _end_with_host() -> None:
+    """End in the midst of an import, because the host has gone; and with it what the modules have started."""
+    _kill_children(set(), _LAST_PATIENCE)
+    os._exit(1)
+
+
+def _kill_children(keep: set[int], patience: float) -> None:
+    """Kill the children of this process but for some, and the children that each leaves to be adopted."""
+    deadline = time.monotonic() + patience
+    while pids := _process.children() - keep:
+        for pid in pids:
+            _process.kill(pid)
+        for pid in pids:
+            if not _reap(pid, deadline):
+                return  # it does not die: the kernel will not let it, and the host must not wait for that
 
 
 def _reap(pid: int, deadline: float) -> bool:

@@ -5,15 +5,16 @@ from __future__ import annotations
 import os
 import select
 import signal
+import socket
 import subprocess
 import sys
 from collections.abc import Iterator
 from typing import Any
 
 import pytest
-from fakehost import FakeNursery, FakeWorker, Gone, pack, wait_gone
+from fakehost import PATIENCE, FakeNursery, FakeWorker, Gone, pack, wait_gone
 
-from slither import _wire
+from slither import _vigil, _wire
 
 
 @pytest.fixture(params=["fork", "spawn"])
@@ -162,6 +163,29 @@ def test_a_pool_is_gone_also_when_its_nursery_can_tell_nobody_why() -> None:
     for pid in (worker.pid, *pids):
         wait_gone(pid)
     nursery.close()
+
+
+def test_a_nursery_that_imports_hears_of_the_end_of_its_host() -> None:
+    read, write = os.pipe()
+    nursery = FakeNursery(stderr=write, preload=["endless_preload"])
+    os.close(write)
+    child = int(os.read(read, 100))
+    nursery.sock.close()
+    wait_gone(child)
+    assert nursery.process.wait(PATIENCE) == 1
+    os.close(read)
+    nursery.close()
+
+
+def test_a_host_that_is_gone_before_its_nursery_listens_is_noticed() -> None:
+    mine, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
+    mine.close()
+    ends = []
+    # The end was before: no signal will tell of it.
+    _vigil.begin(theirs.fileno(), lambda: ends.append(True))
+    signal.signal(signal.SIGIO, signal.SIG_DFL)
+    theirs.close()
+    assert ends
 
 
 def test_stop_kills_what_is_left_after_the_grace(nursery: FakeNursery) -> None:

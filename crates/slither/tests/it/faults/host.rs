@@ -15,14 +15,15 @@ const MARK: &str = "SLITHER_TEST_HOST";
 const PHASE: &str = "SLITHER_TEST_PHASE";
 
 /// What a host is doing when it is killed.
-const PHASES: [&str; 4] = ["starting", "forking", "running", "stopping"];
+const PHASES: [&str; 5] = ["starting", "importing", "forking", "running", "stopping"];
 
 #[test]
 fn host() {
     let (Ok(mark), Ok(phase)) = (std::env::var(MARK), std::env::var(PHASE)) else { return };
     let tokio = tokio::runtime::Builder::new_multi_thread().worker_threads(1).enable_all().build().unwrap();
     tokio.block_on(async {
-        let slither = runtime(pool(2).env(MARK, mark).restart_budget(unlimited())).await;
+        let pool = pool(2).env(MARK, mark).restart_budget(unlimited());
+        let slither = runtime(if phase == "importing" { pool.preload("slow_import") } else { pool }).await;
         offspring(&slither).await;
         println!("\nready");
         match &*phase {
@@ -74,7 +75,7 @@ fn marked(mark: &str) -> usize {
 async fn killed(mark: String, phase: &'static str, moment: Duration) -> Duration {
     let mut host = start(&mark, phase);
     let mut lines = BufReader::new(host.stdout.take().unwrap()).lines();
-    if phase != "starting" {
+    if !["starting", "importing"].contains(&phase) {
         let ready = tokio::task::spawn_blocking(move || lines.any(|line| line.unwrap() == "ready"));
         assert!(ready.await.unwrap(), "the host has started");
     }
@@ -104,7 +105,7 @@ async fn killed_hosts(hosts: u32, at_a_time: u32) -> Duration {
                 let at = round as usize / at_a_time as usize % PHASES.len();
                 // Up to a second while it starts, and a quarter of it when it has.
                 let random = u64::from(round.wrapping_mul(2_654_435_761) >> 22);
-                let moment = Duration::from_millis(if at == 0 { random } else { random / 4 });
+                let moment = Duration::from_millis(if at < 2 { random } else { random / 4 });
                 let mark = format!("{family}{round}.");
                 worst[at] = worst[at].max(killed(mark, PHASES[at], moment).await);
             }
@@ -123,7 +124,7 @@ async fn killed_hosts(hosts: u32, at_a_time: u32) -> Duration {
 #[tokio::test(flavor = "multi_thread")]
 async fn nothing_outlives_a_killed_host() {
     within(async {
-        let worst = killed_hosts(12, 3).await;
+        let worst = killed_hosts(15, 3).await;
         assert!(worst < Duration::from_secs(5), "{worst:?}");
     })
     .await;
