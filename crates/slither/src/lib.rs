@@ -111,8 +111,8 @@ pub use item::{Failure, Item, ItemId, Ledger, Payload};
 pub use metadata::Metadata;
 pub use pipe::{Defaults, Outputs, Pipe, PipeError, Router, RunOptions};
 pub use pool::{
-    Affinity, Breaker, BreakerState, Chaos, ChaosStats, Each, Inherit, LostWorker, Pool, PoolStats, Progress,
-    ProgressFeed, PyRef, RestartBudget, SessionEnd, Start, WorkerReply, WorkerUsage,
+    Affinity, Breaker, BreakerState, Chaos, ChaosStats, Each, Gil, Inherit, LostWorker, Pool, PoolStats,
+    Progress, ProgressFeed, PyRef, RestartBudget, SessionEnd, Start, WorkerReply, WorkerUsage,
 };
 pub use runtime::{Builder, Call, OpenSession, Session, Slither};
 pub use store::{Store, StoreHandle, Table, View};

@@ -20,11 +20,13 @@ pub(super) struct Attempt {
     splitting: bool,
     /// Its one item was run alone before, and its worker died.
     second_chance: bool,
+    /// How often it was lost to other calls of its worker.
+    collateral: u32,
 }
 
 impl Attempt {
     pub(super) fn first() -> Self {
-        Self { number: 1, splitting: false, second_chance: false }
+        Self { number: 1, splitting: false, second_chance: false, collateral: 0 }
     }
 
     /// Whether its items are run again to find which of them is to blame.
@@ -36,6 +38,11 @@ impl Attempt {
         Self { number: self.number.saturating_add(1), ..self }
     }
 
+    /// Run again because of what another call did: it costs no attempt.
+    fn after_collateral(self) -> Self {
+        Self { collateral: self.collateral + 1, ..self }
+    }
+
     fn split(self) -> Self {
         Self { splitting: true, second_chance: false, ..self.next() }
     }
@@ -45,6 +52,10 @@ impl Attempt {
         self.second_chance || (!self.splitting && self.number > 1)
     }
 }
+
+/// How often a batch is run again that was lost to other calls, before it is treated as to blame itself: whoever is
+/// always beside a crash may have a part in it.
+const MAX_COLLATERAL: u32 = 8;
 
 /// Items of a batch that are to be run together.
 pub(super) struct Part<I> {
@@ -95,9 +106,16 @@ impl Policy {
             ErrorKind::Pool | ErrorKind::Unavailable | ErrorKind::SessionLost | ErrorKind::SessionEnded => {
                 true
             }
-            ErrorKind::Timeout | ErrorKind::Protocol => self.stateful,
+            ErrorKind::Timeout | ErrorKind::Protocol | ErrorKind::Collateral => self.stateful,
             _ => self.stateful && error.is_crash(),
         }
+    }
+
+    /// Whether a part that was lost to another call of its worker is run again as it is.
+    fn repeats(&self, attempt: Attempt, error: &ItemError) -> bool {
+        let again = matches!(self.on_error, OnError::Retry(_)) || *self.on_error.last() == OnError::Isolate;
+        let collateral = error.kind() == ErrorKind::Collateral && !self.stateful;
+        again && collateral && attempt.collateral < MAX_COLLATERAL
     }
 
     fn wait(&mut self, attempt: Attempt, asked: Option<Duration>) -> Duration {
@@ -110,7 +128,9 @@ impl Policy {
     /// Whether this reply halts the dispatch.
     pub(super) fn halts<O>(&self, attempt: Attempt, reply: &Reply<O>) -> bool {
         reply.as_ref().is_err_and(|error| {
-            *self.on_error.last() == OnError::Halt && self.retry(attempt, error).is_none()
+            *self.on_error.last() == OnError::Halt
+                && self.retry(attempt, error).is_none()
+                && !self.repeats(attempt, error)
         })
     }
 
@@ -121,6 +141,7 @@ impl Policy {
             Err(error) => {
                 matches!(self.on_error.last(), OnError::Halt | OnError::Skip)
                     && self.retry(attempt, error).is_none()
+                    && !self.repeats(attempt, error)
             }
         }
     }
@@ -202,6 +223,9 @@ impl<I, O, K> Recovery<I, O, K> {
         let places = std::mem::take(&mut self.running);
         match reply {
             Ok(results) => self.settle_each(items.into_iter().zip(places), attempt, results, policy),
+            Err(error) if policy.repeats(attempt, &error) => {
+                self.pending.push(Part { items, attempt: attempt.after_collateral(), places });
+            }
             Err(error) if policy.retry(attempt, &error).is_some() => {
                 self.asked = self.asked.max(error.retry_after());
                 self.again.extend(items.into_iter().zip(places));

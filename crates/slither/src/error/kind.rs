@@ -32,6 +32,9 @@ pub enum ErrorKind {
     OutOfMemory,
     /// The batch ran past its deadline.
     Timeout,
+    /// Another call of the same worker brought it down, or ran past its deadline: what shares a process with others
+    /// can be lost with them.
+    Collateral,
     /// The worker broke the protocol.
     Protocol,
     /// The pool has failed or is shut down, and takes no more work.
@@ -67,6 +70,7 @@ impl ErrorKind {
             Self::Crash => "crash",
             Self::OutOfMemory => "out_of_memory",
             Self::Timeout => "timeout",
+            Self::Collateral => "collateral",
             Self::Protocol => "protocol",
             Self::Pool => "pool",
             Self::Unavailable => "unavailable",

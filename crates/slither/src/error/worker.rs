@@ -28,6 +28,8 @@ pub enum Phase {
     Encode,
     /// Its user code waited for a view; [`WorkerReport::subject`] names it.
     View,
+    /// Its coroutine awaited something.
+    Await,
 }
 
 impl Phase {
@@ -41,6 +43,7 @@ impl Phase {
             Self::User => "while it ran user code",
             Self::Encode => "while it encoded its answer",
             Self::View => "while it waited for view",
+            Self::Await => "while its coroutine awaited something",
         };
         match (self, subject) {
             (Self::Import | Self::View, Some(subject)) => format!("{clause} `{subject}`"),
@@ -60,6 +63,7 @@ impl fmt::Display for Phase {
             Self::User => "user code",
             Self::Encode => "encode",
             Self::View => "view",
+            Self::Await => "await",
         })
     }
 }

@@ -7,6 +7,7 @@ use std::time::Duration;
 use super::chaos::Chaos;
 use super::supervisor::{Breaker, Limits, RestartBudget};
 use crate::error::ConfigError;
+use crate::wire::Profile;
 
 /// How workers come into being.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
@@ -46,6 +47,7 @@ pub enum Inherit {
 pub struct Pool {
     pub(crate) name: String,
     pub(crate) size: usize,
+    pub(crate) profile: Profile,
     pub(crate) python: Option<PathBuf>,
     pub(crate) python_path: Vec<PathBuf>,
     pub(crate) requirements: Vec<String>,
@@ -63,10 +65,16 @@ pub struct Pool {
     pub(crate) breaker: Option<Breaker>,
     pub(crate) limits: Limits,
     pub(crate) chaos: Option<Chaos>,
+    /// A setting that was made and that a pool of this kind does not have.
+    misplaced: Option<&'static str>,
 }
 
 /// No frame is longer than this, whatever a pool asks for.
 const LARGEST_FRAME: usize = 1 << 30;
+/// No worker has more threads.
+const MOST_THREADS: usize = 256;
+/// No worker runs more coroutines at once.
+const MOST_COROUTINES: usize = 1024;
 /// A worker needs this much address space to start.
 const SMALLEST_MEMORY: u64 = 128 << 20;
 
@@ -75,7 +83,8 @@ impl Pool {
     pub fn processes(name: impl Into<String>) -> Self {
         Self {
             name: name.into(),
-            size: std::thread::available_parallelism().map_or(2, usize::from),
+            size: cores(),
+            profile: Profile::Process,
             python: None,
             python_path: Vec::new(),
             requirements: Vec::new(),
@@ -93,10 +102,78 @@ impl Pool {
             breaker: Some(Breaker::default()),
             limits: Limits::default(),
             chaos: None,
+            misplaced: None,
         }
     }
 
-    /// How many workers. Default: the number of cores.
+    /// A pool of worker processes that each run several calls at once, in threads. Default: one worker with as many
+    /// threads as there are cores; see [`size`](Self::size) and [`threads_per_worker`](Self::threads_per_worker).
+    ///
+    /// Made for free-threaded Python (from 3.14t on): there a worker has as many slots as threads. Where the GIL is on, from the start
+    /// or because an import turned it on, threads would only take turns, and a worker has one slot, which the log says
+    /// once; unless the pool is [`io_bound`](Self::io_bound).
+    ///
+    /// Calls of one worker share its fate: a crash costs all that it runs, and so does a deadline, because no thread can be
+    /// ended alone. The call to blame fails as in a pool of processes, the others as
+    /// [`Collateral`](crate::ErrorKind::Collateral). The functions have to be safe to be called from several threads.
+    ///
+    /// ```
+    /// use slither::Pool;
+    ///
+    /// // 4 processes of 16 threads: 64 calls at once.
+    /// let pool = Pool::threads("compute").size(4).threads_per_worker(16);
+    /// # let _ = pool;
+    /// ```
+    pub fn threads(name: impl Into<String>) -> Self {
+        let profile = Profile::Thread { threads: cores().min(MOST_THREADS), io_bound: false };
+        Self { size: 1, profile, ..Self::processes(name) }
+    }
+
+    /// A pool of worker processes that each run several calls of `async def` functions at once, in one event loop: for
+    /// calls that mostly wait for others, on any Python. Default: one worker of 32; see [`size`](Self::size) and
+    /// [`concurrency`](Self::concurrency).
+    ///
+    /// Each call has its own deadline. At it the coroutine is cancelled as asyncio does it, and has 1 s to end; the call
+    /// fails with `timeout` and where it was awaiting, and the others go on. One that holds up the loop, or does not end,
+    /// costs the worker, and the other calls in it fail as [`Collateral`](crate::ErrorKind::Collateral). A call that
+    /// nobody waits for any more is cancelled, too. Functions that are no coroutines run in one thread beside the loop, one
+    /// at a time.
+    pub fn coroutines(name: impl Into<String>) -> Self {
+        Self { size: 1, profile: Profile::Async { concurrency: 32 }, ..Self::processes(name) }
+    }
+
+    /// How many threads each worker of a pool of [`threads`](Self::threads) has, 1 to 256. Default: the number of cores.
+    #[must_use]
+    pub fn threads_per_worker(mut self, count: usize) -> Self {
+        match &mut self.profile {
+            Profile::Thread { threads, .. } => *threads = count,
+            Profile::Process | Profile::Async { .. } => self.misplaced = Some("threads_per_worker"),
+        }
+        self
+    }
+
+    /// Says that the calls of a pool of [`threads`](Self::threads) mostly wait, for the network or a disk, without the
+    /// GIL: each worker has as many slots as threads also where the GIL is on. Default: false.
+    #[must_use]
+    pub fn io_bound(mut self, waits: bool) -> Self {
+        match &mut self.profile {
+            Profile::Thread { io_bound, .. } => *io_bound = waits,
+            Profile::Process | Profile::Async { .. } => self.misplaced = Some("io_bound"),
+        }
+        self
+    }
+
+    /// How many calls each worker of a pool of [`coroutines`](Self::coroutines) runs at once, 1 to 1024. Default: 32.
+    #[must_use]
+    pub fn concurrency(mut self, calls: usize) -> Self {
+        match &mut self.profile {
+            Profile::Async { concurrency } => *concurrency = calls,
+            Profile::Process | Profile::Thread { .. } => self.misplaced = Some("concurrency"),
+        }
+        self
+    }
+
+    /// How many workers. Default: the number of cores; one in a pool of threads or coroutines.
     #[must_use]
     pub fn size(mut self, workers: usize) -> Self {
         self.size = workers;
@@ -278,6 +355,37 @@ impl Pool {
         if self.size == 0 {
             return zero("the number of workers", "leave it out to use one worker a core");
         }
+        if let Some(setting) = self.misplaced {
+            let message = format!(
+                "pool `{}`: {setting} is set, which a pool of {} does not have",
+                self.name,
+                self.kind()
+            );
+            let hint = match setting {
+                "concurrency" => "it belongs to `Pool::coroutines`",
+                _ => "it belongs to `Pool::threads`",
+            };
+            return Err(ConfigError::new(message).hint(hint));
+        }
+        let (what, count, most) = match self.profile {
+            Profile::Process => ("", 1, 1),
+            Profile::Thread { threads, .. } => ("threads_per_worker", threads, MOST_THREADS),
+            Profile::Async { concurrency } => ("concurrency", concurrency, MOST_COROUTINES),
+        };
+        if !(1..=most).contains(&count) {
+            let message = format!("pool `{}`: {what} is {count}, expected 1 to {most}", self.name);
+            return Err(ConfigError::new(message).hint("more workers take more calls, too: `Pool::size`"));
+        }
+        if self.chaos.is_some() && self.profile != Profile::Process {
+            let message = format!(
+                "pool `{}`: chaos is for pools of processes, this one is of {}",
+                self.name,
+                self.kind()
+            );
+            return Err(
+                ConfigError::new(message).hint("a fault of one call would befall the others of its worker")
+            );
+        }
         if self.queue == 0 {
             return zero("the queue", "leave it out for room for 1024 calls");
         }
@@ -321,6 +429,15 @@ impl Pool {
         Ok(())
     }
 
+    /// What its workers run calls in.
+    fn kind(&self) -> &'static str {
+        match self.profile {
+            Profile::Process => "processes",
+            Profile::Thread { .. } => "threads",
+            Profile::Async { .. } => "coroutines",
+        }
+    }
+
     /// The whole environment of the workers.
     pub(crate) fn environment(
         &self,
@@ -332,9 +449,13 @@ impl Pool {
         vars.extend(self.env.iter().cloned());
         // Workers times native threads should fit the cores, unless the user has decided otherwise. Where modules are
         // preloaded there is one: a library that starts more when it is imported could not be forked.
-        let cores = std::thread::available_parallelism().map_or(1, usize::from);
         let forks = self.start == Start::Fork && !self.preload.is_empty();
-        let threads = if forks { 1 } else { (cores / self.size).max(1) }.to_string();
+        // Threads that only wait for the GIL would leave native ones idle, but nobody knows yet whether they will.
+        let calls = match self.profile {
+            Profile::Thread { threads, .. } => self.size.saturating_mul(threads),
+            Profile::Process | Profile::Async { .. } => self.size,
+        };
+        let threads = if forks { 1 } else { (cores() / calls).max(1) }.to_string();
         for name in ["OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS"] {
             if !vars.iter().any(|(other, _)| other == name) {
                 vars.push((name.into(), (&threads).into()));
@@ -342,6 +463,10 @@ impl Pool {
         }
         vars
     }
+}
+
+fn cores() -> usize {
+    std::thread::available_parallelism().map_or(2, usize::from)
 }
 
 fn listed(name: &str) -> bool {

@@ -116,7 +116,7 @@ impl<I: Serialize, O: DeserializeOwned + Send + 'static> Executor<I, O> for Pool
     fn slots(&self) -> usize {
         match &self.via {
             Via::Session(session) if session.pinned() => 1,
-            _ => self.pool.live(),
+            _ => self.pool.slots(),
         }
     }
 

@@ -137,6 +137,8 @@ pub(crate) struct Job {
     duty: bool,
     /// It is run again to find a culprit: its failure says little of the pool.
     pub(super) suspect: bool,
+    /// Nobody waits for it any more, and its worker has been told so.
+    pub(super) told_to_end: bool,
     /// Boxed, as few calls have any of it: a job is moved from hand to hand.
     rare: Option<Box<Rare>>,
     waiter: oneshot::Sender<Result<Reply, ItemError>>,
@@ -193,6 +195,7 @@ impl Job {
             pinned: false,
             duty: false,
             suspect: false,
+            told_to_end: false,
             rare: None,
             waiter,
             _place: place,
@@ -276,6 +279,20 @@ impl Job {
     pub(super) fn has_yielded(&self) -> bool {
         let portions = self.rare.as_ref().and_then(|rare| rare.portions.as_ref());
         portions.is_some_and(|portions| portions.left < portions.items)
+    }
+
+    /// The session that it belongs to, if its worker keeps state for that, and so runs one call of it at a time.
+    pub(super) fn session(&self) -> Option<&SessionId> {
+        let lease = self.rare.as_ref()?.lease.as_ref()?;
+        matches!(self.route, Route::Worker { .. }).then_some(&lease.session)
+    }
+
+    /// The call as others are told of it, with whom it shared a worker.
+    pub(super) fn describe(&self) -> String {
+        match &self.context.stage {
+            Some(stage) => format!("call {} of stage `{stage}`", self.id),
+            None => format!("call {}", self.id),
+        }
     }
 
     /// Whether nobody waits any more.

@@ -72,30 +72,34 @@ impl Lanes {
         Ok(())
     }
 
-    /// The oldest call that this worker of the slot may run, if its frame is no longer than `longest`.
-    pub(super) fn take(&mut self, slot: usize, epoch: Epoch, longest: usize) -> Option<Job> {
+    /// The oldest call that this worker of the slot may run, if its frame is no longer than `longest`. Of what is for
+    /// this worker alone, calls that it may not run now are passed over.
+    pub(super) fn take(
+        &mut self,
+        slot: usize,
+        epoch: Epoch,
+        longest: usize,
+        may: impl Fn(&Job) -> bool,
+    ) -> Option<Job> {
         let lane = &mut self.slots[slot];
         let own = lane.workers.iter_mut().find(|own| own.epoch == epoch)?;
         let lines = match own.outgoing {
             true => [Some(&mut own.calls), None, None],
             false => [Some(&mut own.calls), Some(&mut lane.waiting), Some(&mut self.any)],
         };
-        let mut oldest: Option<&mut VecDeque<Job>> = None;
+        let mut oldest: Option<(&mut VecDeque<Job>, usize)> = None;
         for line in lines.into_iter().flatten() {
             while line.front().is_some_and(Job::abandoned) {
                 line.pop_front();
             }
+            let Some(at) = line.iter().position(&may) else { continue };
             // Ids are given in the order in which calls are made.
-            let id = |line: &VecDeque<Job>| line.front().map_or(u64::MAX, |job| job.id);
-            if oldest.as_ref().is_none_or(|oldest| id(line) < id(oldest)) {
-                oldest = Some(line);
+            if oldest.as_ref().is_none_or(|(oldest, first)| line[at].id < oldest[*first].id) {
+                oldest = Some((line, at));
             }
         }
-        let oldest = oldest?;
-        match oldest.front() {
-            Some(job) if job.frame.len() <= longest => oldest.pop_front(),
-            _ => None,
-        }
+        let (line, at) = oldest?;
+        if line[at].frame.len() > longest { None } else { line.remove(at) }
     }
 
     /// Whether no call waits that this worker of the slot may run.
@@ -103,6 +107,15 @@ impl Lanes {
         let lane = &self.slots[slot];
         lane.workers.iter().find(|own| own.epoch == epoch).is_none_or(|own| {
             own.calls.is_empty() && (own.outgoing || (lane.waiting.is_empty() && self.any.is_empty()))
+        })
+    }
+
+    /// Whether a call waits that this worker of the slot may run now.
+    #[cfg(test)]
+    pub(super) fn has(&self, slot: usize, epoch: Epoch, may: impl Fn(&Job) -> bool) -> bool {
+        let lane = &self.slots[slot];
+        lane.workers.iter().find(|own| own.epoch == epoch).is_some_and(|own| {
+            own.calls.iter().any(may) || !(own.outgoing || (lane.waiting.is_empty() && self.any.is_empty()))
         })
     }
 

@@ -135,8 +135,8 @@ impl Queue {
                 job.finish(Err(cause));
                 return Ok(());
             }
-            let Some(station) = state.idle_for(job.route) else {
-                if manner == Manner::IfFree && !state.is_free(job.route) {
+            let Some(station) = state.idle_for(&job) else {
+                if manner == Manner::IfFree && !state.is_free(&job) {
                     return Err(job);
                 }
                 let route = job.route;
@@ -171,7 +171,7 @@ impl Queue {
             Want::Call => usize::MAX,
             Want::Ahead => AHEAD_BYTES,
         };
-        lock(&self.state).lanes.take(station.slot, station.epoch, longest)
+        lock(&self.state).lanes.take(station.slot, station.epoch, longest, |job| station.may_take(job))
     }
 
     /// A call for an idle worker: from the queue, or taken back from another worker. With none, the worker is
@@ -179,7 +179,7 @@ impl Queue {
     pub(super) fn take_or_wait(&self, station: &Arc<Station>) -> Option<Job> {
         let mut state = lock(&self.state);
         let others = |other: &&Arc<Station>| other.epoch != station.epoch;
-        let own = state.lanes.take(station.slot, station.epoch, usize::MAX);
+        let own = state.lanes.take(station.slot, station.epoch, usize::MAX, |job| station.may_take(job));
         if state.outgoing.iter().any(|outgoing| outgoing.station.epoch == station.epoch) {
             return own;
         }
@@ -335,11 +335,6 @@ impl Queue {
         lock(&self.state).stations.clone()
     }
 
-    /// How many workers take work now.
-    pub(super) fn live(&self) -> usize {
-        lock(&self.state).stations.len()
-    }
-
     /// Why no more work is taken, if so.
     pub(super) fn closed(&self) -> Option<ItemError> {
         lock(&self.state).closed.as_ref().map(|closed| closed.cause.clone())
@@ -361,7 +356,7 @@ impl Queue {
     /// Whether a call waits that this worker may run.
     #[cfg(test)]
     pub(super) fn waits_for(&self, station: &Station) -> bool {
-        !lock(&self.state).lanes.is_empty(station.slot, station.epoch)
+        lock(&self.state).lanes.has(station.slot, station.epoch, |job| station.may_take(job))
     }
 
     /// Whether a call waits that nobody wants any more.
@@ -376,6 +371,18 @@ impl Queue {
         self.places.available_permits()
     }
 
+    /// How many calls the workers take at once, as they say.
+    pub(super) fn capacity(&self) -> usize {
+        lock(&self.state).stations.iter().map(|station| station.slots()).sum()
+    }
+
+    /// Has workers look which of their calls nobody waits for any more.
+    pub(super) fn wake_holders(&self) {
+        for station in lock(&self.state).takers().filter(|station| !lock(&station.held).is_empty()) {
+            station.bell.ring();
+        }
+    }
+
     /// Calls that no worker holds.
     pub(super) fn depth(&self) -> usize {
         lock(&self.state).lanes.depth()
@@ -384,23 +391,24 @@ impl Queue {
 
 impl State {
     /// The idle worker that a call goes to, which is not idle any more.
-    fn idle_for(&mut self, route: Route) -> Option<Arc<Station>> {
+    fn idle_for(&mut self, job: &Job) -> Option<Arc<Station>> {
         let at = |wanted: &dyn Fn(&Station) -> bool| self.idle.iter().position(|station| wanted(station));
-        let place = match route {
+        let place = match job.route {
             Route::Any => Some(0),
             Route::Near(slot) => at(&|station| station.slot == slot).or(Some(0)),
             Route::Slot(slot) => at(&|station| station.slot == slot),
-            Route::Worker { epoch, .. } => at(&|station| station.epoch == epoch),
+            Route::Worker { epoch, .. } => at(&|station| station.epoch == epoch && station.may_take(job)),
         };
         self.idle.remove(place?)
     }
 
-    /// Whether a worker that may run a call has nothing to do, though it may not have said so yet; or the one that
+    /// Whether a worker that may run a call would begin it at once, though it may not have said so yet; or the one that
     /// it is bound to is dead.
-    fn is_free(&self, route: Route) -> bool {
-        let free =
-            |station: &Arc<Station>| self.lanes.is_empty(station.slot, station.epoch) && station.is_free();
-        match route {
+    fn is_free(&self, job: &Job) -> bool {
+        let free = |station: &Arc<Station>| {
+            self.lanes.is_empty(station.slot, station.epoch) && station.has_room_for(job)
+        };
+        match job.route {
             Route::Any | Route::Near(_) => self.stations.iter().any(free),
             Route::Slot(slot) => self.stations.iter().any(|station| station.slot == slot && free(station)),
             Route::Worker { epoch, .. } => self.station(epoch).is_none_or(free),

@@ -13,6 +13,7 @@ use super::answer::{Each, WorkerReply, open_single};
 use super::chaos::{ChaosStats, Striker};
 use super::clock::later;
 use super::config::{Pool, Start};
+use super::gil::Gil;
 use super::graveyard::Graveyard;
 use super::job::{Job, Portions, Reply, Route, Waiting};
 use super::progress::{Progress, ProgressFeed};
@@ -27,7 +28,7 @@ use crate::error::{ConfigError, ErrorKind, ItemError};
 use crate::python::Environment;
 use crate::store::Views;
 use crate::waits::Waits;
-use crate::wire::{self, Bound, Kind, Setup};
+use crate::wire::{self, Bound, Kind, Profile, Setup};
 
 /// Ids below this are imports that a keeper sends on its own.
 const FIRST_CALL: CallId = 1 << 32;
@@ -46,6 +47,8 @@ pub struct PoolStats {
     pub queued: usize,
     /// Calls that workers hold.
     pub running: usize,
+    /// How many calls the workers run at once: one each in a pool of processes, and otherwise as many as they have said.
+    pub slots: usize,
     /// Opened sessions, those included whose worker has died.
     pub sessions: usize,
     /// Workers that have died since the pool was started, for whatever reason; recycled ones that are gone, too.
@@ -80,6 +83,12 @@ pub struct WorkerUsage {
     pub growth: u64,
     /// Calls that it has completed, a batch being one.
     pub requests: u64,
+    /// How many calls it runs at once.
+    pub slots: usize,
+    /// Calls that it holds: those that it runs, and at most one that was sent ahead.
+    pub running: usize,
+    /// Its interpreter's lock; none before it has said so.
+    pub gil: Option<Gil>,
 }
 
 /// A pool whose workers run. Dropping it kills them.
@@ -92,6 +101,8 @@ pub(crate) struct RunningPool {
     pub(crate) call_timeout: Duration,
     pub(super) chaos: Option<Striker>,
     size: usize,
+    /// Calls can be ended that have begun: they are coroutines.
+    cancels: bool,
     start_timeout: Duration,
     pub(super) queue: Arc<Queue>,
     notes: Arc<Notes>,
@@ -155,6 +166,7 @@ impl RunningPool {
                 host: std::process::id(),
                 log_level: 20,
                 memory_limit: config.memory_limit,
+                profile: config.profile,
             },
             python,
         };
@@ -191,6 +203,7 @@ impl RunningPool {
             call_timeout: config.call_timeout,
             chaos: config.chaos.clone().map(Striker::new),
             size: config.size,
+            cancels: matches!(config.profile, Profile::Async { .. }),
             start_timeout: config.start_timeout,
             queue,
             notes,
@@ -224,6 +237,7 @@ impl RunningPool {
             max_frame: 1 << 20,
             call_timeout: Duration::from_millis(100),
             size,
+            cancels: false,
             start_timeout: Duration::from_millis(300),
             queue,
             notes,
@@ -327,7 +341,7 @@ impl RunningPool {
     }
 
     pub(super) async fn answer(&self, waiting: Waiting) -> Result<Reply, ItemError> {
-        let mut caller = Caller { queue: &self.queue, waiting: Some(waiting) };
+        let mut caller = Caller { queue: &self.queue, waiting: Some(waiting), cancels: self.cancels };
         let answer = match &mut caller.waiting {
             Some(waiting) => waiting.await.ok(),
             None => None,
@@ -357,7 +371,7 @@ impl RunningPool {
             let id = self.next_id();
             let (job, waiting) = Job::new(id, frame(id)?, timeout, context.clone(), Some(place));
             let job = if duty { job.on_duty() } else { job };
-            let free = lock(&station.held).is_empty();
+            let free = lock(&station.held).len() < station.slots();
             if let Err(job) = station.hand_own(job) {
                 let message = "the worker died before it could run this call";
                 job.finish(Err(ItemError::new(ErrorKind::Crash, message)));
@@ -456,9 +470,9 @@ impl RunningPool {
         Ok(Each { replies, lost: lock(&self.graveyard).lost() })
     }
 
-    /// Workers that take work now.
-    pub(crate) fn live(&self) -> usize {
-        self.queue.live()
+    /// How many calls the workers run at once, now.
+    pub(crate) fn slots(&self) -> usize {
+        self.queue.capacity()
     }
 
     /// Where tasks of the pool run.
@@ -485,7 +499,8 @@ impl RunningPool {
             recycled,
             breaker: self.queue.breaker(),
             strays: self.service.strays(),
-            progress: stations.iter().filter_map(|at| lock(&at.held).front()?.progress().cloned()).collect(),
+            slots: stations.iter().map(|at| at.slots()).sum(),
+            progress: stations.iter().flat_map(|at| progress(at)).collect(),
             chaos: self.chaos.as_ref().map(Striker::stats),
         }
     }
@@ -498,6 +513,11 @@ impl RunningPool {
     }
 }
 
+/// How far the calls of a worker are that have said so.
+fn progress(station: &Station) -> Vec<Progress> {
+    lock(&station.held).iter().filter_map(|job| job.progress().cloned()).collect()
+}
+
 fn busy(pool: &str, why: &str) -> ItemError {
     let message = format!("the session of pool `{pool}` is busy: {why}");
     ItemError::new(ErrorKind::SessionBusy, message)
@@ -507,6 +527,8 @@ fn busy(pool: &str, why: &str) -> ItemError {
 struct Caller<'a> {
     queue: &'a Queue,
     waiting: Option<Waiting>,
+    /// Calls can be ended that have begun.
+    cancels: bool,
 }
 
 impl Drop for Caller<'_> {
@@ -514,6 +536,9 @@ impl Drop for Caller<'_> {
         if let Some(waiting) = self.waiting.take() {
             drop(waiting);
             self.queue.sweep();
+            if self.cancels {
+                self.queue.wake_holders();
+            }
         }
     }
 }

@@ -7,13 +7,16 @@ use std::time::{Duration, Instant};
 use tokio::runtime::Handle;
 use tokio::sync::broadcast;
 
+use super::gil::Gil;
 use super::job::WorkerName;
 use super::progress::{KEPT, Progress, ProgressFeed};
 use super::station::{Order, Station, lock};
 use crate::context::{Context, SessionId};
 use crate::dispatch;
 use crate::store::{ViewError, Views};
-use crate::telemetry::{self, CallProgress, Labels, SessionLost, ViewException, ViewStart, ViewStop};
+use crate::telemetry::{
+    self, CallProgress, Labels, SessionLost, ViewException, ViewStart, ViewStop, WorkerCapacity,
+};
 use crate::waits::Waits;
 use crate::wire::{Done, Log, ViewCall};
 
@@ -56,7 +59,7 @@ impl Service {
     pub(super) fn progress(&self, station: &Station, call: u64, Done { done, total }: Done) {
         let (report, context) = {
             let mut held = lock(&station.held);
-            let Some(job) = held.front_mut().filter(|job| job.id == call) else { return };
+            let Some(job) = held.get_mut(call) else { return };
             let report = Progress {
                 worker: station.worker.name.clone(),
                 call,
@@ -131,6 +134,14 @@ impl Service {
         });
     }
 
+    /// Tells that a worker takes another number of calls at once from now on.
+    pub(super) fn capacity_changed(&self, worker: &WorkerName, before: usize, slots: usize, gil: &Gil) {
+        let labels = Labels { pool: Some(&self.pool), ..Labels::default() };
+        let (before, slots) = (before as f64, slots as f64);
+        let event = WorkerCapacity::new(before, slots, &self.pool, &worker.name, &worker.pid, gil);
+        telemetry::emit(labels, &event);
+    }
+
     /// Tells of the sessions that a worker took with it.
     pub(super) fn sessions_lost(&self, worker: &WorkerName, lost: &[SessionId], reason: &str) {
         let labels = Labels { pool: Some(&self.pool), ..Labels::default() };
@@ -146,16 +157,17 @@ impl Service {
     pub(super) fn log(&self, station: &Station, log: &Log) {
         let stage = log.call.and_then(|call| {
             let held = lock(&station.held);
-            held.iter().find(|job| job.id == call).and_then(|job| job.context.stage.clone())
+            held.get(call).and_then(|job| job.context.stage.clone())
         });
         let (worker, stage) = (&station.worker.name, stage.as_deref().unwrap_or(""));
         let (logger, call, message) = (&log.logger, log.call.unwrap_or(0), &log.message);
+        let thread = log.thread.as_deref();
         macro_rules! at {
             ($level:ident) => {
                 tracing::event!(
                     target: "slither::python",
                     tracing::Level::$level,
-                    worker, stage, logger, call, "{message}"
+                    worker, stage, logger, call, thread, "{message}"
                 )
             };
         }

@@ -1,19 +1,21 @@
 //! What other threads may touch of a worker: its inbox, the calls it holds, and the token of the one ahead.
 
-use std::collections::VecDeque;
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
-use rustix::event::{EventfdFlags, eventfd};
+use rustix::event::{EventfdFlags, PollFd, PollFlags, Timespec, eventfd, poll};
 use rustix::io::Errno;
 
+use super::gil::Gil;
+use super::held::Held;
 use super::job::{Job, WorkerName};
 use super::memory::Memory;
 use super::running::WorkerUsage;
 use super::supervisor::Epoch;
 use super::worker::CallId;
+use crate::context::SessionId;
 use crate::error::{Death, Recycled, WorkerReport};
 
 /// Locks without caring whether another thread panicked: what is behind these locks is valid at every step.
@@ -104,6 +106,14 @@ struct Inbox {
     closed: bool,
 }
 
+impl Inbox {
+    /// Whether a call of the session was handed over.
+    fn has(&self, session: &SessionId) -> bool {
+        let of = |order: &Order| matches!(order, Order::Job(job) | Order::Own(job) if job.session() == Some(session));
+        self.orders.iter().any(of)
+    }
+}
+
 /// One worker as the rest of the pool sees it.
 #[derive(Debug)]
 pub(super) struct Station {
@@ -113,6 +123,10 @@ pub(super) struct Station {
     pub(super) epoch: Epoch,
     pub(super) bell: Bell,
     pub(super) memory: Memory,
+    /// How many calls it takes at once; 1 until it has said more.
+    slots: AtomicUsize,
+    /// What it has said of its interpreter; none before its hello.
+    gil: Mutex<Option<Gil>>,
     /// Calls that it has completed; its keeper counts them.
     completed: AtomicU64,
     /// References to objects in it that somebody has, or may get.
@@ -122,15 +136,16 @@ pub(super) struct Station {
     /// Filled by whoever hands over a call (one while idle, one for each `call_each` and bind, which hold
     /// places of the bounded queue), by a reference that is dropped (of which a worker makes only so many), by a view's answer (at most as many as were asked) and by the supervisor.
     inbox: Mutex<Inbox>,
-    /// The calls in the worker, oldest first; all but the first were sent ahead. Locked after the queue's
-    /// state and before the inbox.
-    pub(super) held: Mutex<VecDeque<Job>>,
+    /// The calls in the worker. Locked after the queue's state and before the inbox.
+    pub(super) held: Mutex<Held>,
 }
 
 impl Station {
     pub(super) fn new(worker: WorkerName, slot: usize, epoch: Epoch, token: OwnedFd) -> Result<Self, Errno> {
         Ok(Self {
             memory: Memory::of(worker.pid),
+            slots: AtomicUsize::new(1),
+            gil: Mutex::default(),
             completed: AtomicU64::new(0),
             pins: AtomicUsize::new(0),
             worker: Arc::new(worker),
@@ -139,7 +154,7 @@ impl Station {
             bell: Bell::new()?,
             token,
             inbox: Mutex::default(),
-            held: Mutex::new(VecDeque::with_capacity(2)),
+            held: Mutex::default(),
         })
     }
 
@@ -195,10 +210,10 @@ impl Station {
 
     fn take_ahead(&self, may: impl Fn(&Job) -> bool) -> Option<Job> {
         let mut held = lock(&self.held);
-        if held.len() < 2 || !held.back().is_some_and(may) || !self.win_token() {
+        if !held.ahead().is_some_and(may) || !self.win_token() {
             return None;
         }
-        let job = held.pop_back()?;
+        let job = held.take_ahead()?;
         self.order(Order::TakenBack(job.id));
         Some(job)
     }
@@ -212,6 +227,41 @@ impl Station {
     pub(super) fn is_free(&self) -> bool {
         let handed = |order: &Order| matches!(order, Order::Job(_) | Order::Own(_));
         lock(&self.held).is_empty() && !lock(&self.inbox).orders.iter().any(handed)
+    }
+
+    /// Whether it would begin this call at once: it has a slot left, and no other call of the call's session.
+    pub(super) fn has_room_for(&self, job: &Job) -> bool {
+        let held = lock(&self.held);
+        let inbox = lock(&self.inbox);
+        let handed = inbox.orders.iter().filter(|order| matches!(order, Order::Job(_) | Order::Own(_)));
+        held.len() + handed.count() < self.slots()
+            && job.session().is_none_or(|session| !held.has(session) && !inbox.has(session))
+    }
+
+    /// Whether it may be given this call: of a session it runs one at a time.
+    pub(super) fn may_take(&self, job: &Job) -> bool {
+        match job.session() {
+            Some(session) if self.slots() > 1 => {
+                !lock(&self.held).has(session) && !lock(&self.inbox).has(session)
+            }
+            _ => true,
+        }
+    }
+
+    /// How many calls it takes at once.
+    pub(super) fn slots(&self) -> usize {
+        self.slots.load(Ordering::Relaxed)
+    }
+
+    /// It has said how many calls it takes at once, and why.
+    pub(super) fn learn(&self, slots: usize, gil: Gil) {
+        self.slots.store(slots, Ordering::Relaxed);
+        *lock(&self.gil) = Some(gil);
+    }
+
+    /// What it has said of its interpreter.
+    pub(super) fn gil(&self) -> Option<Gil> {
+        lock(&self.gil).clone()
     }
 
     /// Counts a call that it has completed; returns how many it has. For its keeper alone.
@@ -256,12 +306,21 @@ impl Station {
             sampled: sample.map(|sample| sample.age),
             growth: self.memory.growth(),
             requests: self.completed(),
+            slots: self.slots(),
+            running: lock(&self.held).len(),
+            gil: self.gil(),
         }
     }
 
     /// Puts a token down for a call that is sent ahead.
     pub(super) fn put_token(&self) {
         let _ = rustix::io::write(&self.token, &1u64.to_ne_bytes());
+    }
+
+    /// Whether a token lies there that nobody has taken.
+    pub(super) fn token_is_down(&self) -> bool {
+        let mut fds = [PollFd::new(&self.token, PollFlags::IN)];
+        poll(&mut fds, Some(&Timespec::default())).is_ok_and(|ready| ready > 0)
     }
 
     fn win_token(&self) -> bool {

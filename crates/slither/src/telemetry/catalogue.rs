@@ -162,6 +162,12 @@ events! {
         measurements: [delay, deaths],
         fields: [pool, worker, reason],
     }
+    /// A worker runs `slots` calls at once from now on, and ran `before` until now; `reason` says what changed: the GIL is
+    /// on, and what turned it on.
+    WARN "slither.pool.worker.capacity" WorkerCapacity {
+        measurements: [before, slots],
+        fields: [pool, worker, pid, reason],
+    }
     /// A worker has reached a limit of its life (`reason`), and its replacement is ready: it takes nothing new and goes.
     INFO "slither.pool.worker.recycled" WorkerRecycled {
         measurements: [uptime, requests, growth],

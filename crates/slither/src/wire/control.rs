@@ -22,6 +22,39 @@ pub(crate) struct Setup {
     pub(crate) log_level: u32,
     /// Bytes of address space that a worker may have.
     pub(crate) memory_limit: Option<u64>,
+    pub(crate) profile: Profile,
+}
+
+/// How a worker runs its calls.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+#[serde(tag = "kind", rename_all = "lowercase")]
+pub(crate) enum Profile {
+    /// One at a time.
+    Process,
+    /// In so many threads, as far as the GIL lets them.
+    Thread { threads: usize, io_bound: bool },
+    /// So many coroutines in one event loop.
+    Async { concurrency: usize },
+}
+
+impl Profile {
+    /// Slots of the black box: one for each thread that runs calls, and for each coroutine.
+    pub(crate) fn boxes(self) -> usize {
+        match self {
+            Self::Process => 1,
+            Self::Thread { threads, .. } => threads,
+            Self::Async { concurrency } => concurrency + 1,
+        }
+    }
+
+    /// How many calls a worker takes at once at most.
+    pub(crate) fn most(self) -> usize {
+        match self {
+            Self::Process => 1,
+            Self::Thread { threads, .. } => threads,
+            Self::Async { concurrency } => concurrency,
+        }
+    }
 }
 
 /// Host to nursery.
@@ -46,6 +79,10 @@ pub(crate) enum FromNursery {
         python: String,
         implementation: String,
         gil: bool,
+        #[serde(default)]
+        gil_build: bool,
+        #[serde(default)]
+        gil_by: Option<String>,
         start: String,
         reason: Option<String>,
     },

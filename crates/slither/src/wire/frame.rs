@@ -119,6 +119,9 @@ pub(crate) enum WireError {
     /// A call was refused that had not been taken back.
     #[error("it refused call {id}, which was its own")]
     Refused { id: u64 },
+    /// A call was answered that may still be taken back.
+    #[error("it answered call {id}, which it had not claimed")]
+    Unclaimed { id: u64 },
     /// A frame that this side never receives, or not now.
     #[error("a {kind:?} frame was not expected here")]
     Unexpected { kind: Kind },

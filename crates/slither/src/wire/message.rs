@@ -21,7 +21,29 @@ pub(crate) struct Hello {
     pub(crate) pid: u32,
     pub(crate) python: String,
     pub(crate) implementation: String,
+    /// Whether the GIL is on.
     pub(crate) gil: bool,
+    /// Whether the interpreter was built to run without it.
+    #[serde(default)]
+    pub(crate) gil_build: bool,
+    /// The extension module whose import turned it on.
+    #[serde(default)]
+    pub(crate) gil_by: Option<String>,
+    /// How many calls it takes at once.
+    #[serde(default = "one")]
+    pub(crate) slots: usize,
+}
+
+fn one() -> usize {
+    1
+}
+
+/// `CAPACITY`: what of a worker's `HELLO` has changed.
+#[derive(Debug, Clone, Deserialize, PartialEq, Eq)]
+pub(crate) struct Capacity {
+    pub(crate) slots: usize,
+    pub(crate) gil: bool,
+    pub(crate) gil_by: Option<String>,
 }
 
 /// `BOUND`: what a function is.
@@ -37,6 +59,9 @@ pub(crate) struct Log {
     pub(crate) logger: String,
     pub(crate) message: String,
     pub(crate) call: Option<u64>,
+    /// Of a worker that takes several calls: the name of the thread.
+    #[serde(default)]
+    pub(crate) thread: Option<String>,
 }
 
 /// `PROGRESS`: how far a call is.
@@ -81,7 +106,7 @@ impl ViewCall {
 /// `ERROR`, or one entry of a `RESULT`'s failures.
 #[derive(Debug, Clone, Deserialize, PartialEq)]
 pub(crate) struct RemoteError {
-    kind: String,
+    pub(crate) kind: String,
     message: String,
     traceback: Option<String>,
     exception: Vec<String>,

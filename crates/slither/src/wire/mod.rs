@@ -11,17 +11,19 @@ mod reader;
 mod request;
 mod skip;
 
-pub(crate) use control::{FromNursery, MAX_PACKET, Setup, ToNursery};
+pub(crate) use control::{FromNursery, MAX_PACKET, Profile, Setup, ToNursery};
 #[cfg(test)]
 pub(crate) use frame::{CLAIM, FAILED, Header, STREAM};
 pub(crate) use frame::{Kind, MANY, REFS, WireError};
 #[cfg(any(test, feature = "fuzzing"))]
 pub(crate) use message::well_formed;
-pub(crate) use message::{Bound, Done, Hello, Log, RemoteError, ViewCall, body, claimed, result, results};
+pub(crate) use message::{
+    Bound, Capacity, Done, Hello, Log, RemoteError, ViewCall, body, claimed, result, results,
+};
 pub(crate) use reader::{Frame, FrameReader};
 pub(crate) use request::{
-    Fault, bare, batch, bind, is_call, refs, session, set_claim, set_fault, set_stream, single, view_error,
-    view_reply,
+    Fault, about, bare, batch, bind, is_call, refs, session, set_claim, set_fault, set_stream, single,
+    view_error, view_reply,
 };
 
 #[cfg(test)]

@@ -106,6 +106,11 @@ pub(crate) fn single<T: Serialize + ?Sized>(
     builder.finish(cap).map_err(|length| too_large(length, cap))
 }
 
+/// `CANCEL` or `DUMP`, as `kind` says, of a call.
+pub(crate) fn about(kind: Kind, id: u64) -> Vec<u8> {
+    Header { length: 0, kind, flags: 0, id }.bytes().to_vec()
+}
+
 /// `BIND`: import `function`.
 pub(crate) fn bind(id: u64, function: &str, cap: usize) -> Result<Vec<u8>, ItemError> {
     let mut builder = Builder::new(Kind::Bind, 0, id, 64);

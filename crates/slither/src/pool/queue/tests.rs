@@ -47,7 +47,8 @@ fn whoever_takes_a_call_back_has_told_its_keeper_before_anyone_can_see() {
     let station = station(1);
     let (front, _first) = job(1);
     let (ahead, _second) = job(2);
-    lock(&station.held).extend([front, ahead]);
+    lock(&station.held).push(front, false);
+    lock(&station.held).push(ahead, true);
     assert!(station.yield_ahead().is_none(), "without a token there is nothing to take back");
     station.put_token();
     let held = lock(&station.held);
@@ -154,7 +155,8 @@ fn a_call_ahead_that_is_bound_is_not_taken_by_another_worker() {
     queue.join(&idle);
     let (running, _running) = job(1);
     let (ahead, _ahead) = bound(2, Route::Slot(0));
-    lock(&busy.held).extend([running, ahead]);
+    lock(&busy.held).push(running, false);
+    lock(&busy.held).push(ahead, true);
     busy.put_token();
     assert!(queue.take_or_wait(&idle).is_none());
     assert_eq!(busy.take_back().map(|job| job.id), Some(2), "its own keeper may");
@@ -199,7 +201,7 @@ fn who_asks_for_a_free_worker_finds_it_free_or_gets_the_call_back() {
     let (second, _second) = bound(2, this);
     assert_eq!(queue.push_if_free(second).unwrap_err().id, 2, "one waits before it");
     let running = queue.take_or_wait(&only).unwrap();
-    lock(&only.held).push_back(running);
+    lock(&only.held).push(running, false);
     let (third, _third) = bound(3, this);
     assert_eq!(queue.push_if_free(third).unwrap_err().id, 3, "one runs");
 }

@@ -9,10 +9,11 @@ use std::time::Instant;
 use rustix::process::Signal;
 
 use super::worker::{FakeWorker, Sent};
+use crate::error::Phase;
 use crate::pool::blackbox::Reading;
 use crate::pool::clock::now;
 use crate::pool::job::WorkerName;
-use crate::pool::worker::{Autopsy, End, Keeper, Link};
+use crate::pool::worker::{Autopsy, End, How, Keeper, Link};
 use crate::wire::{Frame, WireError};
 
 /// What a keeper has of it.
@@ -28,10 +29,15 @@ impl FakeLink {
         Self { worker: worker.clone(), read: VecDeque::new(), ended: None }
     }
 
-    fn look(&self) -> Reading {
-        let worker = self.worker.borrow();
-        let (call, since) = worker.running.unwrap_or((0, now()));
-        Reading { call, running: now().saturating_duration_since(since), phase: None }
+    fn look(&self) -> Vec<Reading> {
+        let (worker, now) = (self.worker.borrow(), now());
+        let lanes = worker.lanes.iter().enumerate();
+        let readings = lanes.filter_map(|(slot, lane)| {
+            let (call, since) = lane.running?;
+            let running = now.saturating_duration_since(since);
+            Some(Reading { slot, call, running, phase: Some(Phase::User) })
+        });
+        readings.collect()
     }
 }
 
@@ -90,12 +96,21 @@ impl Link for FakeLink {
         self.worker.borrow_mut().signal(signal);
     }
 
-    fn reading(&self) -> Option<Reading> {
+    fn readings(&self) -> Vec<Reading> {
         let changes = self.worker.borrow_mut().dice.permille(30);
-        (!changes).then(|| self.look())
+        if changes { Vec::new() } else { self.look() }
+    }
+
+    fn how(&self, _: &Reading) -> How {
+        How::Thread
     }
 
     fn autopsy(&self, worker: Arc<WorkerName>, end: End, breach: Option<String>) -> Autopsy {
-        Autopsy::bare(worker, end, self.look(), breach)
+        let mut autopsy = Autopsy::bare(worker, end, self.look(), breach);
+        autopsy.fatal = match &autopsy.found[..] {
+            [only] => Some(only.reading.slot),
+            _ => self.worker.borrow().fatal,
+        };
+        autopsy
     }
 }

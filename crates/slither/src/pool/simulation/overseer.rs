@@ -263,7 +263,7 @@ impl Overseer {
             .filter_map(|(number, function)| wire::bind(number as u64 + 1, function, 1 << 20).ok())
             .collect();
         let (faults, short) = (self.plan.faults, self.plan.short);
-        let worker = FakeWorker::new(&station, &self.book, self.dice.split(), faults, short);
+        let worker = FakeWorker::new(&station, &self.book, self.dice.split(), faults, short, self.plan.slots);
         let worker = Rc::new(RefCell::new(worker));
         let keeper = Keeper::new(Parts {
             station: station.clone(),
@@ -274,6 +274,8 @@ impl Overseer {
             graveyard: self.graveyard.clone(),
             max_frame: 1 << 20,
             max_requests: self.plan.max_requests,
+            most_slots: self.plan.slots,
+            cancels: false,
             binds,
         });
         if let Some(deadline) = self.ending {
@@ -454,7 +456,8 @@ impl Overseer {
         let worker = kept.worker.borrow();
         assert!(worker.dead.is_some() || worker.immortal, "worker {} was given up alive", worker.epoch);
         let book = lock(&self.book);
-        let ran = worker.running.is_some_and(|(call, _)| book.is_running(call));
+        let running = worker.lanes.iter().filter_map(|lane| lane.running);
+        let ran = running.into_iter().any(|(call, _)| book.is_running(call));
         let epoch = worker.epoch;
         if ran && !worker.provoked && !worker.broke {
             assert!(charged, "worker {epoch} died of a call, and its death is charged to nothing");

@@ -13,6 +13,8 @@ pub(super) const QUIET: Duration = Duration::from_millis(1500);
 #[derive(Debug, Clone)]
 pub(super) struct Plan {
     pub(super) size: usize,
+    /// How many calls each worker runs at once.
+    pub(super) slots: usize,
     pub(super) queue: usize,
     pub(super) budget: RestartBudget,
     pub(super) start_timeout: Duration,
@@ -116,6 +118,7 @@ impl Plan {
         };
         Self {
             size: dice.size(1, 3),
+            slots: if dice.permille(400) { dice.size(2, 4) } else { 1 },
             queue: dice.size(1, 12),
             budget: RestartBudget {
                 deaths: dice.size(0, 6),

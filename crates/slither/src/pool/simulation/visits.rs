@@ -60,8 +60,8 @@ impl Handle {
 }
 
 fn check_opening(error: &ItemError) {
-    use ErrorKind::{Crash, Exception, Pool, Protocol, SessionEnded, Timeout};
-    let expected = [Crash, Timeout, Protocol, Pool, Exception, SessionEnded];
+    use ErrorKind::{Collateral, Crash, Exception, Pool, Protocol, SessionEnded, Timeout};
+    let expected = [Crash, Timeout, Collateral, Protocol, Pool, Exception, SessionEnded];
     assert!(expected.contains(&error.kind()), "opening a session failed so: {}: {error}", error.kind());
 }
 
@@ -105,7 +105,7 @@ pub(super) async fn visit(pool: Arc<RunningPool>, visits: Visits, book: Shared, 
                 state = count;
             }
             Err(error) => match error.kind() {
-                ErrorKind::Crash | ErrorKind::Timeout if strict => dead = true,
+                ErrorKind::Crash | ErrorKind::Timeout | ErrorKind::Collateral if strict => dead = true,
                 ErrorKind::SessionLost => {
                     assert!(strict, "what has no state is not lost");
                     lock(&book).tally.count("calls of lost sessions");
@@ -127,7 +127,11 @@ pub(super) async fn visit(pool: Arc<RunningPool>, visits: Visits, book: Shared, 
                     }
                     (state, dead) = (0, false);
                 }
-                ErrorKind::Crash | ErrorKind::Timeout | ErrorKind::Protocol | ErrorKind::Exception => {}
+                ErrorKind::Crash
+                | ErrorKind::Timeout
+                | ErrorKind::Collateral
+                | ErrorKind::Protocol
+                | ErrorKind::Exception => {}
                 ErrorKind::SessionBusy => {
                     assert_eq!(visits.affinity, Affinity::StrictFailFast);
                     assert!(!dead, "a dead worker is not busy");

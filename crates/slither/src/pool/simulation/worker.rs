@@ -37,13 +37,17 @@ pub(super) struct FakeWorker {
     short: bool,
     inbox: VecDeque<Vec<u8>>,
     pub(super) socket: VecDeque<Sent>,
-    script: VecDeque<(Instant, Step)>,
-    work: Option<Work>,
+    pub(super) lanes: Vec<Lane>,
+    /// How many of them take calls.
+    slots: usize,
+    greeted: bool,
+    /// When fewer of them will.
+    shrinks: Option<Instant>,
+    /// The lane whose call brought it down.
+    pub(super) fatal: Option<usize>,
     /// Answers that nobody asked for.
     echoes: Vec<(Instant, CallId)>,
     seen: Vec<CallId>,
-    /// The call in its black box, and since when.
-    pub(super) running: Option<(CallId, Instant)>,
     sessions: HashMap<String, u64>,
     pub(super) closed: bool,
     pub(super) cut: bool,
@@ -60,6 +64,22 @@ pub(super) struct FakeWorker {
     hung: bool,
     deaf: bool,
     pub(super) immortal: bool,
+}
+
+/// What runs one call at a time.
+#[derive(Debug, Default)]
+pub(super) struct Lane {
+    script: VecDeque<(Instant, Step)>,
+    work: Option<Work>,
+    /// The call in its slot of the black box, and since when.
+    pub(super) running: Option<(CallId, Instant)>,
+    hung: bool,
+}
+
+impl Lane {
+    fn is_free(&self) -> bool {
+        self.script.is_empty() && !self.hung
+    }
 }
 
 #[derive(Serialize)]
@@ -82,6 +102,7 @@ impl FakeWorker {
         mut dice: Dice,
         faults: Faults,
         short: bool,
+        slots: usize,
     ) -> Self {
         let quiet = lock(book).quiet();
         let boot = now() + dice.millis(0, 12);
@@ -90,6 +111,9 @@ impl FakeWorker {
             (true, 0) => [(boot, Step::Hang)].into(),
             (true, _) => [(boot, Step::Die(Death::Code(3)))].into(),
         };
+        let mut lanes: Vec<Lane> = (0..slots).map(|_| Lane::default()).collect();
+        lanes[0].script = script;
+        let shrinks = (slots > 1 && dice.permille(150)).then(|| boot + dice.millis(0, 100));
         let deaf = dice.permille(faults.stubborn);
         let immortal = !quiet && deaf && dice.permille(100);
         Self {
@@ -101,11 +125,13 @@ impl FakeWorker {
             short,
             inbox: VecDeque::new(),
             socket: VecDeque::new(),
-            script,
-            work: None,
+            lanes,
+            slots,
+            greeted: false,
+            shrinks,
+            fatal: None,
             echoes: Vec::new(),
             seen: Vec::new(),
-            running: None,
             sessions: HashMap::new(),
             closed: false,
             cut: false,
@@ -127,15 +153,32 @@ impl FakeWorker {
         self.seen.iter().copied().chain(self.inbox.iter().map(|frame| id_of(frame)))
     }
 
+    /// A lane that can read a frame now, and the frame: of a session that lives here one runs at a time.
+    fn reads(&self) -> Option<(usize, usize)> {
+        if self.hung || self.closed {
+            return None;
+        }
+        let busy = self.lanes.iter().filter(|lane| !lane.is_free()).count();
+        let lane = self.lanes.iter().position(Lane::is_free).filter(|_| busy < self.slots)?;
+        let waits = |frame: &Vec<u8>| {
+            let session = parse(frame).session.filter(|session| self.sessions.contains_key(session));
+            let of = |lane: &&Lane| lane.work.as_ref().is_some_and(|work| work.session == session);
+            session.is_some() && self.lanes.iter().any(|lane| of(&lane))
+        };
+        Some((lane, self.inbox.iter().position(|frame| !waits(frame))?))
+    }
+
     /// When it does something next.
     pub(super) fn due(&self) -> Option<Instant> {
         if self.dead.is_some() {
             return None;
         }
-        let reads = self.script.is_empty() && !self.hung && !self.closed && !self.inbox.is_empty();
+        let reads = self.reads().is_some().then(now);
         let echo = self.echoes.iter().map(|(at, _)| *at).min();
-        let step = self.script.front().map(|(at, _)| *at);
-        [reads.then(now), echo, step, self.dying.map(|(at, _)| at)].into_iter().flatten().min()
+        let steps = self.lanes.iter().filter_map(|lane| lane.script.front());
+        let step = steps.map(|(at, _)| *at).min();
+        let shrinks = self.shrinks.filter(|_| !self.closed);
+        [reads, echo, step, shrinks, self.dying.map(|(at, _)| at)].into_iter().flatten().min()
     }
 
     /// Does the next thing that is due.
@@ -148,7 +191,7 @@ impl FakeWorker {
         }
         if let Some(place) = self.echoes.iter().position(|(at, _)| *at <= now) {
             let (_, id) = self.echoes.swap_remove(place);
-            let mine = self.work.as_ref().is_some_and(|work| work.id == id)
+            let mine = self.lanes.iter().filter_map(|lane| lane.work.as_ref()).any(|work| work.id == id)
                 || self.inbox.iter().any(|frame| id_of(frame) == id);
             if !mine && !self.closed {
                 lock(&self.book).tally.count("answers sent late, twice or for nothing");
@@ -157,20 +200,33 @@ impl FakeWorker {
             }
             return;
         }
-        match self.script.front() {
-            Some((at, _)) if *at <= now => {
-                if let Some((_, step)) = self.script.pop_front() {
-                    self.perform(step);
-                }
-            }
-            Some(_) => {}
-            None if !self.hung && !self.closed => {
-                if let Some(frame) = self.inbox.pop_front() {
-                    self.read(&frame);
-                }
-            }
-            None => {}
+        if self.shrinks.is_some_and(|at| at <= now) && !self.closed {
+            return self.shrink();
         }
+        let first = |lane: &usize| self.lanes[*lane].script.front().map(|(at, _)| *at);
+        let next = (0..self.lanes.len()).filter(|lane| first(lane).is_some()).min_by_key(first);
+        if let Some(lane) = next.filter(|lane| first(lane).is_some_and(|at| at <= now)) {
+            if let Some((_, step)) = self.lanes[lane].script.pop_front() {
+                self.perform(lane, step);
+            }
+        } else if let Some((lane, place)) = self.reads()
+            && let Some(frame) = self.inbox.remove(place)
+        {
+            self.read(lane, &frame);
+        }
+    }
+
+    /// An import has turned the GIL on.
+    fn shrink(&mut self) {
+        self.shrinks = None;
+        // Before its hello it would say so there.
+        if !self.greeted || self.hung {
+            return;
+        }
+        self.slots = 1;
+        lock(&self.book).tally.count("workers whose slots became fewer");
+        lock(&self.book).say(|| format!("worker {} has one slot left", self.epoch));
+        self.send(Kind::Capacity, 0, 0, &(1, true, Some("some.module")));
     }
 
     pub(super) fn die(&mut self, death: Death) {
@@ -229,7 +285,7 @@ impl FakeWorker {
         self.inbox.iter().any(|frame| is_call(frame[4]) && frame[5] & wire::CLAIM != 0)
     }
 
-    fn read(&mut self, frame: &[u8]) {
+    fn read(&mut self, lane: usize, frame: &[u8]) {
         let work = parse(frame);
         let at = now();
         if frame[4] == Kind::Stop as u8 {
@@ -257,8 +313,8 @@ impl FakeWorker {
             true => self.dice.millis(0, fast),
             false => self.dice.millis(0, slow.max(12)),
         };
-        self.script = plan(fate, at, takes, &work, &mut self.dice);
-        self.work = Some(work);
+        self.lanes[lane].script = plan(fate, at, takes, &work, &mut self.dice);
+        self.lanes[lane].work = Some(work);
     }
 
     fn fate(&mut self, work: &Work) -> Fate {
@@ -274,12 +330,18 @@ impl FakeWorker {
         }
     }
 
-    fn perform(&mut self, step: Step) {
+    fn perform(&mut self, lane: usize, step: Step) {
+        let work = self.lanes[lane].work.clone();
+        if self.closed && !matches!(step, Step::Begin | Step::Die(_) | Step::Hang) {
+            // What cannot be sent leaves its call as it is, in the black box, too.
+            self.lanes[lane].hung = true;
+            return self.lanes[lane].script.clear();
+        }
         if step != Step::Rest {
-            let call = self.work.as_ref().map_or(0, |work| short(work.id));
+            let call = work.as_ref().map_or(0, |work| short(work.id));
             lock(&self.book).say(|| format!("worker {} call {call}: {step:?}", self.epoch));
         }
-        match (step, self.work.clone()) {
+        match (step, work) {
             (Step::Hello, _) => {
                 #[derive(Serialize)]
                 struct Hello {
@@ -289,16 +351,26 @@ impl FakeWorker {
                     python: &'static str,
                     implementation: &'static str,
                     gil: bool,
+                    slots: usize,
                 }
+                self.greeted = true;
                 self.send(
                     Kind::Hello,
                     0,
                     0,
-                    &Hello { protocol: 1, sdk: "1", pid: 1, python: "3", implementation: "c", gil: true },
+                    &Hello {
+                        protocol: 1,
+                        sdk: "1",
+                        pid: 1,
+                        python: "3",
+                        implementation: "c",
+                        gil: true,
+                        slots: self.slots,
+                    },
                 );
             }
             (Step::Begin, Some(work)) => {
-                self.running = Some((work.id, now()));
+                self.lanes[lane].running = Some((work.id, now()));
                 // Imports on the way to being ready are numbered anew in each worker.
                 if work.id >= FIRST {
                     lock(&self.book).begin(work.id, self.epoch, self.slot, &work.items);
@@ -307,7 +379,7 @@ impl FakeWorker {
             }
             (Step::Yield(count), Some(work)) => {
                 let run: Vec<Answer> = self.answers(&work).into_iter().take(count).collect();
-                if let Some(work) = &mut self.work {
+                if let Some(work) = &mut self.lanes[lane].work {
                     work.yielded += run.len();
                 }
                 lock(&self.book).tally.count("runs of results yielded");
@@ -352,8 +424,8 @@ impl FakeWorker {
                 self.send_bare(Kind::Skipped, work.id);
             }
             (Step::Rest, work) => {
-                self.running = None;
-                self.work = None;
+                self.lanes[lane].running = None;
+                self.lanes[lane].work = None;
                 if let Some(work) = work {
                     self.echo(work.id);
                 }
@@ -369,11 +441,20 @@ impl FakeWorker {
             }
             (Step::Die(death), _) => {
                 lock(&self.book).tally.count("workers that died by themselves");
+                // The stack tells whose call it was, mostly.
+                self.fatal = self.dice.permille(700).then_some(lane);
                 self.die(death);
             }
             (Step::Hang, _) => {
                 lock(&self.book).tally.count("workers that hung");
-                self.hung = true;
+                self.lanes[lane].hung = true;
+                // With the GIL in its hands.
+                if self.dice.permille(300) || self.lanes.len() == 1 {
+                    self.hung = true;
+                    for lane in &mut self.lanes {
+                        lane.script.clear();
+                    }
+                }
             }
             (_, None) => {}
         }

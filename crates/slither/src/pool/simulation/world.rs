@@ -354,13 +354,16 @@ impl World {
             assert!(!self.queue.waits_for(&kept.station), "worker {epoch} idles, and a call waits for it");
             if self.overseer.recycled.contains(&epoch) {
                 // It takes nothing but what is for it alone, and waits for the session that lives in it.
-                assert!(self.queue.is_pinned(&kept.station), "worker {epoch} was replaced, and does not go");
+                let busy = !lock(&kept.station.held).is_empty();
+                assert!(
+                    busy || self.queue.is_pinned(&kept.station),
+                    "worker {epoch} was replaced, and does not go"
+                );
                 continue;
             }
             for other in self.overseer.kept.values().filter(|other| other.retired.is_none()) {
                 let held = lock(&other.station.held);
-                let stealable = held.len() > 1
-                    && held.back().is_some_and(|job| job.route.slot().is_none() && !job.pinned)
+                let stealable = held.ahead().is_some_and(|job| job.route.slot().is_none() && !job.pinned)
                     && other.worker.borrow().dead.is_none()
                     && other.worker.borrow().has_unclaimed();
                 assert!(

@@ -68,6 +68,8 @@ pub(crate) struct Driver {
     pub(super) outputs: Outputs,
     /// When the nursery is killed, after it was told to end.
     nursery_deadline: Option<Instant>,
+    /// It was said that the threads of this pool take turns.
+    pub(super) serial_said: bool,
     /// When the memory of the workers is sampled next.
     sampling: Instant,
     /// Since it was shut down: when every worker has to have ended.
@@ -107,6 +109,7 @@ impl Driver {
             completed: 0,
             outputs: Outputs::default(),
             nursery_deadline: None,
+            serial_said: false,
             sampling: Instant::now(),
             ending: None,
             failure: None,

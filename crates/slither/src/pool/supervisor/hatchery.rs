@@ -15,11 +15,12 @@ use super::nursery::pipe;
 use crate::error::{Death, ItemError};
 use crate::pool::blackbox::BlackBox;
 use crate::pool::clock::now;
+use crate::pool::gil::Gil;
 use crate::pool::job::WorkerName;
 use crate::pool::station::{Order, Sentence, Station, lock};
 use crate::pool::worker::{Keeper, Parts, Process};
 use crate::telemetry::{self, WorkerStarted};
-use crate::wire::{self, FromNursery, ToNursery};
+use crate::wire::{self, FromNursery, Profile, ToNursery};
 
 /// The host's ends of a worker that is being started.
 #[derive(Debug)]
@@ -50,7 +51,7 @@ impl Driver {
             socketpair(AddressFamily::UNIX, SocketType::STREAM, SocketFlags::CLOEXEC, None)?;
         let (stdout, their_stdout) = pipe()?;
         let (stderr, their_stderr) = pipe()?;
-        let blackbox = BlackBox::new()?;
+        let blackbox = BlackBox::new(self.launch.setup.profile)?;
         let token = eventfd(0, EventfdFlags::CLOEXEC | EventfdFlags::NONBLOCK | EventfdFlags::SEMAPHORE)?;
         nursery.send(
             &ToNursery::Start { epoch, slot },
@@ -72,11 +73,12 @@ impl Driver {
 
     fn hear(&mut self, packet: FromNursery, fd: Option<OwnedFd>) {
         match packet {
-            FromNursery::Ready { reason, python, implementation, gil, start, pid } => {
+            FromNursery::Ready { reason, python, implementation, gil, gil_build, gil_by, start, pid } => {
                 tracing::debug!(
-                    target: "slither", pool = &*self.pool, pid, python, implementation, gil, start,
+                    target: "slither", pool = &*self.pool, pid, python, implementation, gil, gil_build, start,
                     "the nursery is ready"
                 );
+                self.say_if_serial(&python, &Gil::new(gil, gil_build, gil_by));
                 if let Some(reason) = reason {
                     tracing::warn!(
                         target: "slither", pool = &*self.pool,
@@ -126,6 +128,18 @@ impl Driver {
         }
     }
 
+    /// Says once that the threads of the pool take turns, and why.
+    fn say_if_serial(&mut self, python: &str, gil: &Gil) {
+        let Profile::Thread { threads: 2.., io_bound: false } = self.launch.setup.profile else { return };
+        if gil.on && !std::mem::replace(&mut self.serial_said, true) {
+            tracing::warn!(
+                target: "slither", pool = &*self.pool, python,
+                "each worker runs one call at a time, whatever its threads: {gil}; a pool of processes runs more, or \
+                 `io_bound(true)` if its calls mostly wait"
+            );
+        }
+    }
+
     fn keep(&mut self, epoch: Epoch, pid: u32, pending: Pending, pidfd: OwnedFd) -> io::Result<()> {
         let Pending { slot, socket, stdout, stderr, blackbox, token } = pending;
         let worker = WorkerName { name: format!("{}/{slot}#{epoch}", self.pool), pid };
@@ -148,6 +162,8 @@ impl Driver {
             graveyard: self.graveyard.clone(),
             max_frame,
             max_requests: self.plan.limits.max_requests,
+            most_slots: self.launch.setup.profile.most(),
+            cancels: matches!(self.launch.setup.profile, Profile::Async { .. }),
             binds,
         });
         let name = format!("slither-{}-{slot}", self.pool);

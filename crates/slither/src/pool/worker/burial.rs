@@ -4,9 +4,9 @@ use super::keeper::Keeper;
 use super::link::{End, Link};
 use super::machine::{Action, Event};
 use super::report::Autopsy;
-use crate::error::{Death, Phase};
+use crate::error::Death;
 use crate::pool::clock::now;
-use crate::pool::job::MAX_REQUEUES;
+use crate::pool::job::{Job, MAX_REQUEUES};
 use crate::pool::station::{Sentence, lock};
 use crate::pool::supervisor::{Cause, Note};
 
@@ -37,7 +37,7 @@ impl<L: Link> Keeper<L> {
         let end = End { death, peak_rss: self.peak_rss, killed: self.killed.is_some() };
         let mut autopsy = self.link.autopsy(self.station.worker.clone(), end, self.breach.take());
         if self.machine.starting() && self.importing.is_none() {
-            autopsy.phase = Some(Phase::Start);
+            autopsy.starting = true;
         }
         autopsy.rss = self.station.memory.last().map(|sample| sample.rss);
         let reason = reason(&autopsy, self.sentence.as_ref());
@@ -61,38 +61,53 @@ impl<L: Link> Keeper<L> {
         self.notes.leave(Note::Gone { epoch: self.station.epoch, cause, reason });
     }
 
-    /// Fails the call that was running and gives the others back.
+    /// Fails what the worker had begun and gives the rest back.
     fn settle(&mut self, autopsy: &Autopsy) -> Option<Blamed> {
         let mut held = std::mem::take(&mut *lock(&self.station.held));
-        let running = autopsy.reading.map_or(0, |reading| reading.call);
-        let begun = match held.front() {
-            None => 0,
-            // Its calls may be over for the worker, but for one that it has not claimed.
-            Some(_) if self.unread && held.len() > 1 && self.station.unclaimed() => held.len() - 1,
-            Some(_) if self.unread => held.len(),
-            Some(front) if front.id == running || front.has_yielded() || front.requeues >= MAX_REQUEUES => 1,
-            Some(_) => 0,
-        };
-        let unstarted = held.len() - begun;
+        let ahead = held.ahead().map(|job| job.id);
+        // Its calls may be over for the worker, but for one that it has not claimed.
+        let unclaimed = if self.unread && ahead.is_some() && self.station.unclaimed() { ahead } else { None };
+        let begun = held.iter().filter(|job| match self.unread {
+            true => Some(job.id) != unclaimed,
+            false => {
+                let likely = job.has_yielded() || job.requeues >= MAX_REQUEUES;
+                autopsy.ran(job.id) || (likely && Some(job.id) != ahead)
+            }
+        });
+        let begun = begun.map(|job| job.id).collect();
         let mut blamed = None;
         let mut actions = Vec::new();
-        self.machine.on(Event::Gone { unstarted }, now(), &mut actions);
+        // Behind a breach it is not known which of them was still running.
+        let culprit = autopsy.culprit().filter(|_| !self.unread);
+        self.machine.on(Event::Gone { begun, culprit }, now(), &mut actions);
+        let mut named = None;
+        for action in &actions {
+            if let Action::Collateral { culprit, .. } = action {
+                named = held.get(*culprit).map(Job::describe);
+            }
+        }
         for action in actions {
-            let (Action::Requeue(id) | Action::Blame(id, _)) = action else { continue };
-            let Some(mut job) = held.iter().position(|job| job.id == id).and_then(|at| held.remove(at))
-            else {
-                continue;
-            };
             match action {
-                Action::Blame(_, verdict) => {
+                Action::Blame(id, verdict) => {
+                    let Some(job) = held.remove(id) else { continue };
                     blamed = Some(Blamed { suspect: job.suspect });
-                    job.finish(Err(autopsy.error(verdict)));
+                    job.finish(Err(autopsy.error(id, verdict)));
                 }
-                _ if job.pinned => job.finish(Err(autopsy.lost())),
-                _ => {
-                    job.requeues += 1;
-                    self.queue.put_back(job);
+                Action::Collateral { id, verdict, .. } => {
+                    let Some(job) = held.remove(id) else { continue };
+                    let culprit = named.as_deref().unwrap_or("another call");
+                    job.finish(Err(autopsy.collateral(id, culprit, verdict)));
                 }
+                Action::Requeue(id) => {
+                    let Some(mut job) = held.remove(id) else { continue };
+                    if job.pinned {
+                        job.finish(Err(autopsy.lost()));
+                    } else {
+                        job.requeues += 1;
+                        self.queue.put_back(job);
+                    }
+                }
+                _ => {}
             }
         }
         blamed

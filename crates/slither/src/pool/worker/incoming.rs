@@ -2,10 +2,11 @@
 
 use super::keeper::Keeper;
 use super::link::Link;
-use super::machine::Event;
+use super::machine::{CallId, Event};
+use crate::pool::gil::Gil;
 use crate::pool::station::lock;
 use crate::pool::supervisor::Note;
-use crate::wire::{self, Frame, Hello, Kind, ViewCall, WireError};
+use crate::wire::{self, Capacity, Frame, Hello, Kind, ViewCall, WireError};
 
 impl<L: Link> Keeper<L> {
     /// Reads once and takes in the frames that are whole; false if there was nothing to read.
@@ -38,16 +39,20 @@ impl<L: Link> Keeper<L> {
             Kind::Result | Kind::Error | Kind::Bound if self.importing.is_some_and(|left| left > 0) => {
                 // A function that this worker cannot import fails the calls of it, with the reason.
                 self.importing = self.importing.map(|left| left - 1);
+                self.import_next();
                 self.ready_if_imported();
             }
             Kind::Result | Kind::Error | Kind::Bound => {
+                if self.unclaimed(header.id) {
+                    return Err(WireError::Unclaimed { id: header.id });
+                }
                 self.answer = Some(frame);
                 self.on(Event::Answered(header.id));
             }
             Kind::Partial if self.machine.runs(header.id) => {
                 let portion = self.reply(frame);
                 let mut held = lock(&self.station.held);
-                if let Some(job) = held.front_mut().filter(|job| job.id == header.id) {
+                if let Some(job) = held.get_mut(header.id) {
                     job.pass(portion).map_err(unreadable)?;
                 }
             }
@@ -75,16 +80,20 @@ impl<L: Link> Keeper<L> {
                 let log = wire::body(&frame.body).map_err(unreadable)?;
                 self.service.log(&self.station, &log);
             }
+            Kind::Capacity if self.most_slots > 1 && self.importing.is_some() => {
+                let capacity: Capacity = wire::body(&frame.body).map_err(unreadable)?;
+                self.change(capacity).map_err(unreadable)?;
+            }
             Kind::Hello if self.importing.is_none() => {
                 let hello: Hello = wire::body(&frame.body).map_err(unreadable)?;
                 if hello.protocol != 1 {
                     let reason = format!("protocol {} was offered, 1 is spoken here", hello.protocol);
                     return Err(unreadable(reason));
                 }
-                let binds = std::mem::take(&mut self.binds);
-                self.importing = Some(binds.len());
-                for bind in &binds {
-                    self.link.write(bind);
+                self.greet(hello).map_err(unreadable)?;
+                self.importing = Some(self.binds.len());
+                for _ in 0..self.station.slots() {
+                    self.import_next();
                 }
                 self.ready_if_imported();
             }
@@ -100,12 +109,56 @@ impl<L: Link> Keeper<L> {
             | Kind::DropRefs
             | Kind::Cancel
             | Kind::Dump
-            // Every pool asks for workers of one call, which do not send this.
             | Kind::Capacity => {
                 return Err(WireError::Unexpected { kind: header.kind });
             }
         }
         Ok(())
+    }
+
+    /// Whether this is the call ahead, which may be another's at any moment, as the worker has not claimed it.
+    fn unclaimed(&self, id: CallId) -> bool {
+        if self.most_slots == 1 {
+            // It begins calls in their order, and this one is no answer to any.
+            return false;
+        }
+        let ahead = lock(&self.station.held).ahead().is_some_and(|job| job.id == id);
+        ahead && self.station.unclaimed()
+    }
+
+    /// Takes in what the worker says of itself.
+    fn greet(&mut self, hello: Hello) -> Result<(), String> {
+        let Hello { slots, gil, gil_build, gil_by, .. } = hello;
+        self.check_slots(slots, self.most_slots)?;
+        self.station.learn(slots, Gil::new(gil, gil_build, gil_by));
+        self.on(Event::Capacity(slots));
+        Ok(())
+    }
+
+    /// Takes in that an import has changed it.
+    fn change(&mut self, capacity: Capacity) -> Result<(), String> {
+        let Capacity { slots, gil, gil_by } = capacity;
+        let before = self.station.slots();
+        self.check_slots(slots, before)?;
+        let build = self.station.gil().is_some_and(|gil| gil.free_threaded_build);
+        let gil = Gil::new(gil, build, gil_by);
+        self.station.learn(slots, gil.clone());
+        self.on(Event::Capacity(slots));
+        self.service.capacity_changed(&self.station.worker, before, slots, &gil);
+        Ok(())
+    }
+
+    fn check_slots(&self, slots: usize, most: usize) -> Result<(), String> {
+        match slots {
+            slots if (1..=most).contains(&slots) => Ok(()),
+            slots => Err(format!("it takes {slots} calls at once, expected 1 to {most}")),
+        }
+    }
+
+    fn import_next(&mut self) {
+        if let Some(bind) = self.binds.pop_front() {
+            self.link.write(&bind);
+        }
     }
 
     fn ready_if_imported(&mut self) {

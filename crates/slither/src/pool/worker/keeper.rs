@@ -8,9 +8,11 @@ use std::time::{Duration, Instant};
 use rustix::process::Signal;
 
 use super::link::Link;
-use super::machine::{Action, Event, Verdict, Want, Worker};
+use super::machine::{Action, CallId, Event, How, Running, Verdict, Want, Worker};
+use super::report::cancelled;
 use super::views::Views;
 use crate::error::{Death, Recycled};
+use crate::pool::blackbox::Reading;
 use crate::pool::clock::{later, now};
 use crate::pool::graveyard::Graveyard;
 use crate::pool::job::{Job, Reply};
@@ -40,8 +42,12 @@ pub(crate) struct Parts<L> {
     pub(crate) max_frame: usize,
     /// How many calls it may complete before the supervisor is told.
     pub(crate) max_requests: Option<u64>,
+    /// How many calls it may say that it takes at once.
+    pub(crate) most_slots: usize,
+    /// Calls can be ended that have begun: they are coroutines.
+    pub(crate) cancels: bool,
     /// Frames that import what the pool's calls need; the worker is ready when all are answered.
-    pub(crate) binds: Vec<Vec<u8>>,
+    pub(crate) binds: VecDeque<Vec<u8>>,
 }
 
 /// The running state of a keeper.
@@ -55,7 +61,9 @@ pub(crate) struct Keeper<L> {
     pub(super) service: Arc<Service>,
     max_frame: usize,
     max_requests: Option<u64>,
-    pub(super) binds: Vec<Vec<u8>>,
+    pub(super) most_slots: usize,
+    cancels: bool,
+    pub(super) binds: VecDeque<Vec<u8>>,
     pub(super) machine: Worker,
     actions: Vec<Action>,
     orders: Vec<Order>,
@@ -96,6 +104,8 @@ impl<L: Link> Keeper<L> {
             service: parts.service,
             max_frame: parts.max_frame,
             max_requests: parts.max_requests,
+            most_slots: parts.most_slots,
+            cancels: parts.cancels,
             binds: parts.binds,
             machine: Worker::new(),
             actions: Vec::with_capacity(4),
@@ -121,6 +131,9 @@ impl<L: Link> Keeper<L> {
     pub(crate) fn turn(&mut self) {
         if self.station.bell.rang() {
             self.take_orders();
+            if self.cancels {
+                self.cancel_abandoned();
+            }
         }
         self.find_work();
         self.check_time();
@@ -137,28 +150,20 @@ impl<L: Link> Keeper<L> {
 
     fn act(&mut self, action: Action) {
         match action {
-            Action::Complete(id) => {
-                let job = {
-                    let mut held = lock(&self.station.held);
-                    held.iter().position(|job| job.id == id).and_then(|at| held.remove(at))
-                };
-                if let (Some(job), Some(frame)) = (job, self.answer.take()) {
-                    // First, as it pins the worker if there are references in it.
-                    let reply = self.reply(frame);
-                    if job.is_call() && Some(self.station.count()) == self.max_requests {
-                        self.notes.leave(Note::Spent(self.station.epoch));
-                    }
-                    job.finish(Ok(reply));
-                }
-            }
+            Action::Complete(id) => self.complete(id, None),
+            Action::Ended(id, limit) => self.complete(id, Some(limit)),
+            Action::Cancel(id) => self.link.write(&wire::about(Kind::Cancel, id)),
             Action::Stray(id) => {
                 self.answer = None;
                 self.service.stray(&self.station.worker, id);
             }
-            Action::Dump => {
+            Action::Dump(id) => {
                 // What it has ahead would die with it.
                 if let Some(job) = self.station.take_back() {
                     self.queue.put_back(job);
+                }
+                if self.awaits(id) {
+                    self.link.write(&wire::about(Kind::Dump, id));
                 }
                 self.link.signal(Signal::USR2);
             }
@@ -169,7 +174,37 @@ impl<L: Link> Keeper<L> {
             }
             Action::SayStop => self.link.write(&wire::bare(Kind::Stop)),
             // Only a call that is given gives the first, and only a death the others: see `give` and `bury`.
-            Action::Send { .. } | Action::Requeue(_) | Action::Blame(..) => {}
+            Action::Send { .. } | Action::Requeue(_) | Action::Blame(..) | Action::Collateral { .. } => {}
+        }
+    }
+
+    /// Hands over the answer that has come. `limit`: the call was told to end, at its deadline of so long.
+    fn complete(&mut self, id: CallId, limit: Option<Duration>) {
+        let job = lock(&self.station.held).answered(id);
+        let (Some(job), Some(frame)) = (job, self.answer.take()) else { return };
+        // First, as it pins the worker if there are references in it.
+        let reply = self.reply(frame);
+        if job.is_call() && Some(self.station.count()) == self.max_requests {
+            self.notes.leave(Note::Spent(self.station.epoch));
+        }
+        job.finish(match limit.and_then(|limit| cancelled(&reply, limit)) {
+            Some(error) => Err(error),
+            None => Ok(reply),
+        });
+    }
+
+    /// Whether the call is a task that awaits something, which no thread's stack shows.
+    fn awaits(&self, id: CallId) -> bool {
+        let readings = self.link.readings();
+        readings.iter().any(|reading| reading.call == id && self.link.how(reading) == How::Awaiting)
+    }
+
+    /// Tells the worker to end what nobody waits for any more.
+    fn cancel_abandoned(&mut self) {
+        let station = self.station.clone();
+        for job in lock(&station.held).iter_mut().filter(|job| job.abandoned() && !job.told_to_end) {
+            job.told_to_end = true;
+            self.link.write(&wire::about(Kind::Cancel, job.id));
         }
     }
 
@@ -234,7 +269,14 @@ impl<L: Link> Keeper<L> {
     }
 
     pub(crate) fn wants(&self) -> Want {
-        if self.closed || self.link.ended().is_some() { Want::Nothing } else { self.machine.wants() }
+        if self.closed || self.link.ended().is_some() {
+            return Want::Nothing;
+        }
+        match self.machine.wants() {
+            // An earlier one waits in the worker for a session or a thread: a token is for one call at a time.
+            Want::Ahead if self.most_slots > 1 && self.station.token_is_down() => Want::Nothing,
+            want => want,
+        }
     }
 
     fn find_work(&mut self) {
@@ -283,8 +325,10 @@ impl<L: Link> Keeper<L> {
         }
         let given = Event::Given { id: job.id, timeout: job.timeout };
         self.machine.on(given, now(), &mut self.actions);
+        let mut sent_ahead = false;
         for action in self.actions.drain(..) {
             if let Action::Send { ahead, .. } = action {
+                sent_ahead = ahead;
                 wire::set_claim(&mut job.frame, ahead);
                 if ahead {
                     station.put_token();
@@ -292,14 +336,20 @@ impl<L: Link> Keeper<L> {
                 self.link.write(&job.frame);
             }
         }
-        held.push_back(job);
+        held.push(job, sent_ahead);
     }
 
     fn check_time(&mut self) {
         let now = now();
         if self.machine.timer().is_some_and(|at| at <= now) {
-            let reading = self.link.reading().map(|reading| (reading.call, reading.running));
-            self.on(Event::Tick(reading));
+            let running = |reading: Reading| Running {
+                id: reading.call,
+                ran: reading.running,
+                how: self.link.how(&reading),
+            };
+            let running = self.link.readings().into_iter().filter(|reading| reading.call != 0).map(running);
+            let running = running.collect();
+            self.on(Event::Tick(running));
         }
         if let Some(deadline) = self.draining.filter(|at| *at <= now) {
             self.stop(deadline);

@@ -7,13 +7,14 @@ use std::time::Instant;
 use rustix::process::{Signal, pidfd_send_signal};
 
 use super::connection::Connection;
+use super::machine::How;
 use super::report::Autopsy;
-use crate::error::Death;
+use crate::error::{Death, Phase};
 use crate::pool::blackbox::{BlackBox, Reading};
 use crate::pool::job::WorkerName;
 use crate::pool::oom::{Claims, Suspicion, Watch};
 use crate::pool::output::Output;
-use crate::wire::{Frame, WireError};
+use crate::wire::{Frame, Profile, WireError};
 
 /// How a worker ended, as far as its keeper knows.
 #[derive(Debug, Clone, Copy)]
@@ -48,8 +49,11 @@ pub(crate) trait Link {
     /// Sends a signal; one that is gone already needs none.
     fn signal(&self, signal: Signal);
 
-    /// What the worker is doing; none if it changes faster than it can be read.
-    fn reading(&self) -> Option<Reading>;
+    /// What the worker is doing, slot by slot; but for what changes faster than it can be read.
+    fn readings(&self) -> Vec<Reading>;
+
+    /// How a call runs that such a reading is of.
+    fn how(&self, reading: &Reading) -> How;
 
     /// What is found at its death.
     fn autopsy(&self, worker: Arc<WorkerName>, end: End, breach: Option<String>) -> Autopsy;
@@ -116,8 +120,19 @@ impl Link for Process {
         let _ = pidfd_send_signal(&self.pidfd, signal);
     }
 
-    fn reading(&self) -> Option<Reading> {
+    fn readings(&self) -> Vec<Reading> {
         self.blackbox.read()
+    }
+
+    fn how(&self, reading: &Reading) -> How {
+        match self.blackbox.profile() {
+            // The slot behind those of its tasks is the thread's beside the loop.
+            Profile::Async { concurrency } if reading.slot < concurrency => match reading.phase {
+                Some(Phase::Await) => How::Awaiting,
+                _ => How::Task,
+            },
+            _ => How::Thread,
+        }
     }
 
     fn autopsy(&self, worker: Arc<WorkerName>, end: End, breach: Option<String>) -> Autopsy {

@@ -2,6 +2,9 @@
 //!
 //! The keeper feeds it what happened and when, and carries out the actions it returns. Calls are known by
 //! their ids alone, so that a simulation can drive it with nothing behind them.
+//!
+//! A worker has *slots*: it may begin so many of its calls, each of which has a deadline of its own. One more may be *ahead*:
+//! it is the worker's only when the worker claims it, and may be taken back until then.
 
 use std::collections::VecDeque;
 use std::time::{Duration, Instant};
@@ -19,12 +22,18 @@ pub(crate) const AHEAD_BYTES: usize = 32 * 1024;
 const DUMP_GRACE: Duration = Duration::from_millis(50);
 /// From the deadline to the signal that cannot be ignored.
 const TERM_GRACE: Duration = Duration::from_millis(150);
+/// From being told to end, at its deadline, a coroutine that holds up its event loop has so long to reach an `await`.
+const STUCK_GRACE: Duration = Duration::from_millis(50);
+/// And one that awaits something has so long to end: it may have to close what it has opened.
+pub(crate) const CANCEL_GRACE: Duration = Duration::from_secs(1);
 
 /// What has happened to a worker.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) enum Event {
     /// It said hello and takes work.
     Ready,
+    /// It takes so many calls at once from now on.
+    Capacity(usize),
     /// A call was found for it.
     Given { id: CallId, timeout: Duration },
     /// It answered a call.
@@ -35,14 +44,35 @@ pub(crate) enum Event {
     TakenBack(CallId),
     /// It broke the protocol.
     Broke,
-    /// A timer fired; with what the black box says is running, and for how long.
-    Tick(Option<(CallId, Duration)>),
+    /// A timer fired; with what the black box says is running.
+    Tick(Vec<Running>),
     /// It should finish what it has and stop, by the deadline.
     Stop { deadline: Instant },
     /// It should die now; the verdict is for the calls that die with it.
     Kill(Verdict),
-    /// Its process is gone, and everything it had sent was read. `unstarted` of its calls were never begun.
-    Gone { unstarted: usize },
+    /// Its process is gone, and everything it had sent was read. It had begun these of its calls, and one of them is
+    /// known to have brought it down.
+    Gone { begun: Vec<CallId>, culprit: Option<CallId> },
+}
+
+/// A call that the black box says is running.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct Running {
+    pub(crate) id: CallId,
+    /// For how long.
+    pub(crate) ran: Duration,
+    pub(crate) how: How,
+}
+
+/// How a call runs, for whoever would end it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum How {
+    /// In a thread, the main one or another: only the process can be ended.
+    Thread,
+    /// As a task of an event loop, which it holds up while it computes.
+    Task,
+    /// As a task that awaits something.
+    Awaiting,
 }
 
 /// What the keeper has to do.
@@ -52,10 +82,14 @@ pub(crate) enum Action {
     Send { id: CallId, ahead: bool },
     /// Hand the answer to whoever waits.
     Complete(CallId),
+    /// Hand over the answer of a call that was told to end, at its deadline of so long.
+    Ended(CallId, Duration),
+    /// Tell the worker that the call is to end.
+    Cancel(CallId),
     /// The answer belongs to no call: count it and forget it.
     Stray(CallId),
-    /// Ask for Python's stack.
-    Dump,
+    /// Ask for Python's stack, of the call above all.
+    Dump(CallId),
     /// Send the polite signal.
     Terminate,
     /// Send the signal that cannot be ignored.
@@ -66,6 +100,8 @@ pub(crate) enum Action {
     Requeue(CallId),
     /// The call dies with the worker, and this is why.
     Blame(CallId, Verdict),
+    /// The call dies with the worker because of another one.
+    Collateral { id: CallId, culprit: CallId, verdict: Verdict },
 }
 
 /// Why a call died with its worker.
@@ -97,8 +133,8 @@ enum State {
     Starting,
     Serving,
     Stopping { deadline: Instant },
-    Overdue { since: Instant, termed: bool, limit: Duration },
-    Killed { verdict: Verdict },
+    Overdue { id: CallId, since: Instant, termed: bool, limit: Duration },
+    Killed { verdict: Verdict, culprit: Option<CallId> },
     Gone,
 }
 
@@ -106,14 +142,40 @@ enum State {
 struct Call {
     id: CallId,
     timeout: Duration,
-    /// When it came to the front: the earliest moment it can have begun.
+    /// The earliest moment it can have begun; none while it is ahead in a worker that begins calls in their order.
     front: Option<Instant>,
+    /// It has to be claimed, and nothing was answered since it was sent.
+    ahead: bool,
+    /// It was told to end, because it was past its deadline.
+    cancelled: Option<Cancelled>,
+}
+
+#[derive(Debug, Clone, Copy)]
+struct Cancelled {
+    at: Instant,
+    /// When to see what came of it.
+    look: Instant,
+}
+
+impl Call {
+    /// When it has to be looked at.
+    fn due(&self) -> Option<Instant> {
+        match self.cancelled {
+            Some(cancelled) => Some(cancelled.look),
+            None => Some(later(self.front?, self.timeout)),
+        }
+    }
 }
 
 /// One worker, from its start to its death.
 #[derive(Debug)]
 pub(crate) struct Worker {
     state: State,
+    /// How many calls it may begin.
+    slots: usize,
+    /// It began as one of several slots: what waits in it for a session or a thread may be passed by what was sent later.
+    several: bool,
+    /// In the order in which they were sent; the last may be ahead.
     calls: VecDeque<Call>,
     /// Calls taken back and not yet known to be forgotten.
     withdrawn: Vec<CallId>,
@@ -126,6 +188,8 @@ impl Worker {
     pub(crate) fn new() -> Self {
         Self {
             state: State::Starting,
+            slots: 1,
+            several: false,
             calls: VecDeque::with_capacity(2),
             withdrawn: Vec::new(),
             service: None,
@@ -139,8 +203,13 @@ impl Worker {
             return Want::Nothing;
         }
         match self.calls.len() {
-            0 => Want::Call,
-            1 if self.withdrawn.is_empty() && self.service.is_some_and(|mean| mean < SHORT) => Want::Ahead,
+            len if len < self.slots => Want::Call,
+            len if len == self.slots
+                && self.withdrawn.is_empty()
+                && self.service.is_some_and(|mean| mean < SHORT) =>
+            {
+                Want::Ahead
+            }
             _ => Want::Nothing,
         }
     }
@@ -154,14 +223,14 @@ impl Worker {
     pub(crate) fn excused(&self) -> bool {
         match self.state {
             State::Stopping { .. } | State::Overdue { .. } => true,
-            State::Killed { verdict } => matches!(verdict, Verdict::Shutdown | Verdict::Timeout(_)),
+            State::Killed { verdict, .. } => matches!(verdict, Verdict::Shutdown | Verdict::Timeout(_)),
             _ => false,
         }
     }
 
     /// Whether it dies because it broke the protocol.
     pub(crate) fn broken(&self) -> bool {
-        self.state == State::Killed { verdict: Verdict::Protocol }
+        matches!(self.state, State::Killed { verdict: Verdict::Protocol, .. })
     }
 
     /// Whether it is not ready yet.
@@ -174,9 +243,9 @@ impl Worker {
         matches!(self.state, State::Starting | State::Serving)
     }
 
-    /// Whether this is the call that it runs, as far as is known here.
+    /// Whether this is a call that it runs, as far as is known here.
     pub(crate) fn runs(&self, id: CallId) -> bool {
-        self.calls.front().is_some_and(|call| call.id == id)
+        self.calls.iter().any(|call| call.id == id && call.front.is_some())
     }
 
     /// How many calls it holds.
@@ -198,9 +267,9 @@ impl Worker {
         }
     }
 
+    /// When the first of its calls has to be looked at.
     fn deadline(&self) -> Option<Instant> {
-        let call = self.calls.front()?;
-        Some(later(call.front?, call.timeout))
+        self.calls.iter().filter_map(Call::due).min()
     }
 
     /// Takes in what happened at `now`; appends what has to be done.
@@ -208,10 +277,14 @@ impl Worker {
         match event {
             Event::Ready if self.state == State::Starting => self.state = State::Serving,
             Event::Ready => {}
+            Event::Capacity(slots) => {
+                self.slots = slots.max(1);
+                self.several |= slots > 1;
+            }
             Event::Given { id, timeout } => {
-                let ahead = !self.calls.is_empty();
-                let front = (!ahead).then_some(now);
-                self.calls.push_back(Call { id, timeout, front });
+                let ahead = self.calls.len() >= self.slots;
+                let front = (!ahead || self.several).then_some(now);
+                self.calls.push_back(Call { id, timeout, front, ahead, cancelled: None });
                 actions.push(Action::Send { id, ahead });
             }
             Event::Answered(id) => self.answered(id, now, actions),
@@ -221,48 +294,45 @@ impl Worker {
                 }
                 // It may not refuse what is its own, and nothing else would ever end that call.
                 None if self.calls.iter().any(|call| call.id == id) => {
-                    self.kill(Verdict::Protocol, actions);
+                    self.kill(Verdict::Protocol, None, actions);
                 }
                 None => actions.push(Action::Stray(id)),
             },
             Event::TakenBack(id) => {
                 self.calls.retain(|call| call.id != id);
                 self.withdrawn.push(id);
-                self.promote(now);
             }
-            Event::Broke => self.kill(Verdict::Protocol, actions),
-            Event::Kill(verdict) => self.kill(verdict, actions),
+            Event::Broke => self.kill(Verdict::Protocol, None, actions),
+            Event::Kill(verdict) => self.kill(verdict, None, actions),
             Event::Stop { deadline } => {
                 if matches!(self.state, State::Starting | State::Serving | State::Stopping { .. }) {
                     self.state = State::Stopping { deadline };
                     self.say_stop(actions);
                 }
             }
-            Event::Tick(reading) => self.tick(reading, now, actions),
-            Event::Gone { unstarted } => self.gone(unstarted, actions),
+            Event::Tick(running) => self.tick(&running, now, actions),
+            Event::Gone { begun, culprit } => self.gone(&begun, culprit, actions),
         }
     }
 
     fn answered(&mut self, id: CallId, now: Instant, actions: &mut Vec<Action>) {
-        match self.calls.front() {
-            Some(call) if call.id == id => {
-                if let Some(front) = call.front {
-                    let took = now.saturating_duration_since(front);
-                    self.service = Some(self.service.map_or(took, |mean| (mean * 7 + took) / 8));
-                }
-                self.calls.pop_front();
-                self.promote(now);
-                actions.push(Action::Complete(id));
-                self.say_stop(actions);
-            }
-            _ => actions.push(Action::Stray(id)),
+        let at = self.calls.iter().position(|call| call.id == id && call.front.is_some());
+        let Some(call) = at.and_then(|at| self.calls.remove(at)) else {
+            return actions.push(Action::Stray(id));
+        };
+        if let Some(front) = call.front {
+            let took = now.saturating_duration_since(front);
+            self.service = Some(self.service.map_or(took, |mean| (mean * 7 + took) / 8));
         }
-    }
-
-    fn promote(&mut self, now: Instant) {
-        if let Some(call) = self.calls.front_mut() {
-            call.front.get_or_insert(now);
+        if let Some(ahead) = self.calls.back_mut() {
+            ahead.front.get_or_insert(now);
+            ahead.ahead = false;
         }
+        actions.push(match call.cancelled {
+            Some(_) => Action::Ended(id, call.timeout),
+            None => Action::Complete(id),
+        });
+        self.say_stop(actions);
     }
 
     fn say_stop(&mut self, actions: &mut Vec<Action>) {
@@ -272,55 +342,80 @@ impl Worker {
         }
     }
 
-    fn kill(&mut self, verdict: Verdict, actions: &mut Vec<Action>) {
+    fn kill(&mut self, verdict: Verdict, culprit: Option<CallId>, actions: &mut Vec<Action>) {
         if !matches!(self.state, State::Killed { .. } | State::Gone) {
-            self.state = State::Killed { verdict };
+            self.state = State::Killed { verdict, culprit };
             actions.push(Action::Kill);
         }
     }
 
-    fn tick(&mut self, reading: Option<(CallId, Duration)>, now: Instant, actions: &mut Vec<Action>) {
+    fn tick(&mut self, running: &[Running], now: Instant, actions: &mut Vec<Action>) {
         match self.state {
-            State::Overdue { since, termed: false, limit } if now >= since + DUMP_GRACE => {
-                self.state = State::Overdue { since, termed: true, limit };
+            State::Overdue { id, since, termed: false, limit } if now >= since + DUMP_GRACE => {
+                self.state = State::Overdue { id, since, termed: true, limit };
                 actions.push(Action::Terminate);
             }
-            State::Overdue { since, limit, .. } if now >= since + TERM_GRACE => {
-                self.kill(Verdict::Timeout(limit), actions);
+            State::Overdue { id, since, limit, .. } if now >= since + TERM_GRACE => {
+                self.kill(Verdict::Timeout(limit), Some(id), actions);
             }
-            State::Stopping { deadline } if now >= deadline => self.kill(Verdict::Shutdown, actions),
-            State::Serving | State::Stopping { .. } => {
-                let Some(call) = self.calls.front_mut() else { return };
-                // The clock of the black box is the better one: the call may have begun after it was sent.
-                let ran = match (reading, call.front) {
-                    (Some((id, ran)), _) if id == call.id => ran,
-                    (_, Some(front)) => now.saturating_duration_since(front),
-                    (_, None) => return,
-                };
-                if ran >= call.timeout {
-                    let limit = call.timeout;
-                    self.state = State::Overdue { since: now, termed: false, limit };
-                    actions.push(Action::Dump);
-                } else {
-                    call.front = now.checked_sub(ran);
-                }
-            }
+            State::Stopping { deadline } if now >= deadline => self.kill(Verdict::Shutdown, None, actions),
+            State::Serving | State::Stopping { .. } => self.look_at_each(running, now, actions),
             State::Starting | State::Overdue { .. } | State::Killed { .. } | State::Gone => {}
         }
     }
 
-    fn gone(&mut self, unstarted: usize, actions: &mut Vec<Action>) {
-        let verdict = match self.state {
-            State::Overdue { limit, .. } => Verdict::Timeout(limit),
-            State::Killed { verdict } => verdict,
-            _ => Verdict::Crash,
+    /// Ends what is past its deadline: a coroutine alone, if it lets itself be ended; else the worker.
+    fn look_at_each(&mut self, running: &[Running], now: Instant, actions: &mut Vec<Action>) {
+        let busy = self.calls.iter().any(|call| running.iter().any(|other| other.id == call.id));
+        for call in &mut self.calls {
+            let Some(front) = call.front else { continue };
+            // The clock of the black box is the better one: the call may have begun after it was sent.
+            let (ran, how) = match running.iter().find(|other| other.id == call.id) {
+                Some(found) => (found.ran, found.how),
+                // It waits for one of the others, each of which has a deadline of its own.
+                None if busy || call.ahead => (Duration::ZERO, How::Thread),
+                None => (now.saturating_duration_since(front), How::Thread),
+            };
+            let over = match call.cancelled {
+                None if ran < call.timeout => {
+                    call.front = now.checked_sub(ran);
+                    false
+                }
+                None if how == How::Thread => true,
+                None => {
+                    call.cancelled = Some(Cancelled { at: now, look: now + STUCK_GRACE });
+                    actions.push(Action::Cancel(call.id));
+                    false
+                }
+                Some(Cancelled { look, .. }) if now < look => false,
+                Some(Cancelled { at, .. }) => {
+                    let end = at + CANCEL_GRACE;
+                    call.cancelled = Some(Cancelled { at, look: end });
+                    how == How::Task || now >= end
+                }
+            };
+            if over {
+                let (id, limit) = (call.id, call.timeout);
+                self.state = State::Overdue { id, since: now, termed: false, limit };
+                return actions.push(Action::Dump(id));
+            }
+        }
+    }
+
+    fn gone(&mut self, begun: &[CallId], culprit: Option<CallId>, actions: &mut Vec<Action>) {
+        let (verdict, culprit) = match self.state {
+            State::Overdue { id, limit, .. } => (Verdict::Timeout(limit), Some(id)),
+            State::Killed { verdict, culprit } => (verdict, culprit),
+            _ => (Verdict::Crash, culprit),
         };
-        let begun = self.calls.len().saturating_sub(unstarted);
+        let culprit = culprit.filter(|id| self.calls.iter().any(|call| call.id == *id));
         // Back to front, so that calls put back at the front of the queue keep their order.
-        for (place, call) in self.calls.drain(..).enumerate().rev() {
-            actions.push(match place < begun {
-                true => Action::Blame(call.id, verdict),
-                false => Action::Requeue(call.id),
+        for Call { id, .. } in self.calls.drain(..).rev() {
+            actions.push(match culprit {
+                _ if !begun.contains(&id) => Action::Requeue(id),
+                Some(culprit) if culprit == id => Action::Blame(id, verdict),
+                Some(culprit) => Action::Collateral { id, culprit, verdict },
+                None => Action::Blame(id, verdict),
             });
         }
         self.state = State::Gone;
@@ -328,114 +423,4 @@ impl Worker {
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-
-    const SECOND: Duration = Duration::from_secs(1);
-
-    struct Bench {
-        worker: Worker,
-        now: Instant,
-    }
-
-    impl Bench {
-        fn ready() -> Self {
-            let mut bench = Self { worker: Worker::new(), now: Instant::now() };
-            assert_eq!(bench.on(Event::Ready), []);
-            bench
-        }
-
-        fn on(&mut self, event: Event) -> Vec<Action> {
-            let mut actions = Vec::new();
-            self.worker.on(event, self.now, &mut actions);
-            actions
-        }
-
-        fn after(&mut self, delay: Duration) -> &mut Self {
-            self.now += delay;
-            self
-        }
-
-        fn give(&mut self, id: CallId) -> Vec<Action> {
-            self.on(Event::Given { id, timeout: SECOND })
-        }
-    }
-
-    #[test]
-    fn nothing_is_sent_ahead_before_calls_are_known_to_be_short() {
-        let mut bench = Bench::ready();
-        assert_eq!(bench.worker.wants(), Want::Call);
-        assert_eq!(bench.give(1), [Action::Send { id: 1, ahead: false }]);
-        assert_eq!(bench.worker.wants(), Want::Nothing);
-        assert_eq!(bench.after(Duration::from_micros(50)).on(Event::Answered(1)), [Action::Complete(1)]);
-        bench.give(2);
-        assert_eq!(bench.worker.wants(), Want::Ahead);
-        assert_eq!(bench.give(3), [Action::Send { id: 3, ahead: true }]);
-        assert_eq!(bench.worker.wants(), Want::Nothing);
-    }
-
-    #[test]
-    fn a_call_that_never_began_goes_back_and_the_running_one_is_blamed() {
-        let mut bench = Bench::ready();
-        bench.give(1);
-        bench.on(Event::Answered(1));
-        bench.give(2);
-        bench.give(3);
-        assert_eq!(
-            bench.on(Event::Gone { unstarted: 1 }),
-            [Action::Requeue(3), Action::Blame(2, Verdict::Crash)]
-        );
-    }
-
-    #[test]
-    fn a_deadline_runs_from_the_start_of_the_call_not_from_its_sending() {
-        let mut bench = Bench::ready();
-        bench.give(1);
-        assert_eq!(bench.worker.timer(), Some(bench.now + SECOND));
-        // The black box says that it began only half a second ago.
-        assert_eq!(bench.after(SECOND).on(Event::Tick(Some((1, SECOND / 2)))), []);
-        assert_eq!(bench.worker.timer(), Some(bench.now + SECOND / 2));
-        assert_eq!(bench.after(SECOND / 2).on(Event::Tick(Some((1, SECOND)))), [Action::Dump]);
-        assert_eq!(bench.after(DUMP_GRACE).on(Event::Tick(None)), [Action::Terminate]);
-        assert_eq!(bench.after(TERM_GRACE).on(Event::Tick(None)), [Action::Kill]);
-        assert_eq!(bench.on(Event::Gone { unstarted: 0 }), [Action::Blame(1, Verdict::Timeout(SECOND))]);
-    }
-
-    #[test]
-    fn a_call_taken_back_stops_sending_ahead_until_it_is_forgotten() {
-        let mut bench = Bench::ready();
-        bench.give(1);
-        bench.on(Event::Answered(1));
-        bench.give(2);
-        bench.give(3);
-        assert_eq!(bench.on(Event::TakenBack(3)), []);
-        assert_eq!(bench.worker.wants(), Want::Nothing);
-        assert_eq!(bench.on(Event::Answered(2)), [Action::Complete(2)]);
-        assert_eq!(bench.worker.wants(), Want::Call);
-        assert_eq!(bench.on(Event::Skipped(3)), []);
-        assert_eq!(bench.on(Event::Skipped(3)), [Action::Stray(3)]);
-        bench.give(4);
-        assert_eq!(bench.on(Event::Skipped(4)), [Action::Kill], "a call that is its own");
-    }
-
-    #[test]
-    fn late_and_doubled_answers_are_strays() {
-        let mut bench = Bench::ready();
-        bench.give(1);
-        assert_eq!(bench.on(Event::Answered(7)), [Action::Stray(7)]);
-        assert_eq!(bench.on(Event::Answered(1)), [Action::Complete(1)]);
-        assert_eq!(bench.on(Event::Answered(1)), [Action::Stray(1)]);
-    }
-
-    #[test]
-    fn stopping_waits_for_the_running_call_and_no_longer_than_its_deadline() {
-        let mut bench = Bench::ready();
-        bench.give(1);
-        let deadline = bench.now + SECOND / 4;
-        assert_eq!(bench.on(Event::Stop { deadline }), []);
-        assert_eq!(bench.worker.wants(), Want::Nothing);
-        assert_eq!(bench.worker.timer(), Some(deadline));
-        assert_eq!(bench.after(SECOND / 4).on(Event::Tick(None)), [Action::Kill]);
-        assert_eq!(bench.on(Event::Gone { unstarted: 0 }), [Action::Blame(1, Verdict::Shutdown)]);
-    }
-}
+mod tests;

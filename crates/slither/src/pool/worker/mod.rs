@@ -8,6 +8,7 @@ mod keeper;
 mod link;
 mod machine;
 mod report;
+mod stacks;
 mod thread;
 mod views;
 
@@ -17,6 +18,7 @@ pub(super) use machine::{AHEAD_BYTES, CallId, Want};
 #[cfg(test)]
 pub(super) use {
     link::{End, Link},
+    machine::How,
     report::Autopsy,
     thread::REAP,
 };

@@ -40,7 +40,7 @@ impl Views {
     ) {
         let context = {
             let held = lock(&station.held);
-            held.iter().find(|job| job.id == call.call).map(|job| job.context.clone())
+            held.get(call.call).map(|job| job.context.clone())
         };
         let refusal = match context {
             None => "no such call is running in this worker",

@@ -18,7 +18,7 @@ use crate::pool::queue::Queue;
 use crate::pool::service::Service;
 use crate::pool::station::Station;
 use crate::pool::supervisor::Notes;
-use crate::pool::worker::Parts;
+use crate::pool::worker::{How, Parts};
 use crate::store::Views;
 use crate::wire::{Frame, Header, Kind, WireError};
 
@@ -56,13 +56,16 @@ impl Link for Script {
 
     fn signal(&self, _: Signal) {}
 
-    fn reading(&self) -> Option<Reading> {
-        Some(Reading { call: 0, running: Duration::ZERO, phase: None })
+    fn readings(&self) -> Vec<Reading> {
+        Vec::new()
+    }
+
+    fn how(&self, _: &Reading) -> How {
+        How::Thread
     }
 
     fn autopsy(&self, worker: Arc<WorkerName>, end: End, breach: Option<String>) -> Autopsy {
-        let idle = Reading { call: 0, running: Duration::ZERO, phase: None };
-        Autopsy::bare(worker, end, idle, breach)
+        Autopsy::bare(worker, end, Vec::new(), breach)
     }
 }
 
@@ -92,7 +95,9 @@ async fn breach(claims: bool, sentence: Option<Sentence>) -> [Option<ErrorKind>;
         graveyard: Arc::default(),
         max_frame: 1024,
         max_requests: None,
-        binds: Vec::new(),
+        most_slots: 1,
+        cancels: false,
+        binds: VecDeque::new(),
     });
     assert!(keeper.receive());
     let mut waiting = Vec::new();

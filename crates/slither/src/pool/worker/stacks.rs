@@ -1,0 +1,78 @@
+//! What `faulthandler` wrote, taken apart: whose stack is which (`docs/PROTOCOL.md`, *A death*).
+
+use crate::pool::worker::CallId;
+
+/// The stacks in a worker's black box, one block a thread or a task.
+#[derive(Debug, Clone)]
+pub(crate) struct Stacks(String);
+
+impl Stacks {
+    pub(super) fn new(text: String) -> Self {
+        Self(text)
+    }
+
+    /// Everything, as it was written.
+    pub(super) fn all(&self) -> &str {
+        &self.0
+    }
+
+    /// The blocks, the last first: of several dumps that of the death is behind the others.
+    fn blocks(&self) -> impl Iterator<Item = &str> {
+        self.0.rsplit("\n\n").map(str::trim).filter(|block| !block.is_empty())
+    }
+
+    /// The slot whose thread met the fatal signal, if it was the thread of one.
+    pub(super) fn fatal_slot(&self) -> Option<usize> {
+        let current = |block: &&str| {
+            block.starts_with("Current thread 0x") || block.starts_with("Stack (most recent call first)")
+        };
+        self.blocks().find(current).and_then(slot)
+    }
+
+    /// Where the call was, if that can be told: the stack of its slot's thread, or where its task awaited.
+    pub(super) fn of(&self, slot: usize, call: CallId) -> Option<&str> {
+        let task = format!("Task of call {call}\n");
+        let task = self.blocks().find(|block| block.starts_with(&task) || *block == task.trim());
+        task.or_else(|| self.blocks().find(|block| self::slot(block) == Some(slot)))
+    }
+}
+
+/// The slot that a thread of this stack runs calls in: its outermost such frame says so.
+fn slot(block: &str) -> Option<usize> {
+    let frame = block.lines().rev().find_map(|line| line.trim_end().rsplit_once(" in slot_"))?;
+    frame.1.parse().ok()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const FATAL: &str = "Fatal Python error: Segmentation fault\n\n\
+        Thread 0x01 [slither-0] (most recent call first):\n  File \"a.py\", line 1 in work\n  File \"x/_lane.py\", line 70 in slot_0\n\n\
+        Current thread 0x02 [slither-3] (most recent call first):\n  File \"a.py\", line 2 in crash\n  File \"x/_lane.py\", line 70 in slot_3\n\n\
+        Thread 0x03 (most recent call first):\n  File \"x/_threads.py\", line 9 in read\n";
+
+    #[test]
+    fn the_slot_of_the_current_thread_is_to_blame() {
+        let stacks = Stacks::new(FATAL.to_owned());
+        assert_eq!(stacks.fatal_slot(), Some(3));
+        assert!(stacks.of(0, 77).unwrap().contains("in work"));
+        assert_eq!(stacks.of(1, 77), None);
+    }
+
+    #[test]
+    fn a_stack_without_the_gil_names_no_thread_but_its_slot() {
+        let text = "Fatal Python error: Aborted\n\nStack (most recent call first):\n  File \"a.py\", line 2 in f\n  File \"_lane.py\", line 1 in slot_12\n";
+        assert_eq!(Stacks::new(text.to_owned()).fatal_slot(), Some(12));
+        let main = "Stack (most recent call first):\n  File \"a.py\", line 2 in main\n";
+        assert_eq!(Stacks::new(main.to_owned()).fatal_slot(), None);
+    }
+
+    #[test]
+    fn a_task_is_found_by_its_call() {
+        let text = "Task of call 4294967301\n  File \"a.py\", line 9 in wait\n\nThread 0x01 (most recent call first):\n  File \"b.py\", line 1 in run\n";
+        let stacks = Stacks::new(text.to_owned());
+        assert!(stacks.of(0, 4_294_967_301).unwrap().contains("in wait"));
+        assert_eq!(stacks.of(0, 42), None);
+    }
+}
