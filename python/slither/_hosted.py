@@ -46,9 +46,17 @@ class Hosted:
             "name": self.name,
             "tools": host.tools(),
             "any_tool": host.takes_any_name,
-            "declared": declares_thread_safety(host.owner),
-            "one_slot": host.why_one_slot,
+            "warning": self._warning(),
         }
+
+    def _warning(self) -> str | None:
+        """What there is to warn of: that there is one slot, or that the class says nothing where that is asked for."""
+        owner = self._host.owner
+        if self._host.why_one_slot is not None:
+            return f"{self._host.why_one_slot}, and has one slot"
+        if self._checker is not None and declares_thread_safety(owner) is None:
+            return f"{owner.__name__} does not say whether several threads may use it (`__thread_safe__`)"
+        return None
 
     def bound(self, tool: str) -> Bound:
         """Return a tool as a function. Raises `UnknownTool`."""

@@ -87,7 +87,8 @@ def test_it_is_built_before_hello_and_its_tools_are_called_by_name(make: Make, p
     assert record[2] == f"built in {worker.pid}"
     adapter = said(worker)["adapter"]
     assert adapter["name"] == "adapters_here:Everything"
-    assert (adapter["declared"], adapter["one_slot"], adapter["any_tool"]) == (True, None, False)
+    assert set(adapter) == {"name", "tools", "any_tool", "warning"}
+    assert (adapter["warning"], adapter["any_tool"]) == (None, False)
     assert [each["name"] for each in adapter["tools"]][:3] == ["add", "said", "not-an identifier"]
     assert adapter["tools"][0]["description"] == "Add two numbers"
     assert value(worker, "add", {"a": 2, "b": 3}) == 5
@@ -278,8 +279,14 @@ def test_a_class_that_says_nothing_has_one_slot(make: Make, profile: dict[str, A
     worker = make("Undeclared", profile, check)
     hello = said(worker)
     assert hello["slots"] == 1
-    assert hello["adapter"]["declared"] is None
-    assert ("does not say" in str(hello["adapter"]["one_slot"])) == (profile["kind"] != "process")
+    expected = None
+    if profile["kind"] != "process":
+        expected = (
+            "Undeclared does not say that several threads may use it (`__thread_safe__ = True`), and has one slot"
+        )
+    elif check == "warn":
+        expected = "Undeclared does not say whether several threads may use it (`__thread_safe__`)"
+    assert hello["adapter"]["warning"] == expected
     assert value(worker, "one") == 1
 
 

@@ -111,10 +111,11 @@ pub use item::{Failure, Item, ItemId, Ledger, Payload};
 pub use metadata::Metadata;
 pub use pipe::{Defaults, Outputs, Pipe, PipeError, Router, RunOptions};
 pub use pool::{
-    Affinity, Breaker, BreakerState, Chaos, ChaosStats, Each, Gil, Inherit, LostWorker, Pool, PoolStats,
-    Progress, ProgressFeed, PyRef, RestartBudget, SessionEnd, Start, WorkerReply, WorkerUsage,
+    AdapterStats, Affinity, Breaker, BreakerState, Chaos, ChaosStats, Each, Gil, Inherit, LostWorker, Pool,
+    PoolStats, Progress, ProgressFeed, PyRef, RestartBudget, SessionEnd, Start, ThreadSafetyCheck, ThreadUse,
+    Tool, ToolParameter, ToolStream, WorkerReply, WorkerUsage,
 };
-pub use runtime::{Builder, Call, OpenSession, Session, Slither};
+pub use runtime::{Adapter, Builder, Call, OpenSession, Session, Slither};
 pub use store::{Store, StoreHandle, Table, View};
 pub use value::{Dtype, Tensor, Timestamp, Value};
 

@@ -16,7 +16,7 @@ use crate::error::{ConfigError, ItemError, RunError};
 use crate::item::{Item, Ledger};
 use crate::letters::{BadLetter, Letter};
 use crate::pipe::{self, Outputs, Pipe, PipeError, PipeStream, RunOptions};
-use crate::pool::{PoolExecutor, PoolSession, RunningPool, Via, open_single, writing};
+use crate::pool::{PoolExecutor, PoolSession, RunningPool, ToolStream, Via, open_single, writing};
 use crate::wire;
 
 /// A runtime, and the session in which it calls, if it does.
@@ -128,12 +128,46 @@ impl Caller {
         args: &A,
     ) -> Result<T, ItemError> {
         let pool = self.slither.callee(pool, function)?;
+        self.execute_in(pool, function, args, pool.call_timeout).await
+    }
+
+    pub(super) async fn execute_in<A: Serialize + ?Sized, T: DeserializeOwned>(
+        &self,
+        pool: &Arc<RunningPool>,
+        function: &str,
+        args: &A,
+        timeout: Duration,
+    ) -> Result<T, ItemError> {
+        let (id, frame, context, via) = self.single(pool, function, args)?;
+        let reply = pool.submit(id, frame, timeout, context, &via).await?;
+        open_single(&reply)
+    }
+
+    pub(super) fn stream_in<A: Serialize + ?Sized, T: DeserializeOwned>(
+        &self,
+        pool: &Arc<RunningPool>,
+        function: &str,
+        args: &A,
+        timeout: Duration,
+    ) -> ToolStream<T> {
+        match self.single(pool, function, args) {
+            Ok((id, frame, context, via)) => ToolStream::new(pool.clone(), id, frame, timeout, context, via),
+            Err(error) => ToolStream::failed(error),
+        }
+    }
+
+    /// One call, encoded, and where it has to go.
+    fn single<A: Serialize + ?Sized>(
+        &self,
+        pool: &Arc<RunningPool>,
+        function: &str,
+        args: &A,
+    ) -> Result<(u64, Vec<u8>, Arc<Context>, Via), ItemError> {
         let id = pool.next_id();
         let context = Arc::new(self.within(Context::none()));
         let (frame, homes) = writing(|| wire::single(id, function, &context, args, pool.max_frame));
         let via = homes.via(pool, self.via(pool))?;
-        let reply = pool.submit(id, frame?, pool.call_timeout, context, &via).await?;
-        open_single(&reply)
+        Ok((id, frame?, context, via))
     }
 
     fn bound(&self, options: RunOptions) -> RunOptions {
