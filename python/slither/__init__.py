@@ -44,6 +44,7 @@ from slither._progress import progress
 from slither._ref import Ref, ref
 from slither._retry import Retry
 from slither._sessions import on_session_end, session
+from slither._traits import traits
 from slither._version import __version__
 from slither._views import view, view_async, view_many, view_many_async
 
@@ -87,6 +88,7 @@ __all__ = [
     "session",
     "thread_safe_method",
     "tool",
+    "traits",
     "view",
     "view_async",
     "view_many",

@@ -56,6 +56,13 @@ def test_the_end_of_its_socket_ends_a_worker(either: FakeNursery) -> None:
     assert exited(either) == (0, None)
 
 
+def test_the_end_of_its_socket_in_the_middle_of_a_frame_ends_a_worker(either: FakeNursery) -> None:
+    worker = either.worker()
+    worker.sock.sendall(_wire.HEADER.pack(1 << 20, _wire.CALL, 0, 0, 1) + bytes(1000))
+    worker.sock.close()
+    assert exited(either)[1] is None, "it exits of itself"
+
+
 @pytest.mark.parametrize("code", [0, 3])
 def test_an_exit_is_reported_with_its_code(nursery: FakeNursery, code: int) -> None:
     worker = nursery.worker()

@@ -53,6 +53,7 @@
 //! | [`Pool`], [`Call`] | Python workers, and what is called there within which bounds |
 //! | [`Session`] | work that keeps to one worker, and the state that Python keeps there for it |
 //! | [`PyRef`] | a handle to an object that stays in a Python worker |
+//! | [`routing`], [`Traits`] | which pool a call goes to that leaves the choice to Slither, and why |
 //! | [`python`] | interpreters, and the packages that are provided beside them |
 //! | [`telemetry`] | the list of events |
 //! | [`Value`], [`Tensor`], [`Timestamp`] | payloads whose shape is not known beforehand, arrays, points in time |
@@ -98,6 +99,7 @@ pub mod fuzzing;
 pub mod letters;
 pub mod pipe;
 pub mod python;
+pub mod routing;
 pub mod store;
 pub mod telemetry;
 
@@ -112,10 +114,12 @@ pub use metadata::Metadata;
 pub use pipe::{Defaults, Outputs, Pipe, PipeError, Router, RunOptions};
 pub use pool::{
     AdapterStats, Affinity, Breaker, BreakerState, Chaos, ChaosStats, Each, Gil, Inherit, LostWorker, Pool,
-    PoolStats, Progress, ProgressFeed, PyRef, RestartBudget, SessionEnd, Start, ThreadSafetyCheck, ThreadUse,
-    Tool, ToolParameter, ToolStream, WorkerReply, WorkerUsage,
+    PoolStats, Progress, ProgressFeed, PyRef, RestartBudget, SessionEnd, SourcePlace, Start,
+    ThreadSafetyCheck, ThreadSafetyReport, ThreadUse, Tool, ToolParameter, ToolStream, UnsafeWrite,
+    WorkerReply, WorkerUsage,
 };
-pub use runtime::{Adapter, Builder, Call, OpenSession, Session, Slither};
+pub use routing::{Traits, Work};
+pub use runtime::{Adapter, Builder, Call, OpenSession, Route, Session, Slither};
 pub use store::{Store, StoreHandle, Table, View};
 pub use value::{Dtype, Tensor, Timestamp, Value};
 

@@ -178,6 +178,7 @@ async fn live() {
     slither.run_pipe(&act(OnError::Skip), ["print".to_owned(), "kill".to_owned()]).await.unwrap();
     slither.run_pipe(&act(OnError::Halt), ["raise".to_owned()]).await.unwrap_err();
     slither.dispatch::<_, Value>(["a", "b"], Call::new("yields:reports")).await.unwrap();
+    slither.execute::<_, Value>("auto", "behave:who", &()).await.unwrap();
     let session = slither.open_session("default").await.unwrap();
     session.run_pipe(&act(OnError::Skip), ["kill".to_owned()]).await.unwrap();
     drop(session);

@@ -23,12 +23,13 @@ const BASE: &[&str] =
 /// The modules above the base, lowest first. `lib` is the crate's root, and what it defines itself.
 const LAYERS: &[(&str, May)] = &[
     ("python", May::Name(&[])),
+    ("routing", May::Name(&["python"])),
     ("store", May::Name(&[])),
     ("dispatch", May::Name(&[])),
     ("letters", May::Name(&[])),
     ("pipe", May::Name(&["dispatch", "letters", "store"])),
     ("wire", May::Name(&[])),
-    ("pool", May::Name(&["wire", "dispatch", "store", "python"])),
+    ("pool", May::Name(&["wire", "dispatch", "store", "python", "routing"])),
     ("fuzzing", May::Name(&["wire"])),
     ("runtime", May::Everything),
     ("lib", May::Everything),

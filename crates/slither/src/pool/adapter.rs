@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 
 use serde::{Deserialize, Serialize};
 
+use super::config::Pool;
 use crate::error::ConfigError;
 use crate::wire::SetupAdapter;
 
@@ -21,6 +22,48 @@ pub enum ThreadSafetyCheck {
     Warn,
     /// As `Warn`, and a class that does not say `__thread_safe__` is refused: the pool does not start.
     Strict,
+}
+
+impl Pool {
+    /// The adapter of the pool: a Python class, as `package.module:Class` or `package.module.Class`, that each worker
+    /// imports and builds once, without arguments, before it is ready. Its methods that are marked as tools are called by
+    /// their names, with [`Slither::call`](crate::Slither::call) and its kin. Default: none.
+    ///
+    /// Its `initialize()` is called when it has been built, and its `cleanup()` when the worker stops; either may be
+    /// `async`. A worker whose adapter cannot be imported or built, or not within [`start_timeout`](Self::start_timeout), is
+    /// not ready: the pool does not start, with Python's traceback in the error; later its death counts as one without a
+    /// call to blame.
+    ///
+    /// A class that does not say `__thread_safe__ = True` is used by one thread at a time: each worker has one slot.
+    ///
+    /// The pool's workers also find a package `snakepit_bridge` of Slither's own, so that adapters written for it
+    /// run as they are. It comes before one that is installed for the interpreter; one in a folder of
+    /// [`python_path`](Self::python_path) comes before it.
+    #[must_use]
+    pub fn adapter(mut self, class: impl Into<String>) -> Self {
+        self.adapter = Some(AdapterSpec { class: class.into() });
+        self
+    }
+
+    /// What is done about an [`adapter`](Self::adapter) that is not made for several threads. Default:
+    /// [`ThreadSafetyCheck::Off`].
+    #[must_use]
+    pub fn thread_safety_check(mut self, check: ThreadSafetyCheck) -> Self {
+        self.thread_safety = check;
+        self
+    }
+
+    pub(super) fn validate_adapter(&self) -> Result<(), ConfigError> {
+        match &self.adapter {
+            Some(adapter) => adapter.validate(&self.name),
+            None if self.thread_safety != ThreadSafetyCheck::Off => {
+                let message =
+                    format!("pool `{}`: thread_safety_check is set, and there is no adapter", self.name);
+                Err(ConfigError::new(message).hint("it is about the class of `Pool::adapter`"))
+            }
+            None => Ok(()),
+        }
+    }
 }
 
 /// The class that each worker of a pool builds.
@@ -84,6 +127,58 @@ pub struct ThreadUse {
     pub requests: u64,
     /// Requests that it is running.
     pub active: u64,
+}
+
+/// What a `ThreadSafetyChecker` has seen in one worker.
+#[derive(Debug, Clone, PartialEq, Eq, Deserialize, Serialize)]
+#[non_exhaustive]
+pub struct ThreadSafetyReport {
+    /// Whether anything was watched: not with [`ThreadSafetyCheck::Off`].
+    pub enabled: bool,
+    /// Whether a class that says nothing is refused.
+    pub strict: bool,
+    /// What has to be mended, as text to read. Empty means that nothing was found.
+    pub warnings: Vec<String>,
+    /// The writes among it that no lock protects.
+    pub violations: Vec<UnsafeWrite>,
+    /// The classes that were watched.
+    pub adapters: Vec<String>,
+    /// Those of them that do not say `__thread_safe__`.
+    pub undeclared: Vec<String>,
+    /// For each method the most threads that were in it at once, if more than one. That alone is nothing wrong.
+    pub concurrent: BTreeMap<String, u64>,
+    /// What could not be watched, and why.
+    pub unwatched: BTreeMap<String, String>,
+}
+
+/// Something that several threads have written without a lock in common.
+#[derive(Debug, Clone, PartialEq, Eq, Deserialize, Serialize)]
+#[non_exhaustive]
+pub struct UnsafeWrite {
+    /// What was written, as `Class.attribute`.
+    pub subject: String,
+    /// What was done to it, as `set` or `append`.
+    pub actions: Vec<String>,
+    /// Where.
+    pub places: Vec<SourcePlace>,
+    /// The names of the threads.
+    pub threads: Vec<String>,
+    /// How often.
+    pub writes: u64,
+    /// Each thread held a lock, and no two of them the same.
+    pub locked: bool,
+}
+
+/// A line of Python.
+#[derive(Debug, Clone, PartialEq, Eq, Deserialize, Serialize)]
+#[non_exhaustive]
+pub struct SourcePlace {
+    /// The file.
+    pub file: String,
+    /// The line in it, from 1.
+    pub line: u64,
+    /// The function that it belongs to.
+    pub function: String,
 }
 
 #[cfg(test)]

@@ -8,6 +8,7 @@ use super::adapter::{AdapterSpec, ThreadSafetyCheck};
 use super::chaos::Chaos;
 use super::supervisor::{Breaker, Limits, RestartBudget};
 use crate::error::ConfigError;
+use crate::routing::AUTO;
 use crate::wire::Profile;
 
 /// How workers come into being.
@@ -348,34 +349,6 @@ impl Pool {
         self
     }
 
-    /// The adapter of the pool: a Python class, as `package.module:Class` or `package.module.Class`, that each worker
-    /// imports and builds once, without arguments, before it is ready. Its methods that are marked as tools are called by
-    /// their names, with [`Slither::call`](crate::Slither::call) and its kin. Default: none.
-    ///
-    /// Its `initialize()` is called when it has been built, and its `cleanup()` when the worker stops; either may be
-    /// `async`. A worker whose adapter cannot be imported or built, or not within [`start_timeout`](Self::start_timeout), is
-    /// not ready: the pool does not start, with Python's traceback in the error; later its death counts as one without a
-    /// call to blame.
-    ///
-    /// A class that does not say `__thread_safe__ = True` is used by one thread at a time: each worker has one slot.
-    ///
-    /// The pool's workers also find a package `snakepit_bridge` of Slither's own, so that adapters written for it
-    /// run as they are. It comes before one that is installed for the interpreter; one in a folder of
-    /// [`python_path`](Self::python_path) comes before it.
-    #[must_use]
-    pub fn adapter(mut self, class: impl Into<String>) -> Self {
-        self.adapter = Some(AdapterSpec { class: class.into() });
-        self
-    }
-
-    /// What is done about an [`adapter`](Self::adapter) that is not made for several threads. Default:
-    /// [`ThreadSafetyCheck::Off`].
-    #[must_use]
-    pub fn thread_safety_check(mut self, check: ThreadSafetyCheck) -> Self {
-        self.thread_safety = check;
-        self
-    }
-
     pub(crate) fn validate(&self) -> Result<(), ConfigError> {
         let zero = |what: &str, hint: &str| {
             let message = format!("pool `{}`: {what} is 0, expected at least 1", self.name);
@@ -384,6 +357,10 @@ impl Pool {
         if self.name.is_empty() || self.name.contains(['/', '\0', '\n']) {
             let message = format!("{:?} is no name for a pool", self.name);
             return Err(ConfigError::new(message).hint("use a short word, such as `default`"));
+        }
+        if self.name == AUTO {
+            let message = format!("no pool may be named `{AUTO}`");
+            return Err(ConfigError::new(message).hint("it stands for the pool that the router chooses"));
         }
         if self.size == 0 {
             return zero("the number of workers", "leave it out to use one worker a core");
@@ -419,15 +396,7 @@ impl Pool {
                 ConfigError::new(message).hint("a fault of one call would befall the others of its worker")
             );
         }
-        match &self.adapter {
-            Some(adapter) => adapter.validate(&self.name)?,
-            None if self.thread_safety != ThreadSafetyCheck::Off => {
-                let message =
-                    format!("pool `{}`: thread_safety_check is set, and there is no adapter", self.name);
-                return Err(ConfigError::new(message).hint("it is about the class of `Pool::adapter`"));
-            }
-            None => {}
-        }
+        self.validate_adapter()?;
         if self.queue == 0 {
             return zero("the queue", "leave it out for room for 1024 calls");
         }

@@ -43,13 +43,14 @@ mod session;
 mod sessions;
 #[cfg(test)]
 mod simulation;
+mod standing;
 mod station;
 mod stream;
 mod supervisor;
 mod worker;
 
 pub use crate::wire::{Tool, ToolParameter};
-pub use adapter::{AdapterStats, ThreadSafetyCheck, ThreadUse};
+pub use adapter::{AdapterStats, SourcePlace, ThreadSafetyCheck, ThreadSafetyReport, ThreadUse, UnsafeWrite};
 pub(crate) use answer::open_single;
 pub use answer::{Each, WorkerReply};
 pub use chaos::{Chaos, ChaosStats};

@@ -100,7 +100,7 @@ pub(crate) struct RunningPool {
     pub(crate) max_frame: usize,
     pub(crate) call_timeout: Duration,
     pub(super) chaos: Option<Striker>,
-    size: usize,
+    pub(super) size: usize,
     /// Calls can be ended that have begun: they are coroutines.
     cancels: bool,
     start_timeout: Duration,

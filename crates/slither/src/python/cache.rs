@@ -179,10 +179,15 @@ impl Cache {
     }
 }
 
+/// The folder of this name in the cache; it need not exist.
+pub(crate) fn cache_folder(env: &Env, name: &str) -> Result<PathBuf, ConfigError> {
+    Ok(Cache::locate(env)?.root().join(name))
+}
+
 /// A name for `parts` that is the same in every build and on every machine.
 ///
 /// FNV-1a over 128 bits: names have to differ, not to withstand an attacker, who could as well write to the cache.
-pub(super) fn fingerprint<'a>(parts: impl IntoIterator<Item = &'a [u8]>) -> String {
+pub(crate) fn fingerprint<'a>(parts: impl IntoIterator<Item = &'a [u8]>) -> String {
     let mut hash: u128 = 0x6c62_272e_07bb_0142_62b8_2175_6295_c58d;
     let mut add = |bytes: &[u8]| {
         for byte in bytes {

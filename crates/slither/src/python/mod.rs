@@ -37,6 +37,7 @@ mod requirement;
 mod sdk;
 mod uv;
 
+pub(crate) use cache::{cache_folder, fingerprint};
 pub use discover::{Candidate, Origin};
 pub use doctor::{CacheReport, Diagnosis, Problem, diagnose, diagnose_in};
 pub use env::Env;

@@ -11,10 +11,11 @@ use crate::error::ConfigError;
 // `FILES` and `BRIDGE`: `&[(&str, &[u8])]`, paths below the package and contents, sorted; written by build.rs.
 include!(concat!(env!("OUT_DIR"), "/sdk.rs"));
 
+type Files = &'static [(&'static str, &'static [u8])];
+
 /// Where each package is below the directory of the SDK. What only adapters need is out of the way of imports: Python puts
 /// its folder on `sys.path` where there is an adapter.
-const PACKAGES: [(&str, &[(&str, &[u8])]); 2] =
-    [("slither", FILES), ("for-adapters/snakepit_bridge", BRIDGE)];
+const PACKAGES: [(&str, Files); 2] = [("slither", FILES), ("for-adapters/snakepit_bridge", BRIDGE)];
 
 /// Extracts the SDK unless it is there, and returns the directory to put on `sys.path`.
 pub(super) fn extract(env: &Env, cache: &Cache, progress: &dyn Progress) -> Result<PathBuf, ConfigError> {

@@ -11,8 +11,7 @@ use super::caller::Caller;
 use super::slither::Slither;
 use crate::context::Context;
 use crate::error::{ConfigError, ErrorKind, ItemError};
-use crate::pool::{AdapterStats, Each, RunningPool, Tool, ToolStream};
-use crate::value::Value;
+use crate::pool::{AdapterStats, Each, RunningPool, ThreadSafetyReport, Tool, ToolStream};
 
 /// Functions of the SDK that answer for a worker's adapter.
 const STATS: &str = "slither._hosted:stats";
@@ -58,20 +57,9 @@ impl Adapter {
 
     /// The adapter that has this tool.
     pub(super) fn with(slither: &Slither, tool: &str) -> Result<Self, ItemError> {
-        let mut having: Vec<_> = slither.pools().filter(|pool| has(pool, tool)).collect();
-        having.sort_by_key(|pool| pool.name.clone());
-        let message = match having[..] {
-            [pool] => {
-                return Ok(Self { caller: slither.into(), timeout: pool.call_timeout, pool: pool.clone() });
-            }
-            [] => unknown(slither, tool),
-            [first, second, ..] => format!(
-                "tool `{tool}` is one of pool `{0}` and of pool `{1}`\nhint: say which one, as \
-                 `slither.adapter(\"{0}\")?.call(…)`",
-                first.name, second.name
-            ),
-        };
-        Err(ItemError::new(ErrorKind::Import, message))
+        let pool =
+            home(slither, tool).map_err(|error| ItemError::new(ErrorKind::Import, error.to_string()))?;
+        Ok(Self { caller: slither.into(), timeout: pool.call_timeout, pool: pool.clone() })
     }
 
     /// How long a call may run once Python has begun it, a stream to its end. Beyond it the worker is killed and
@@ -125,12 +113,12 @@ impl Adapter {
         self.each(STATS).await
     }
 
-    /// What the checker has seen in each worker, as Python's `ThreadSafetyChecker.get_report` says it; with
-    /// [`ThreadSafetyCheck::Off`](crate::ThreadSafetyCheck::Off) `enabled` is false in it, and nothing was seen.
+    /// What the checker of each worker has seen until now, if [`Pool::thread_safety_check`](crate::Pool::thread_safety_check) is
+    /// on. What it warns of is in the log, too.
     ///
     /// # Errors
     /// As for [`stats`](Self::stats).
-    pub async fn report(&self) -> Result<Each<Value>, ItemError> {
+    pub async fn report(&self) -> Result<Each<ThreadSafetyReport>, ItemError> {
         self.each(REPORT).await
     }
 
@@ -148,8 +136,24 @@ fn has(pool: &RunningPool, tool: &str) -> bool {
     pool.adapter().is_some_and(|adapter| adapter.has(tool))
 }
 
+/// The pool whose adapter has this tool.
+pub(super) fn home<'a>(slither: &'a Slither, tool: &str) -> Result<&'a Arc<RunningPool>, ConfigError> {
+    let mut having: Vec<_> = slither.pools().filter(|pool| has(pool, tool)).collect();
+    having.sort_by_key(|pool| pool.name.clone());
+    match having[..] {
+        [pool] => Ok(pool),
+        [] => Err(unknown(slither, tool)),
+        [first, second, ..] => {
+            let (first, second) = (&first.name, &second.name);
+            let message = format!("pool `{first}` has a tool `{tool}`, and so has pool `{second}`");
+            let hint = format!("say which one, as `slither.adapter(\"{first}\")?.call(…)`");
+            Err(ConfigError::new(message).hint(hint))
+        }
+    }
+}
+
 /// What is said of a tool that no adapter has.
-fn unknown(slither: &Slither, tool: &str) -> String {
+fn unknown(slither: &Slither, tool: &str) -> ConfigError {
     let mut known: Vec<String> = slither
         .pools()
         .filter_map(|pool| {
@@ -159,10 +163,9 @@ fn unknown(slither: &Slither, tool: &str) -> String {
         .collect();
     known.sort();
     match known.is_empty() {
-        true => {
-            format!("there is no tool `{tool}`: no pool has an adapter\nhint: give one with `Pool::adapter`")
-        }
-        false => format!("no adapter has a tool `{tool}`: {}", known.join("; ")),
+        true => ConfigError::new(format!("there is no tool `{tool}`: no pool has an adapter"))
+            .hint("give one with `Pool::adapter`"),
+        false => ConfigError::new(format!("no adapter has a tool `{tool}`: {}", known.join("; "))),
     }
 }
 

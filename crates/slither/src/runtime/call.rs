@@ -7,6 +7,7 @@ use serde::Serialize;
 
 use crate::dispatch::{Batching, Limits, MaxInFlight, OnError, Order};
 use crate::error::ConfigError;
+use crate::routing::{AUTO, Traits};
 
 /// A Python function to be dispatched to, with its pool and its bounds. `I` is the type of the payloads.
 ///
@@ -25,6 +26,7 @@ use crate::error::ConfigError;
 pub struct Call<I> {
     pub(crate) function: String,
     pub(crate) pool: String,
+    pub(crate) traits: Traits,
     pub(crate) timeout: Option<Duration>,
     pub(crate) limits: Limits<I>,
 }
@@ -43,7 +45,8 @@ impl<I> Call<I> {
     /// A call of `module:function` (or `module:Class.method`) in the pool `default`. The function takes a list
     /// of payloads and returns a list of results of the same length.
     pub fn new(function: impl Into<String>) -> Self {
-        Self { function: function.into(), pool: "default".to_owned(), timeout: None, limits: Limits::new() }
+        let (function, pool) = (function.into(), "default".to_owned());
+        Self { function, pool, traits: Traits::new(), timeout: None, limits: Limits::new() }
     }
 
     /// Calls of a tool of the pool's [`adapter`](crate::Pool::adapter), one for each payload: a map or a struct holds
@@ -57,10 +60,67 @@ impl<I> Call<I> {
         Self::new(format!(":{name}")).batch_size(1)
     }
 
-    /// The pool that runs it. Default: `default`.
+    /// The pool that runs it; `auto` for [`auto`](Self::auto). Default: `default`.
     #[must_use]
     pub fn pool(mut self, name: impl Into<String>) -> Self {
         self.pool = name.into();
+        self
+    }
+
+    /// Leaves the choice of the pool to Slither: from the call's traits, from what the function's source declares
+    /// with `@slither.traits` and `__thread_safe__`, from what the compatibility matrix says of the libraries that it
+    /// imports, from the verdicts of `slither probe`, and from the pools as they stand. Where none of these says that
+    /// a function is safe in threads it goes to processes. See [`routing`](crate::routing) for what is guaranteed,
+    /// and [`Slither::route`](crate::Slither::route) for the decision and its reason.
+    ///
+    /// It is made when a run begins, and again when a pool changes: when an import turns its GIL on, or its breaker
+    /// opens. Then the batches to come go elsewhere, as soon as the function is imported there; those of a sticky
+    /// [`KeyPartition`](crate::KeyPartition) stay. In a session all calls go to the session's pool.
+    #[must_use]
+    pub fn auto(self) -> Self {
+        self.pool(AUTO)
+    }
+
+    /// What the function is, for [`auto`](Self::auto); for a pool that is named it makes no difference. It adds to
+    /// what was said before.
+    #[must_use]
+    pub fn traits(mut self, traits: Traits) -> Self {
+        self.traits = traits.or(self.traits);
+        self
+    }
+
+    /// See [`Traits::cpu_bound`].
+    #[must_use]
+    pub fn cpu_bound(mut self) -> Self {
+        self.traits = self.traits.cpu_bound();
+        self
+    }
+
+    /// See [`Traits::io_bound`].
+    #[must_use]
+    pub fn io_bound(mut self) -> Self {
+        self.traits = self.traits.io_bound();
+        self
+    }
+
+    /// See [`Traits::thread_safe`].
+    #[must_use]
+    pub fn thread_safe(mut self) -> Self {
+        self.traits = self.traits.thread_safe();
+        self
+    }
+
+    /// See [`Traits::stateful`].
+    #[must_use]
+    pub fn stateful(mut self) -> Self {
+        self.traits = self.traits.stateful();
+        self
+    }
+
+    /// See [`Traits::unsafe_native`].
+    #[must_use]
+    pub fn unsafe_native(mut self) -> Self {
+        self.traits = self.traits.unsafe_native();
         self
     }
 
@@ -143,6 +203,7 @@ impl<I> Clone for Call<I> {
         Self {
             function: self.function.clone(),
             pool: self.pool.clone(),
+            traits: self.traits,
             timeout: self.timeout,
             limits: self.limits.clone(),
         }
@@ -154,6 +215,7 @@ impl<I> fmt::Debug for Call<I> {
         f.debug_struct("Call")
             .field("function", &self.function)
             .field("pool", &self.pool)
+            .field("traits", &self.traits)
             .field("timeout", &self.timeout)
             .field("limits", &self.limits)
             .finish()

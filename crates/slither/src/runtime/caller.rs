@@ -8,15 +8,18 @@ use futures_core::Stream;
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 
+use super::adapter;
 use super::call::{Call, check_function};
+use super::routed::Routed;
 use super::slither::Slither;
 use crate::context::Context;
 use crate::dispatch::{self, DispatchError, DispatchStream, Dispatched, Executor};
-use crate::error::{ConfigError, ItemError, RunError};
+use crate::error::{ConfigError, ErrorKind, ItemError, RunError};
 use crate::item::{Item, Ledger};
 use crate::letters::{BadLetter, Letter};
 use crate::pipe::{self, Outputs, Pipe, PipeError, PipeStream, RunOptions};
 use crate::pool::{PoolExecutor, PoolSession, RunningPool, ToolStream, Via, open_single, writing};
+use crate::routing::{AUTO, Decision, Subject, Traits};
 use crate::wire;
 
 /// A runtime, and the session in which it calls, if it does.
@@ -66,12 +69,47 @@ impl Caller {
         Ok(PoolExecutor { pool, function: function.into(), timeout, via, yields })
     }
 
+    pub(super) fn slither(&self) -> &Slither {
+        &self.slither
+    }
+
     async fn executor<I: Serialize, O: DeserializeOwned + Send + 'static>(
         &self,
         call: &Call<I>,
     ) -> Result<Arc<dyn Executor<I, O>>, ConfigError> {
         call.validate()?;
-        Ok(Arc::new(self.bind(&call.pool, &call.function, call.timeout).await?))
+        self.placed(&call.function, &call.pool, call.traits, call.timeout).await
+    }
+
+    /// What runs the batches of a function, in the pool that is named or that the router chooses.
+    pub(super) async fn placed<I: Serialize, O: DeserializeOwned + Send + 'static>(
+        &self,
+        function: &str,
+        pool: &str,
+        traits: Traits,
+        timeout: Option<Duration>,
+    ) -> Result<Arc<dyn Executor<I, O>>, ConfigError> {
+        if pool != AUTO {
+            return Ok(Arc::new(self.bind(pool, function, timeout).await?));
+        }
+        check_function(function)?;
+        if let Some(tool) = function.strip_prefix(':') {
+            // There is nothing to choose: it is where its adapter is.
+            let pool = adapter::home(&self.slither, tool)?.name.clone();
+            return Ok(Arc::new(self.bind(&pool, function, timeout).await?));
+        }
+        let (subject, decision) = self.decide(function, traits).await?;
+        let bound = self.bind(&decision.pool, function, timeout).await?;
+        let settled = self.session.is_some();
+        Ok(Arc::new(Routed::new(self.clone(), subject, timeout, (bound, decision), settled)))
+    }
+
+    /// Where a function goes; in a session to the session's pool.
+    async fn decide(&self, function: &str, traits: Traits) -> Result<(Arc<Subject>, Decision), ConfigError> {
+        match &self.session {
+            Some(session) => Ok(self.slither.decide_for_session(function, &session.pool)),
+            None => self.slither.decide(function, traits).await,
+        }
     }
 
     pub(super) async fn dispatch<I, O>(
@@ -127,6 +165,18 @@ impl Caller {
         function: &str,
         args: &A,
     ) -> Result<T, ItemError> {
+        let chosen;
+        let pool = match pool {
+            AUTO => {
+                let refuse = |error: ConfigError| ItemError::new(ErrorKind::Import, error.to_string());
+                check_function(function).map_err(refuse)?;
+                let (_, decision) = self.decide(function, Traits::new()).await.map_err(refuse)?;
+                self.slither.router().note(&decision, &self.within(Context::none()), false);
+                chosen = decision.pool;
+                &chosen
+            }
+            named => named,
+        };
         let pool = self.slither.callee(pool, function)?;
         self.execute_in(pool, function, args, pool.call_timeout).await
     }

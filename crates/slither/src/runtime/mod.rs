@@ -43,11 +43,14 @@ mod builder;
 mod call;
 mod caller;
 mod python_stage;
+mod routed;
+mod router;
 mod session;
 mod slither;
 
 pub use adapter::Adapter;
 pub use builder::Builder;
 pub use call::Call;
+pub use router::Route;
 pub use session::{OpenSession, Session};
 pub use slither::Slither;

@@ -8,7 +8,6 @@ use serde::de::DeserializeOwned;
 
 use super::call::Call;
 use super::caller::Caller;
-use crate::dispatch::Executor;
 use crate::error::ConfigError;
 use crate::pipe::PipeBuilder;
 
@@ -26,7 +25,7 @@ impl<In: Send + 'static, Cur: Serialize + Send + 'static, Part> PipeBuilder<In, 
         Next: DeserializeOwned + Send + 'static,
     {
         // Whether they are kept is each run's to say.
-        let Call { function, pool, timeout, limits } = call.keep_payloads();
+        let Call { function, pool, traits, timeout, limits } = call.keep_payloads();
         self.bound_stage(name, limits, move |bindings: Arc<dyn Any + Send + Sync>| {
             let (function, pool) = (function.clone(), pool.clone());
             Box::pin(async move {
@@ -34,9 +33,7 @@ impl<In: Send + 'static, Cur: Serialize + Send + 'static, Part> PipeBuilder<In, 
                     ConfigError::new(format!("the stage of `{function}` needs Python workers"))
                         .hint("run the pipe with `Slither::run_pipe` or `Slither::stream_pipe`")
                 })?;
-                let executor: Arc<dyn Executor<Cur, Next>> =
-                    Arc::new(caller.bind(&pool, &function, timeout).await?);
-                Ok(executor)
+                caller.placed::<Cur, Next>(&function, &pool, traits, timeout).await
             })
         })
     }

@@ -13,6 +13,7 @@ use super::adapter::Adapter;
 use super::builder::Builder;
 use super::call::{Call, check_function};
 use super::caller::Caller;
+use super::router::{Route, Router};
 use super::session::OpenSession;
 use crate::context::Context;
 use crate::dispatch::{DispatchError, DispatchStream, Dispatched};
@@ -21,6 +22,7 @@ use crate::item::Item;
 use crate::letters::{BadLetter, Letter};
 use crate::pipe::{Outputs, Pipe, PipeError, PipeStream, RunOptions};
 use crate::pool::{Each, PoolStats, ProgressFeed, RunningPool};
+use crate::routing::Decision;
 use crate::store::{Store, StoreHandle, Stores};
 
 /// Started pools and opened stores. Cheap to clone; the last clone that is dropped kills the workers. For an
@@ -33,6 +35,7 @@ pub struct Slither {
 struct Inner {
     pools: HashMap<String, Arc<RunningPool>>,
     stores: Stores,
+    router: Router,
 }
 
 impl Slither {
@@ -42,7 +45,7 @@ impl Slither {
     }
 
     pub(super) fn new(pools: HashMap<String, Arc<RunningPool>>, stores: Stores) -> Self {
-        Self { inner: Arc::new(Inner { pools, stores }) }
+        Self { inner: Arc::new(Inner { pools, stores, router: Router::default() }) }
     }
 
     /// The handle of an opened store.
@@ -51,6 +54,14 @@ impl Slither {
     /// If no store of this type was given to the builder.
     pub fn store<S: Store>(&self) -> Result<StoreHandle<S>, ConfigError> {
         self.inner.stores.get::<S>()
+    }
+
+    pub(super) fn pools(&self) -> impl Iterator<Item = &Arc<RunningPool>> {
+        self.inner.pools.values()
+    }
+
+    pub(super) fn router(&self) -> &Router {
+        &self.inner.router
     }
 
     pub(super) fn pool(&self, name: &str) -> Result<&Arc<RunningPool>, ConfigError> {
@@ -121,10 +132,27 @@ impl Slither {
         Caller::from(self).dispatch_stream(source, call).await
     }
 
+    /// Where a call would go now that leaves the choice to Slither with [`Call::auto`], and why. Nothing is run, and the
+    /// function is not imported; a pool that the call names makes no difference.
+    ///
+    /// # Errors
+    /// If the text does not name a function, no pool may run it, or no pool could read its source.
+    pub async fn route<I>(&self, call: &Call<I>) -> Result<Decision, ConfigError> {
+        check_function(&call.function)?;
+        Ok(self.decide(&call.function, call.traits).await?.1)
+    }
+
+    /// Where the calls go that left the choice to Slither, by function, pipe and stage, as was last decided. At most
+    /// 1024 places are remembered; beyond it all are forgotten, and those that call again come back.
+    pub fn routes(&self) -> Vec<Route> {
+        self.inner.router.routes()
+    }
+
     /// Calls a Python function once, on whichever worker is free. A map or a struct becomes keyword arguments,
     /// a sequence positional ones, `()` none, anything else the only argument.
     ///
-    /// The call may run as long as the pool's [`call_timeout`](crate::Pool::call_timeout).
+    /// The call may run as long as the pool's [`call_timeout`](crate::Pool::call_timeout). The pool `auto` is whichever
+    /// the router chooses for the function, as [`Call::auto`] says.
     ///
     /// # Errors
     /// Of kind `import` if the pool or the function is unknown; else as the function failed.
@@ -162,10 +190,6 @@ impl Slither {
     /// If the pool is unknown or has no adapter.
     pub fn adapter(&self, pool: &str) -> Result<Adapter, ConfigError> {
         Adapter::of(self.into(), self.pool(pool)?)
-    }
-
-    pub(super) fn pools(&self) -> impl Iterator<Item = &Arc<RunningPool>> {
-        self.inner.pools.values()
     }
 
     /// Calls a Python function once on each live worker, for what every worker keeps for itself, such as

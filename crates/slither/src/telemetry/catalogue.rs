@@ -142,6 +142,11 @@ events! {
         measurements: [calls, duration],
         fields: [view, run, session, worker, error],
     }
+    /// The router has chosen a pool for a function: at the first batch of a run, and when it chooses another one than `before`.
+    INFO "slither.routing.decided" RouteDecided {
+        measurements: [slots],
+        fields: [run, pipe, stage, session, pool, function, profile, reason, before],
+    }
     /// A worker process was forked or spawned.
     DEBUG "slither.pool.worker.started" WorkerStarted {
         measurements: [],

@@ -1,6 +1,7 @@
 //! The promises of Slither, a file each; one binary.
 #![allow(clippy::unwrap_used, reason = "a test that cannot go on says so")]
 
+mod adapters;
 mod breaker;
 mod call_batch;
 mod cancel;
@@ -28,6 +29,7 @@ mod promises;
 mod python_suite;
 mod recycling;
 mod retry;
+mod routing;
 mod scratch_crate;
 mod sessions;
 mod snapshot_is_one_version;

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import atexit
 import ctypes
 import os
 import signal
 import subprocess
 import sys
+import threading
 import time
 from collections.abc import Iterator
 from typing import Any
@@ -78,6 +80,12 @@ def _deed(item: Any) -> Any:
     match item:
         case "raise":
             raise ValueError("as asked")
+        case "raise-unspeakable":
+            raise Unspeakable
+        case "raise-unpicklable":
+            raise ValueError(threading.Lock(), lambda: None)
+        case "raise-huge":
+            raise ValueError("x" * 100_000_000)
         case "failed":
             return slither.Failed("not this one")
         case "set":
@@ -139,6 +147,15 @@ def _deed(item: Any) -> Any:
     return item
 
 
+class Unspeakable(Exception):
+    """Cannot be shown."""
+
+    def __str__(self) -> str:
+        raise RuntimeError("no text of this")
+
+    __repr__ = __str__
+
+
 def nothing(items: list[Any]) -> None:
     """Gives None where a list is due."""
 
@@ -162,6 +179,16 @@ def wait_for_file(items: list[str]) -> list[str]:
         while not os.path.exists(path):
             time.sleep(0.002)  # sleep: polls for the test's own event
     return items
+
+
+def linger(what: str) -> int:
+    """Starts something that will keep this process from ending; gives its process id."""
+    for_ever = threading.Event().wait
+    if what == "thread":
+        threading.Thread(target=for_ever).start()
+    else:
+        atexit.register(for_ever)
+    return os.getpid()
 
 
 def doze(items: list[float]) -> list[float]:

@@ -62,7 +62,7 @@ impl Driver {
     }
 
     pub(super) fn read_nursery(&mut self) {
-        while let Some(nursery) = &self.nursery {
+        while let Some(nursery) = &mut self.nursery {
             match nursery.receive() {
                 Ok(Some((packet, fd))) => self.hear(packet, fd),
                 Ok(None) => return,

@@ -228,7 +228,11 @@ impl Supervisor {
                 }
             }
             Event::Shutdown { deadline } => {
-                if self.phase != Phase::Finished {
+                if let Phase::Boot { .. } = self.phase {
+                    // A nursery that imports would not hear that it is to end, and has nothing to finish.
+                    self.phase = Phase::Finished;
+                    actions.extend([Action::StopWorkers { deadline }, Action::KillNursery, Action::Finished]);
+                } else if self.phase != Phase::Finished {
                     if !matches!(self.phase, Phase::Ending { .. }) {
                         self.phase = Phase::Ending { nursery_told: false };
                     }
@@ -395,7 +399,11 @@ impl Supervisor {
             && now >= later(since, self.start_timeout)
         {
             let limit = self.start_timeout.as_secs_f64();
-            self.useless(format!("its nursery was not ready after {limit} s"), now, actions);
+            self.useless(
+                format!("its nursery was not ready within the start_timeout of {limit} s"),
+                now,
+                actions,
+            );
         }
         let alive = matches!(self.phase, Phase::Running | Phase::Down);
         if alive && self.circuit.due().is_some_and(|at| at <= now) {

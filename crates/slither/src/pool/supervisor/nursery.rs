@@ -35,6 +35,8 @@ pub(crate) struct Launch {
 pub(super) struct Nursery {
     control: OwnedFd,
     child: Child,
+    /// Where packets are received, over and over.
+    packet: Box<[u8]>,
 }
 
 impl Nursery {
@@ -53,7 +55,7 @@ impl Nursery {
             .stdout(Stdio::from(their_stdout))
             .stderr(Stdio::from(their_stderr))
             .spawn()?;
-        let nursery = Self { control, child };
+        let nursery = Self { control, child, packet: vec![0; MAX_PACKET].into() };
         nursery.send(&ToNursery::Setup(launch.setup.clone()), &[])?;
         Ok((nursery, stdout, stderr))
     }
@@ -71,13 +73,12 @@ impl Nursery {
     }
 
     /// The next packet with its descriptor; none if none has come, an error if none will come.
-    pub(super) fn receive(&self) -> io::Result<Option<(FromNursery, Option<OwnedFd>)>> {
-        let mut bytes = vec![0; MAX_PACKET];
+    pub(super) fn receive(&mut self) -> io::Result<Option<(FromNursery, Option<OwnedFd>)>> {
         let mut space = [MaybeUninit::uninit(); rustix::cmsg_space!(ScmRights(1))];
         let mut ancillary = RecvAncillaryBuffer::new(&mut space);
         let flags = RecvFlags::DONTWAIT | RecvFlags::CMSG_CLOEXEC;
-        let received = match recvmsg(&self.control, &mut [IoSliceMut::new(&mut bytes)], &mut ancillary, flags)
-        {
+        let mut packet = [IoSliceMut::new(&mut self.packet)];
+        let received = match recvmsg(&self.control, &mut packet, &mut ancillary, flags) {
             Ok(received) => received,
             Err(Errno::AGAIN | Errno::INTR) => return Ok(None),
             Err(errno) => return Err(errno.into()),
@@ -91,7 +92,7 @@ impl Nursery {
                 fd = fd.or(fds.into_iter().next());
             }
         }
-        let packet = FromNursery::decode(&bytes[..received.bytes]).map_err(io::Error::other)?;
+        let packet = FromNursery::decode(&self.packet[..received.bytes]).map_err(io::Error::other)?;
         Ok(Some((packet, fd)))
     }
 

@@ -2,8 +2,10 @@
 
 use std::time::{Duration, Instant};
 
+use insta::assert_snapshot;
 use slither::{ErrorKind, Value};
 
+use super::stories::plain;
 use super::{kill, pids};
 use crate::support::{Folder, alive, pool, runtime, until, within};
 
@@ -30,7 +32,9 @@ async fn children_die_with_their_worker_in_their_own_session_too() {
             Instant::now()
         };
         let (answer, killed) = tokio::join!(running, killer);
-        assert_eq!(answer.unwrap_err().kind(), ErrorKind::Crash);
+        let error = answer.unwrap_err();
+        assert_eq!(error.kind(), ErrorKind::Crash);
+        assert_snapshot!("death_beside_a_living_child", plain(&error.report()));
         assert!(killed.elapsed() < Duration::from_secs(5), "{:?}", killed.elapsed());
         gone("after the worker's death", &family[1..]).await;
         assert!(alive(family[0]), "the nursery lives");

@@ -1,8 +1,10 @@
 //! What a function may return, and whom it costs if it returns something else.
 
+use insta::assert_snapshot;
 use slither::{Call, ErrorKind, OnError, Pool, Value};
 
 use super::pids;
+use super::stories::plain;
 use crate::support::{behave, pool, runtime, within};
 
 async fn failures(config: Pool, call: Call<Value>, items: Vec<Value>) -> Vec<Option<(ErrorKind, String)>> {
@@ -45,6 +47,28 @@ async fn an_item_that_fails_alone_leaves_its_batch_alone() {
         assert_eq!((kind, &*message), (ErrorKind::Failed, "not this one"));
         let (kind, message) = outcome[2].clone().unwrap();
         assert!(kind == ErrorKind::Value && message.contains("set"), "{kind}: {message}");
+    })
+    .await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn whatever_is_raised_is_a_typed_error_that_can_be_shown() {
+    within(async {
+        let slither = runtime(pool(1)).await;
+        let before = pids(&slither);
+        let mut reports = String::new();
+        for deed in ["unspeakable", "unpicklable", "huge"] {
+            let call = behave("act").on_error(OnError::Skip);
+            let items = [Value::from(format!("raise-{deed}"))];
+            let done = slither.dispatch::<Value, Value>(items, call).await.unwrap();
+            let error = &done.failures[0].error;
+            assert!(error.message().len() <= 8 << 10, "{deed}: {} bytes", error.message().len());
+            let exception = error.exception().join(", ");
+            let report = plain(&error.report()).replace(&"x".repeat(100), "");
+            reports.push_str(&format!("{deed}: {}, {exception}\n{report}\n\n", error.kind()));
+        }
+        assert_snapshot!("raised", reports);
+        assert_eq!(pids(&slither), before, "the worker survives");
     })
     .await;
 }

@@ -2,8 +2,11 @@
 
 use std::time::{Duration, Instant};
 
+use insta::assert_snapshot;
 use slither::{Call, ErrorKind, Pool, RestartBudget, Slither, Value};
 
+use super::host::{MARK, marked};
+use super::stories::plain;
 use super::{kill, pids, unlimited};
 use crate::support::{Folder, pool, runtime, until, within};
 
@@ -72,6 +75,41 @@ async fn a_preload_that_dies_fails_the_start() {
         let error = Slither::builder().pool(pool).start().await.unwrap_err().to_string();
         assert!(error.contains("nursery exited with code 3"), "{error}");
         assert_eq!(imports(&folder), 2 + 1);
+    })
+    .await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_start_that_takes_for_ever_has_a_timeout_of_its_own() {
+    within(async {
+        let mark = format!("{}-timeout.", std::process::id());
+        // Of a call it is the same limit, and not that of its batches.
+        let slow = || pool(1).env(MARK, &mark).call_timeout(Duration::from_secs(600));
+        let late = slow().start_timeout(Duration::from_millis(400)).preload("slow_import");
+        let error = Slither::builder().pool(late).start().await.unwrap_err();
+        assert_snapshot!("preload_too_slow", error.to_string());
+        let slither = runtime(slow().start_timeout(Duration::from_secs(3))).await;
+        let error = slither.dispatch::<u64, u64>(0..3, Call::new("slow_import:echo")).await.unwrap_err();
+        assert_snapshot!("import_too_slow", plain(&error.cause.to_string()));
+        slither.shutdown(Duration::from_secs(5)).await;
+        until(|| marked(&mark) == 0).await;
+    })
+    .await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_start_that_takes_for_ever_can_be_cancelled() {
+    within(async {
+        let mark = format!("{}-cancelled.", std::process::id());
+        let slow = pool(2).env(MARK, &mark).preload("slow_import");
+        let starting = tokio::spawn(Slither::builder().pool(slow).start());
+        // The nursery, and the process that the module starts first of all.
+        until(|| marked(&mark) == 2).await;
+        let begun = Instant::now();
+        starting.abort();
+        assert!(starting.await.unwrap_err().is_cancelled());
+        until(|| marked(&mark) == 0).await;
+        assert!(begun.elapsed() < Duration::from_secs(5), "{:?}", begun.elapsed());
     })
     .await;
 }

@@ -2,8 +2,10 @@
 
 use std::time::{Duration, Instant};
 
+use insta::assert_snapshot;
 use slither::{ErrorKind, OnError, Value};
 
+use super::stories::plain;
 use super::{alone, children, counting_runtime, holdings, pids};
 use crate::support::{alive, behave, pool, runtime, until, within};
 
@@ -32,6 +34,26 @@ async fn a_stuck_worker_ends_at_the_deadline_of_the_shutdown() {
         for failure in &done.failures {
             assert_eq!(failure.error.kind(), ErrorKind::Pool, "{}", failure.error.report());
         }
+        // It ignores SIGTERM, which it gets first.
+        assert_snapshot!("shutdown_of_a_stuck_worker", plain(&done.failures[0].error.report()));
+        assert_snapshot!("shutdown_of_what_waits", plain(&done.failures[2].error.report()));
+    })
+    .await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_thread_and_an_exit_handler_that_do_not_end_are_cut_short() {
+    within(async {
+        let slither = runtime(pool(2)).await;
+        let workers = pids(&slither);
+        for what in ["thread", "exit handler"] {
+            slither.execute::<_, Value>("default", "behave:linger", &[what]).await.unwrap();
+        }
+        let begun = Instant::now();
+        slither.shutdown(Duration::from_millis(500)).await;
+        let took = begun.elapsed();
+        assert!(took >= Duration::from_millis(500) && took < Duration::from_secs(10), "{took:?}");
+        assert!(!workers.iter().any(|pid| alive(*pid)));
     })
     .await;
 }

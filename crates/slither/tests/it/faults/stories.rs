@@ -13,7 +13,7 @@ use super::{pids, unlimited};
 use crate::support::{Folder, behave, pool, runtime, until, within};
 
 /// What changes from run to run, or from one Python to the next, is replaced.
-fn plain(report: &str) -> String {
+pub(super) fn plain(report: &str) -> String {
     let mut lines: Vec<String> = Vec::new();
     for line in report.lines() {
         let file = line.trim_start().strip_prefix("File \"").and_then(|rest| rest.split_once('"'));

@@ -107,3 +107,14 @@ fn shutdown_waits_for_the_workers_then_ends_the_nursery() {
     assert_eq!(supervisor.on(died(1, Cause::Asked), now), [Action::StopNursery]);
     assert_eq!(supervisor.on(Event::NurseryEnded, now), [Action::Finished]);
 }
+
+#[test]
+fn a_shutdown_before_the_nursery_is_ready_waits_for_nothing() {
+    let now = Instant::now();
+    let mut supervisor = Supervisor::new(&plan(1), now);
+    let deadline = now + Duration::from_secs(5);
+    let end = [Action::StopWorkers { deadline }, Action::KillNursery, Action::Finished];
+    assert_eq!(supervisor.on(Event::Shutdown { deadline }, now), end);
+    assert_eq!(supervisor.on(Event::NurseryGone("was killed".into()), now), []);
+    assert_eq!(supervisor.timer(), None);
+}

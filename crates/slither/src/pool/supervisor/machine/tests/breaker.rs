@@ -189,8 +189,12 @@ fn a_shutdown_ends_it_in_any_state() {
         for epoch in living {
             actions.extend(supervisor.on(died(epoch, Cause::Asked), now));
         }
-        assert_eq!(actions.last(), Some(&Action::StopNursery), "{ticks} {nursery}");
-        assert_eq!(supervisor.on(Event::NurseryEnded, now), [Action::Finished]);
+        // A nursery that is only being started has nothing to finish.
+        if (ticks, nursery) != (1, false) {
+            assert_eq!(actions.last(), Some(&Action::StopNursery), "{ticks} {nursery}");
+            actions = supervisor.on(Event::NurseryEnded, now);
+        }
+        assert_eq!(actions.last(), Some(&Action::Finished), "{ticks} {nursery}");
         assert_eq!(supervisor.timer(), None);
     }
 }
