@@ -138,7 +138,9 @@ class Worker:
         elif kind == _wire.STOP:
             self._end_sessions(ident)
             return False
-        # A VIEW_REPLY that nobody awaits, MORE and CANCEL for a stream that has ended: of no use any more.
+        elif kind == _wire.MORE:
+            _values.decode_count(body)  # for a stream that has ended, as may be
+        # A VIEW_REPLY that nobody awaits, a CANCEL for what has ended: of no use any more.
         return True
 
     # Calls

@@ -8,7 +8,7 @@ use super::{PYTHON, profiles, with};
 use crate::support::{Folder, until, within};
 
 async fn refusal(pool: Pool) -> String {
-    Slither::builder().pool(pool).start().await.err().expect("it does not start").to_string()
+    Slither::builder().pool(pool).start().await.expect_err("it does not start").to_string()
 }
 
 #[tokio::test(flavor = "multi_thread")]
