@@ -4,7 +4,9 @@ use std::collections::BTreeMap;
 
 use serde::Serialize;
 use serde_json::Value;
-use slither::{Chaos, ChaosStats, Failure, Ledger, PoolStats};
+use slither::{Failure, Ledger};
+
+use crate::faults::ChaosReport;
 
 /// How many failures a report names; the ledger counts them all.
 pub const NAMED: usize = 100;
@@ -44,37 +46,6 @@ pub struct Report {
 pub(crate) fn exit_code(checks: &[Check], failures: &Failures, end: Option<&str>) -> u8 {
     let sound = checks.iter().all(|check| check.ok) && failures.count == 0 && end.is_none();
     u8::from(!sound)
-}
-
-/// The faults that a run was given, and what became of them.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
-pub struct ChaosReport {
-    /// What was asked for, with its seed.
-    pub faults: String,
-    /// What was injected, and how many batches ran again.
-    pub injected: ChaosStats,
-    /// Workers that died, each of which was replaced.
-    pub deaths: usize,
-}
-
-impl ChaosReport {
-    /// What a pool had of it.
-    pub fn new(chaos: &Chaos, stats: &PoolStats) -> Self {
-        Self { faults: chaos.to_string(), injected: stats.chaos.unwrap_or_default(), deaths: stats.deaths }
-    }
-
-    /// For a person, with how many items failed in the end.
-    pub fn section(&self, failed: u64) -> Section {
-        let ChaosStats { kill, hang, slow, garbage, raise, again, .. } = self.injected;
-        let lines = vec![
-            format!(
-                "injected: {kill} killed, {hang} hung, {slow} slowed down, {garbage} answered garbage, {raise} raised"
-            ),
-            format!("{} workers died and were replaced; {again} batches ran again", self.deaths),
-            format!("{failed} items failed in the end"),
-        ];
-        Section::Lines(format!("Chaos: {}", self.faults), lines)
-    }
 }
 
 /// The ledger with its verdict.

@@ -9,6 +9,7 @@ use super::contention::{Sightings, Way};
 use super::flow::{Entry, Record, WorkerStats};
 use super::rows::CHUNK;
 use super::schema::{Edition, Schema};
+use crate::faults::ChaosReport;
 use crate::report::Failures;
 
 /// Rows of each output and run that are kept to be shown.
@@ -102,6 +103,7 @@ pub(super) struct Evidence {
     pub(super) lost: Vec<LostWorker>,
     /// Workers that are there and did not answer.
     pub(super) silent: Vec<String>,
+    pub(super) chaos: Option<ChaosReport>,
     /// Why a run ended before its input, if one did.
     pub(super) end: Option<String>,
     /// Whether it was told to stop.
@@ -127,6 +129,7 @@ impl Evidence {
             accounts: Vec::new(),
             lost: Vec::new(),
             silent: Vec::new(),
+            chaos: None,
             end: None,
             stopped: false,
         }

@@ -99,6 +99,7 @@ pub(super) fn pipe(
     store: StoreHandle<SchemaStore>,
     pace: Arc<Pace>,
     in_flight: usize,
+    on_error: OnError,
 ) -> Result<Pipe<Gathered, Record>, ConfigError> {
     Pipe::builder("data_etl")
         .try_map("prepare", move |gathered: Gathered, _: &_| {
@@ -117,6 +118,7 @@ pub(super) fn pipe(
         })
         .route("route", Router::new().when("invalid", |record: &Record| !record.problems.is_empty()))
         .defaults(Defaults::new().batch_size(WAITING))
+        .on_error("validate", on_error)
         .on_error("*", OnError::Skip)
         .build()
 }

@@ -15,7 +15,7 @@ mod summary;
 pub(crate) mod table;
 mod transform;
 
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
@@ -23,10 +23,11 @@ use std::time::Duration;
 use futures_util::{Stream, StreamExt, stream};
 use include_dir::{Dir, include_dir};
 use slither::pipe::Event;
-use slither::{ConfigError, Each, Pool, RunOptions, Slither};
+use slither::{Chaos, ConfigError, Each, Pool, RunOptions, Slither};
 use tokio::task::JoinSet;
 
 use crate::Settings;
+use crate::faults::{self, ChaosReport};
 use crate::observe::{Observer, Provision, Stop};
 use crate::report::Report;
 
@@ -45,6 +46,8 @@ static PYTHON: Dir<'_> = include_dir!("$CARGO_MANIFEST_DIR/data_etl/python");
 
 /// How often the store is reloaded during the second act; as often a schema is put in between.
 const RELOADS: u64 = 100;
+/// How long a chunk may take under chaos.
+const DEADLINE: Duration = Duration::from_secs(2);
 /// How long workers may take to finish when the example ends.
 const GRACE: Duration = Duration::from_secs(5);
 
@@ -57,7 +60,7 @@ pub async fn run(settings: Settings, observer: Arc<dyn Observer>, stop: Stop) ->
         settings.workers.unwrap_or_else(|| std::thread::available_parallelism().map_or(2, usize::from));
     let folder = tempfile::tempdir().map_err(|error| unwritten(&error))?;
     PYTHON.extract(folder.path()).map_err(|error| unwritten(&error))?;
-    let prepared = prepare(settings.input, workers, folder.path(), &observer, &stop);
+    let prepared = prepare(settings, workers, folder.path(), &observer, &stop);
     let (input, stage) = tokio::select! {
         prepared = prepared => prepared?,
         () = stop.clone().requested() => return Err(ConfigError::new("stopped before the first row")),
@@ -71,18 +74,20 @@ pub async fn run(settings: Settings, observer: Arc<dyn Observer>, stop: Stop) ->
 struct Stage {
     slither: Slither,
     publisher: Publisher,
-    in_flight: usize,
+    workers: usize,
+    chaos: Option<Chaos>,
 }
 
 /// Reads through the input, and only then starts workers: a mistyped path should not cost a start.
 async fn prepare(
-    path: Option<PathBuf>,
+    settings: Settings,
     workers: usize,
     folder: &Path,
     observer: &Arc<dyn Observer>,
     stop: &Stop,
 ) -> Result<(Input, Stage), ConfigError> {
-    let input = match path {
+    let Settings { input, chaos, .. } = settings;
+    let input = match input {
         Some(path) => {
             observer.step("checking the input", None);
             let opened = tokio::task::spawn_blocking(move || Input::open(&path)).await;
@@ -93,14 +98,15 @@ async fn prepare(
     let file = folder.join("schema.json");
     store::save(&file, &input.edition.at(1)).map_err(|error| unwritten(&error))?;
     observer.step("starting workers", None);
+    let pool = Pool::processes(POOL).size(workers).python_path(folder);
     let slither = Slither::builder()
-        .pool(Pool::processes(POOL).size(workers).python_path(folder))
+        .pool(faults::inject(pool, chaos.as_ref(), DEADLINE))
         .store(SchemaStore::new(file.clone()))
         .progress(Provision::new(observer.clone(), stop.clone()))
         .start()
         .await?;
     let publisher = Publisher { store: slither.store()?, file, edition: input.edition.clone() };
-    Ok((input, Stage { slither, publisher, in_flight: 2 * workers }))
+    Ok((input, Stage { slither, publisher, workers, chaos }))
 }
 
 /// Both acts, and then the workers' own accounts.
@@ -127,6 +133,9 @@ async fn play(
     act(input, 3, 2 * reloads, stage, observer, &stop, &mut evidence).await?;
     evidence.sightings = reader.stop().await;
     evidence.stopped = stop.is_requested();
+    if let Some(chaos) = &stage.chaos {
+        evidence.chaos = Some(ChaosReport::gather(chaos, &stage.slither, &[(POOL, stage.workers)]).await?);
+    }
 
     observer.step("asking each worker for its audit log", None);
     let stats: Each<WorkerStats> = stage
@@ -149,7 +158,8 @@ async fn act(
     evidence: &mut Evidence,
 ) -> Result<(), ConfigError> {
     let pace = Arc::new(Pace::new(chunks(input.count(run)), publications));
-    let pipe = flow::pipe(stage.publisher.store.clone(), pace.clone(), stage.in_flight)?;
+    let on_error = faults::policy(stage.chaos.is_some());
+    let pipe = flow::pipe(stage.publisher.store.clone(), pace.clone(), 2 * stage.workers, on_error)?;
     let pulled = Arc::new(AtomicU64::new(0));
     evidence.run(run).rows = input.count(run);
     let source = source(input, run, pace.clone(), pulled.clone());

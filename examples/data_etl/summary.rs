@@ -24,7 +24,7 @@ pub(super) fn report(workers: usize, users: bool, mut evidence: Evidence) -> Rep
         elapsed_s: evidence.runs.values().map(|run| run.elapsed.as_secs_f64()).sum(),
         checks,
         failed: evidence.failures.count,
-        chaos: None,
+        chaos: evidence.chaos,
         failures: evidence.failures.named,
     }
 }
@@ -67,6 +67,7 @@ fn sections(users: bool, evidence: &mut Evidence) -> Vec<Section> {
     if !evidence.silent.is_empty() {
         sections.push(Section::Lines("Workers that did not answer".to_owned(), evidence.silent.clone()));
     }
+    sections.extend(evidence.chaos.as_ref().map(|chaos| chaos.section(evidence.failures.count)));
     sections.push(pace(evidence));
     if let Some(end) = &evidence.end {
         sections.push(Section::Lines("The run ended early".to_owned(), vec![end.clone()]));

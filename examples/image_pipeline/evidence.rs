@@ -8,6 +8,7 @@ use slither::{Each, Item, Ledger, LostWorker, pipe};
 
 use super::flow::{MAX_WEIGHT, Sheet, Thumbnail, WorkerStats};
 use super::output::png_size;
+use crate::faults::ChaosReport;
 use crate::report::Failures;
 
 /// What a worker may take beside the pixels of its batch: files, rows that are being decoded, thumbnails.
@@ -51,6 +52,7 @@ pub(super) struct Evidence {
     pub(super) failures: Failures,
     pub(super) outputs: BTreeMap<String, u64>,
     pub(super) ledger: Ledger,
+    pub(super) chaos: Option<ChaosReport>,
     /// Why the run ended before its input, if it did.
     pub(super) end: Option<String>,
     /// Whether it was told to stop.
@@ -76,6 +78,7 @@ impl Evidence {
             failures: Failures::default(),
             outputs: BTreeMap::new(),
             ledger: Ledger::default(),
+            chaos: None,
             end: None,
             stopped: false,
             elapsed: Duration::ZERO,

@@ -96,7 +96,7 @@ pub(super) struct Sheet {
 }
 
 /// Pictures are prepared by tens, and made into thumbnails by their weight in pixels.
-pub(super) fn pipe() -> Result<Pipe<Wanted, Thumbnail>, ConfigError> {
+pub(super) fn pipe(on_error: OnError) -> Result<Pipe<Wanted, Thumbnail>, ConfigError> {
     Pipe::builder("image_pipeline")
         .python::<Picture>(
             "prepare",
@@ -109,6 +109,6 @@ pub(super) fn pipe() -> Result<Pipe<Wanted, Thumbnail>, ConfigError> {
                 .batching(WeightedBatch::new(MAX_WEIGHT, Picture::pixels))
                 .max_in_flight(IN_FLIGHT),
         )
-        .on_error("*", OnError::Skip)
+        .on_error("*", on_error)
         .build()
 }

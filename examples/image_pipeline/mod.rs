@@ -18,9 +18,10 @@ use futures_util::{StreamExt, stream};
 use include_dir::{Dir, include_dir};
 use serde::Serialize;
 use slither::pipe::Event;
-use slither::{Call, ConfigError, Each, ItemError, OnError, Pool, RunOptions, Slither};
+use slither::{Call, Chaos, ConfigError, Each, ItemError, OnError, Pool, RunOptions, Slither};
 
 use crate::Settings;
+use crate::faults::{self, ChaosReport};
 use crate::observe::{Observer, Provision, Stop};
 use crate::report::Report;
 
@@ -46,6 +47,8 @@ const AT_ONCE_TIMEOUT: Duration = Duration::from_secs(120);
 const TILES: usize = 240;
 /// Thumbnails beside each other on it.
 const COLUMNS: usize = 6;
+/// How long a batch may take under chaos: ten pictures are painted in one.
+const DEADLINE: Duration = Duration::from_secs(10);
 /// How long workers may take to finish when the example ends.
 const GRACE: Duration = Duration::from_secs(5);
 
@@ -71,10 +74,11 @@ pub async fn run(settings: Settings, observer: Arc<dyn Observer>, stop: Stop) ->
         None => pictures::painted(&painted, &thumbnails)?,
     };
     let slither = tokio::select! {
-        started = start(workers, &python, &observer, &stop) => started?,
+        started = start(workers, &python, settings.chaos.as_ref(), &observer, &stop) => started?,
         () = stop.clone().requested() => return Err(ConfigError::new("stopped before the first picture")),
     };
-    let mut evidence = make(&slither, wanted, &thumbnails, &*observer, stop).await?;
+    let faults = settings.chaos.as_ref().map(|chaos| (chaos, workers));
+    let mut evidence = make(&slither, wanted, &thumbnails, faults, &*observer, stop).await?;
     evidence.kept = kept.map(|_| thumbnails);
     slither.shutdown(GRACE).await;
     Ok(summary::report(workers, evidence))
@@ -84,6 +88,7 @@ pub async fn run(settings: Settings, observer: Arc<dyn Observer>, stop: Stop) ->
 async fn start(
     workers: usize,
     python: &Path,
+    chaos: Option<&Chaos>,
     observer: &Arc<dyn Observer>,
     stop: &Stop,
 ) -> Result<Slither, ConfigError> {
@@ -91,8 +96,8 @@ async fn start(
     let pool =
         |name, size| Pool::processes(name).size(size).python_path(python).requirements(REQUIREMENTS.to_vec());
     let builder = Slither::builder()
-        .pool(pool(STUDIO, workers))
-        .pool(pool(BOUNDED, workers))
+        .pool(faults::inject(pool(STUDIO, workers), chaos, DEADLINE))
+        .pool(faults::inject(pool(BOUNDED, workers), chaos, DEADLINE))
         .pool(pool(UNBOUNDED, 1).call_timeout(AT_ONCE_TIMEOUT));
     builder.progress(Provision::new(observer.clone(), stop.clone())).start().await
 }
@@ -102,6 +107,7 @@ async fn make(
     slither: &Slither,
     wanted: Vec<Wanted>,
     thumbnails: &Path,
+    chaos: Option<(&Chaos, usize)>,
     observer: &dyn Observer,
     stop: Stop,
 ) -> Result<Evidence, ConfigError> {
@@ -110,7 +116,8 @@ async fn make(
     observer.step("making thumbnails", Some(evidence.pictures));
     let source = stream::iter(wanted.into_iter().map(Ok::<_, ConfigError>));
     let source = source.take_until(stop.clone().requested());
-    let mut events = slither.stream_pipe(&flow::pipe()?, source, RunOptions::new()).await?;
+    let pipe = flow::pipe(faults::policy(chaos.is_some()))?;
+    let mut events = slither.stream_pipe(&pipe, source, RunOptions::new()).await?;
     while let Some(event) = events.next().await {
         match event {
             Ok(Event::Emitted { output, item }) => evidence.add(&output, item),
@@ -126,6 +133,11 @@ async fn make(
     for failure in &mut evidence.failures.named {
         let number = usize::try_from(failure.item).ok();
         failure.name = number.and_then(|number| names.get(number)).cloned();
+    }
+
+    if let Some((chaos, workers)) = chaos {
+        let pools = [(STUDIO, workers), (BOUNDED, workers)];
+        evidence.chaos = Some(ChaosReport::gather(chaos, slither, &pools).await?);
     }
 
     observer.step("asking each worker what it took", None);

@@ -33,7 +33,7 @@ pub(super) fn report(workers: usize, evidence: Evidence) -> Report {
         elapsed_s: evidence.elapsed.as_secs_f64(),
         checks,
         failed: evidence.failures.count,
-        chaos: None,
+        chaos: evidence.chaos,
         failures: evidence.failures.named,
     }
 }
@@ -65,6 +65,7 @@ fn sections(evidence: &Evidence) -> Vec<Section> {
         sections.push(Section::Lines("Workers that did not answer".to_owned(), evidence.silent.clone()));
     }
     sections.extend(evidence.failures.section());
+    sections.extend(evidence.chaos.as_ref().map(|chaos| chaos.section(evidence.failures.count)));
     sections.push(written(evidence));
     if let Some(end) = &evidence.end {
         sections.push(Section::Lines("The run ended early".to_owned(), vec![end.clone()]));

@@ -6,6 +6,7 @@ use std::time::Duration;
 use slither::{Death, ErrorKind, ItemError, Ledger, LostWorker, Outputs, SessionEnd};
 
 use super::flow::{FEATURIZE, Learnt, Prediction, SessionStats, Trained, WorkerStats};
+use crate::faults::ChaosReport;
 use crate::report::Failures;
 
 /// One run of the pipe through a session.
@@ -199,6 +200,7 @@ pub(super) struct Evidence {
     pub(super) lost: Vec<LostWorker>,
     /// Workers that are there and did not answer.
     pub(super) silent: Vec<String>,
+    pub(super) chaos: Option<ChaosReport>,
     pub(super) elapsed: Duration,
 }
 

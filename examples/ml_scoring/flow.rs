@@ -126,6 +126,7 @@ pub(super) struct WorkerStats {
 pub(super) fn pipe(
     store: StoreHandle<FeatureStore>,
     model: &str,
+    on_error: OnError,
 ) -> Result<Pipe<Record, Prediction>, ConfigError> {
     let (write, model) = (store.clone(), model.to_owned());
     Pipe::builder("ml_scoring")
@@ -156,6 +157,8 @@ pub(super) fn pipe(
         })
         .python::<Prediction>("predict", call("predict"))
         .route("route", Router::new().when("sure", sure).when("unsure", |_: &Prediction| true))
+        .on_error(FEATURIZE, on_error.clone())
+        .on_error("predict", on_error)
         .on_error("*", OnError::Skip)
         .build()
 }

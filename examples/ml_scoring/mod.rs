@@ -18,9 +18,10 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use include_dir::{Dir, include_dir};
-use slither::{ConfigError, Pool, Slither};
+use slither::{Chaos, ConfigError, Pool, Slither};
 
 use crate::Settings;
+use crate::faults;
 use crate::observe::{Observer, Provision, Stop};
 use crate::report::Report;
 
@@ -38,6 +39,8 @@ static PYTHON: Dir<'_> = include_dir!("$CARGO_MANIFEST_DIR/ml_scoring/python");
 
 /// One for each session: where both share a worker, its death costs both.
 const LEAST_WORKERS: usize = 2;
+/// How long a batch may take under chaos.
+const DEADLINE: Duration = Duration::from_secs(10);
 /// How long workers may take to finish when the example ends.
 const GRACE: Duration = Duration::from_secs(5);
 
@@ -48,6 +51,7 @@ const GRACE: Duration = Duration::from_secs(5);
 /// before the end: the acts build on each other, so half of them prove nothing.
 pub async fn run(settings: Settings, observer: Arc<dyn Observer>, stop: Stop) -> Result<Report, ConfigError> {
     let workers = workers(&settings)?;
+    spared(settings.chaos.as_ref())?;
     let folder = tempfile::tempdir().map_err(|error| unwritten(&error))?;
     let python = folder.path().join("python");
     std::fs::create_dir_all(&python).map_err(|error| unwritten(&error))?;
@@ -55,7 +59,7 @@ pub async fn run(settings: Settings, observer: Arc<dyn Observer>, stop: Stop) ->
     let store = FeatureStore::open(&folder.path().join("features.jsonl"));
     let store = store.map_err(|error| unwritten(&error))?;
     let all = async {
-        let stage = start(workers, &python, store, &observer, &stop).await?;
+        let stage = start(workers, &python, store, settings.chaos, &observer, &stop).await?;
         let played = stage.play(&*observer).await;
         stage.slither.shutdown(GRACE).await;
         Ok::<_, ConfigError>(played)
@@ -86,10 +90,20 @@ fn workers(settings: &Settings) -> Result<usize, ConfigError> {
     }
 }
 
+/// Its acts build on what two workers keep, and one of them is the death of one.
+fn spared(chaos: Option<&Chaos>) -> Result<(), ConfigError> {
+    match chaos.is_some_and(Chaos::is_deadly) {
+        true => Err(ConfigError::new(format!("the example `{NAME}` takes no faults that cost a worker"))
+            .hint("of the faults give `slow` and `raise`: it kills a worker itself, and shows what a session loses by that")),
+        false => Ok(()),
+    }
+}
+
 async fn start(
     workers: usize,
     python: &Path,
     features: FeatureStore,
+    chaos: Option<Chaos>,
     observer: &Arc<dyn Observer>,
     stop: &Stop,
 ) -> Result<Stage, ConfigError> {
@@ -98,14 +112,14 @@ async fn start(
     // Imported once, where workers are forked from: a worker in the place of a dead one is there at once.
     let pool = Pool::processes(POOL).size(workers).python_path(python).preload(MODULE);
     let slither = Slither::builder()
-        .pool(pool.requirements(REQUIREMENTS.to_vec()))
+        .pool(faults::inject(pool.requirements(REQUIREMENTS.to_vec()), chaos.as_ref(), DEADLINE))
         .store(features)
         .store(rounds.clone())
         .progress(Provision::new(observer.clone(), stop.clone()))
         .start()
         .await?;
     let store = slither.store()?;
-    Ok(Stage { slither, store, rounds })
+    Ok(Stage { slither, store, rounds, workers, chaos })
 }
 
 fn unwritten(error: &std::io::Error) -> ConfigError {

@@ -7,7 +7,10 @@ use std::time::{Duration, Instant};
 
 use rustix::process::{Pid, Signal, kill_process};
 use serde::Serialize;
-use slither::{Each, Failure, ItemError, OnError, PipeError, Session, SessionEnd, Slither, StoreHandle};
+use slither::{
+    Chaos, ConfigError, Each, Failure, ItemError, OnError, PipeError, Session, SessionEnd, Slither,
+    StoreHandle,
+};
 
 use super::backing::Line;
 use super::evidence::{Evidence, Fell, Loss, Real, Refused, Scored, Standing, Written};
@@ -17,6 +20,7 @@ use super::flow::{
 };
 use super::records::{FEATURES, records};
 use super::rounds::Rounds;
+use crate::faults::{self, ChaosReport};
 use crate::observe::Observer;
 
 /// Points that a model learns from.
@@ -71,6 +75,8 @@ pub(super) enum Broken {
     #[error("{0}")]
     Run(#[from] PipeError<Prediction>),
     #[error("{0}")]
+    Config(#[from] ConfigError),
+    #[error("{0}")]
     Other(String),
 }
 
@@ -79,6 +85,8 @@ pub(super) struct Stage {
     pub(super) slither: Slither,
     pub(super) store: StoreHandle<FeatureStore>,
     pub(super) rounds: Rounds,
+    pub(super) workers: usize,
+    pub(super) chaos: Option<Chaos>,
 }
 
 impl Stage {
@@ -119,6 +127,11 @@ impl Stage {
         let written = self.written(input.iter().chain(held_out), &refused)?;
         let ends = ends.map(|ends| std::mem::take(&mut *ends.lock().unwrap_or_else(PoisonError::into_inner)));
         let (lost, elapsed) = (each.lost, begun.elapsed());
+        let pools = [(POOL, self.workers)];
+        let chaos = match &self.chaos {
+            Some(chaos) => Some(ChaosReport::gather(chaos, &self.slither, &pools).await?),
+            None => None,
+        };
         Ok(Evidence {
             sessions,
             trained,
@@ -132,6 +145,7 @@ impl Stage {
             accounts,
             lost,
             silent,
+            chaos,
             elapsed,
         })
     }
@@ -144,7 +158,9 @@ impl Stage {
 
     /// One run of the pipe through a session.
     async fn score(&self, session: &Session, model: &str, input: &[Record]) -> Result<Scored, Broken> {
-        let pipe = flow::pipe(self.store.clone(), model).map_err(|error| Broken::Other(error.to_string()))?;
+        let on_error = faults::policy(self.chaos.is_some());
+        let pipe = flow::pipe(self.store.clone(), model, on_error)
+            .map_err(|error| Broken::Other(error.to_string()))?;
         Ok(Scored::new(input.len(), session.run_pipe(&pipe, input.to_vec()).await?))
     }
 

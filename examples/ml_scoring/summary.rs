@@ -30,7 +30,7 @@ pub(super) fn report(evidence: Evidence) -> Report {
         elapsed_s: evidence.elapsed.as_secs_f64(),
         checks,
         failed: failures.count,
-        chaos: None,
+        chaos: evidence.chaos,
         failures: failures.named,
     }
 }
@@ -98,6 +98,7 @@ fn sections(evidence: &Evidence, failures: &Failures) -> Vec<Section> {
     if !evidence.silent.is_empty() {
         sections.push(Section::Lines("Workers that did not answer".to_owned(), evidence.silent.clone()));
     }
+    sections.extend(evidence.chaos.as_ref().map(|chaos| chaos.section(failures.count)));
     sections.extend(failures.section());
     sections
 }

@@ -155,6 +155,7 @@ pub(super) fn sound() -> Evidence {
         ends: [vec![SessionEnd::Closed], vec![SessionEnd::Closed]],
         lost: vec![LostWorker { worker: "models/0#1".to_owned(), pid: first, reason: "SIGKILL".to_owned() }],
         silent: Vec::new(),
+        chaos: None,
         elapsed: Duration::from_secs(1),
         trained: [a, b],
     }

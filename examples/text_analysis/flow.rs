@@ -1,9 +1,7 @@
 //! The pipe, and the types that travel through it.
 
-use std::time::Duration;
-
 use serde::{Deserialize, Serialize};
-use slither::{Call, ConfigError, OnError, Pipe, Retry, Router, StoreHandle};
+use slither::{Call, ConfigError, OnError, Pipe, Router, StoreHandle};
 
 use super::merge::WordCounts;
 use super::stopwords::StopwordStore;
@@ -55,21 +53,6 @@ pub(super) struct WorkerStats {
     pub(super) words: u64,
     pub(super) vocabulary: u64,
     pub(super) index: WordCounts,
-}
-
-/// How long a batch may take under chaos: a hang costs that much.
-pub(super) const CHAOS_DEADLINE: Duration = Duration::from_secs(2);
-
-/// What happens to a batch that fails. Under chaos it runs again, and what then still fails is split.
-pub(super) fn policy(chaos: bool) -> OnError {
-    match chaos {
-        false => OnError::Skip,
-        true => Retry::new(5)
-            .backoff(Duration::from_millis(10))
-            .on("slither.ChaosError")
-            .then(OnError::Isolate)
-            .into(),
-    }
 }
 
 /// prepare, analyze, classify.

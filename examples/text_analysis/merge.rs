@@ -8,7 +8,8 @@ use slither::{Each, Item, Ledger, LostWorker};
 
 use super::flow::{Analysis, Readability, WorkerStats};
 use crate::documents::Documents;
-use crate::report::{ChaosReport, Failures};
+use crate::faults::ChaosReport;
+use crate::report::Failures;
 
 /// How often each word occurs.
 pub(super) type WordCounts = HashMap<String, u64>;

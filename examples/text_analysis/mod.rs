@@ -19,8 +19,9 @@ use slither::{Call, Chaos, ConfigError, Each, Item, OnError, Outcome, Pool, RunO
 
 use crate::Settings;
 use crate::documents::{Document, Documents};
+use crate::faults::{self, ChaosReport};
 use crate::observe::{Observer, Provision, Stop};
-use crate::report::{ChaosReport, Report};
+use crate::report::Report;
 
 use flow::{BATCH, MODULE, Prepared, WorkerStats};
 use merge::{Evidence, Recount, WordCounts};
@@ -34,6 +35,8 @@ pub const NAME: &str = "text_analysis";
 static PYTHON: Dir<'_> = include_dir!("$CARGO_MANIFEST_DIR/text_analysis/python");
 static CORPUS: Dir<'_> = include_dir!("$CARGO_MANIFEST_DIR/text_analysis/corpus");
 
+/// How long a batch may take under chaos.
+const DEADLINE: Duration = Duration::from_secs(2);
 /// How long workers may take to finish when the example ends.
 const GRACE: Duration = Duration::from_secs(5);
 
@@ -62,11 +65,7 @@ pub async fn run(settings: Settings, observer: Arc<dyn Observer>, stop: Stop) ->
         prepared = prepared => prepared?,
         () = stop.clone().requested() => return Err(ConfigError::new("stopped before the first document")),
     };
-    let mut evidence =
-        analyse(&slither, workers, &documents, flow::policy(chaos.is_some()), &*observer, stop).await?;
-    if let Some(chaos) = &chaos {
-        evidence.chaos = Some(ChaosReport::new(chaos, &slither.stats("analysis")?));
-    }
+    let evidence = analyse(&slither, workers, &documents, chaos.as_ref(), &*observer, stop).await?;
     slither.shutdown(GRACE).await;
     Ok(summary::report(workers, evidence))
 }
@@ -89,12 +88,9 @@ async fn prepare(
         None => corpus(),
     };
     observer.step("starting workers", None);
-    let mut analysis = Pool::processes("analysis").size(workers).python_path(python);
-    if let Some(chaos) = chaos {
-        analysis = analysis.chaos(chaos.clone()).call_timeout(flow::CHAOS_DEADLINE);
-    }
+    let analysis = Pool::processes("analysis").size(workers).python_path(python);
     let slither = Slither::builder()
-        .pool(analysis)
+        .pool(faults::inject(analysis, chaos, DEADLINE))
         .pool(Pool::processes("serial").size(1).python_path(python))
         .store(StopwordStore)
         .progress(Provision::new(observer.clone(), stop.clone()))
@@ -108,12 +104,12 @@ async fn analyse(
     slither: &Slither,
     workers: usize,
     documents: &Documents,
-    on_error: OnError,
+    chaos: Option<&Chaos>,
     observer: &dyn Observer,
     stop: Stop,
 ) -> Result<Evidence, ConfigError> {
     let stopwords = slither.store::<StopwordStore>()?;
-    let pipe = flow::pipe(stopwords, 2 * workers, on_error)?;
+    let pipe = flow::pipe(stopwords, 2 * workers, faults::policy(chaos.is_some()))?;
     let mut evidence = Evidence::new(documents.count());
 
     observer.step("analysing", Some(documents.count()));
@@ -134,6 +130,9 @@ async fn analyse(
     evidence.elapsed = begun.elapsed();
     evidence.finish(events.report());
     evidence.name_failures(documents);
+    if let Some(chaos) = chaos {
+        evidence.chaos = Some(ChaosReport::gather(chaos, slither, &[("analysis", workers)]).await?);
+    }
 
     observer.step("asking each worker what it counted", None);
     let stats: Each<WorkerStats> = slither

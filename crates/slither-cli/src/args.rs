@@ -97,7 +97,8 @@ pub(crate) struct Example {
     #[arg(long, value_name = "N", value_parser = workers, requires = "which")]
     pub(crate) workers: Option<usize>,
     /// Faults that its workers have on purpose, by the share of batches, as in
-    /// kill=5%,hang=1%,slow=10%:50ms,garbage=1%,raise=2%; batches that fail run again. For text_analysis
+    /// kill=5%,hang=1%,slow=10%:50ms,garbage=1%,raise=2%; batches that fail run again. ml_scoring takes slow and
+    /// raise, batch_stats none
     #[arg(long, value_name = "FAULTS", requires = "name")]
     pub(crate) chaos: Option<String>,
     /// Which batches have them: the same seed, the same faults [default: 0, or `seed=` in --chaos]

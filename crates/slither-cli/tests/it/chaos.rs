@@ -2,7 +2,7 @@
 
 use serde_json::Value;
 
-use crate::support::{Ended, Scratch, run, sentences, slither, text_analysis};
+use crate::support::{Ended, Scratch, actual, broken, run, sentences, slither, text_analysis};
 
 fn chaotic(faults: &[&str]) -> Ended {
     let scratch = Scratch::new();
@@ -39,6 +39,53 @@ fn every_item_is_accounted_for_under_chaos_and_most_are_healed() {
     assert!((1..=2).contains(&(rows.len() as u64 - lost)), "workers were replaced: {rows:?}");
 }
 
+/// Runs an example on its own data with two workers, and asserts what holds of each under any faults.
+fn shaken(example: &str, faults: &str) -> Value {
+    assert_eq!(run(slither(&["setup", example])).code(), Some(0));
+    let ended =
+        run(slither(&["example", example, "--json", "--workers", "2", "--chaos", faults, "--seed", "7"]));
+    let report = ended.json();
+    let count = |of: &Value| of.as_u64().unwrap();
+    assert_eq!(report["ledger"]["balanced"], true, "{ended}");
+    assert_eq!(broken(&report), [&Value::Null; 0], "{ended}");
+    let failures = report["failures"].as_array().unwrap();
+    assert_eq!(ended.code(), Some(i32::from(!failures.is_empty())), "items that fail are told: {ended}");
+    assert!(failures.len() <= 3, "nearly all are healed: {ended}");
+    let chaos = &report["chaos"];
+    let injected = |fault: &str| count(&chaos["injected"][fault]);
+    assert!(injected("again") > 0, "{chaos}");
+    let deadly = injected("kill") + injected("hang") + injected("garbage");
+    let own = u64::from(example == "ml_scoring");
+    assert_eq!(count(&chaos["deaths"]), deadly + own, "{chaos}");
+    let rows = report["workers"].as_array().unwrap();
+    assert!(
+        rows.iter().filter(|worker| worker.get("lost").is_none()).count() == 2,
+        "each is replaced: {rows:?}"
+    );
+    report
+}
+
+#[test]
+fn rows_are_checked_by_one_schema_each_under_chaos_too() {
+    let report = shaken("data_etl", "kill=3%,hang=0.2%,garbage=0.2%,slow=2%:5ms,raise=3%");
+    let injected = &report["chaos"]["injected"];
+    assert!(["kill", "hang", "slow", "raise"].iter().all(|fault| injected[fault] != 0), "{injected}");
+    assert_eq!(actual(&report, "rows_accounted"), 10_032);
+}
+
+#[test]
+fn thumbnails_are_made_in_bounded_memory_under_chaos_too() {
+    let report = shaken("image_pipeline", "kill=20%,garbage=5%,slow=10%:20ms,raise=10%");
+    assert!(report["chaos"]["injected"]["kill"] != 0, "{}", report["chaos"]);
+}
+
+#[test]
+fn sessions_keep_their_models_through_slow_and_raising_batches() {
+    let report = shaken("ml_scoring", "slow=20%:20ms,raise=20%");
+    let injected = &report["chaos"]["injected"];
+    assert!(["slow", "raise"].iter().all(|fault| injected[fault] != 0), "{injected}");
+}
+
 #[test]
 fn without_chaos_nothing_is_said_of_it() {
     let ended = chaotic(&[]);
@@ -69,6 +116,12 @@ fn faults_that_are_not_understood_are_refused_before_anything_is_run() {
     assert_eq!(other.code(), Some(2));
     assert_eq!(
         other.stderr,
-        "error: the example `batch_stats` takes no chaos\n  hint: leave --chaos out, or run text_analysis\n"
+        "error: the example `batch_stats` takes no chaos\n  hint: leave --chaos out: its datasets raise and kill workers themselves, and each death is accounted for\n"
+    );
+    let other = run(slither(&["example", "ml_scoring", "--chaos", "raise=1%,hang=1%"]));
+    assert_eq!(other.code(), Some(2));
+    assert_eq!(
+        other.stderr,
+        "error: the example `ml_scoring` takes no faults that cost a worker\n  hint: of the faults give `slow` and `raise`: it kills a worker itself, and shows what a session loses by that\n"
     );
 }

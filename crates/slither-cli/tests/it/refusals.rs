@@ -76,8 +76,8 @@ fn help_says_what_there_is() {
 
           --chaos <FAULTS>
               Faults that its workers have on purpose, by the share of batches, as in
-              kill=5%,hang=1%,slow=10%:50ms,garbage=1%,raise=2%; batches that fail run again. For
-              text_analysis
+              kill=5%,hang=1%,slow=10%:50ms,garbage=1%,raise=2%; batches that fail run again. ml_scoring
+              takes slow and raise, batch_stats none
 
           --seed <N>
               Which batches have them: the same seed, the same faults [default: 0, or `seed=` in

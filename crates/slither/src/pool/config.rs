@@ -1,5 +1,8 @@
 //! What a pool is to be: the builder [`Pool`].
 
+mod environment;
+mod validate;
+
 use std::ffi::OsString;
 use std::path::PathBuf;
 use std::time::Duration;
@@ -7,8 +10,6 @@ use std::time::Duration;
 use super::adapter::{AdapterSpec, ThreadSafetyCheck};
 use super::chaos::Chaos;
 use super::supervisor::{Breaker, Limits, RestartBudget};
-use crate::error::ConfigError;
-use crate::routing::AUTO;
 use crate::wire::Profile;
 
 /// How workers come into being.
@@ -73,15 +74,6 @@ pub struct Pool {
     misplaced: Option<&'static str>,
 }
 
-/// No frame is longer than this, whatever a pool asks for.
-const LARGEST_FRAME: usize = 1 << 30;
-/// No worker has more threads.
-const MOST_THREADS: usize = 256;
-/// No worker runs more coroutines at once.
-const MOST_COROUTINES: usize = 1024;
-/// A worker needs this much address space to start.
-const SMALLEST_MEMORY: u64 = 128 << 20;
-
 impl Pool {
     /// A pool of worker processes. One process runs one call at a time, and a crash costs only that call.
     pub fn processes(name: impl Into<String>) -> Self {
@@ -131,7 +123,7 @@ impl Pool {
     /// # let _ = pool;
     /// ```
     pub fn threads(name: impl Into<String>) -> Self {
-        let profile = Profile::Thread { threads: cores().min(MOST_THREADS), io_bound: false };
+        let profile = Profile::Thread { threads: cores().min(validate::MOST_THREADS), io_bound: false };
         Self { size: 1, profile, ..Self::processes(name) }
     }
 
@@ -348,234 +340,8 @@ impl Pool {
         self.chaos = Some(chaos);
         self
     }
-
-    pub(crate) fn validate(&self) -> Result<(), ConfigError> {
-        let zero = |what: &str, hint: &str| {
-            let message = format!("pool `{}`: {what} is 0, expected at least 1", self.name);
-            Err(ConfigError::new(message).hint(hint))
-        };
-        if self.name.is_empty() || self.name.contains(['/', '\0', '\n']) {
-            let message = format!("{:?} is no name for a pool", self.name);
-            return Err(ConfigError::new(message).hint("use a short word, such as `default`"));
-        }
-        if self.name == AUTO {
-            let message = format!("no pool may be named `{AUTO}`");
-            return Err(ConfigError::new(message).hint("it stands for the pool that the router chooses"));
-        }
-        if self.size == 0 {
-            return zero("the number of workers", "leave it out to use one worker a core");
-        }
-        if let Some(setting) = self.misplaced {
-            let message = format!(
-                "pool `{}`: {setting} is set, which a pool of {} does not have",
-                self.name,
-                self.kind()
-            );
-            let hint = match setting {
-                "concurrency" => "it belongs to `Pool::coroutines`",
-                _ => "it belongs to `Pool::threads`",
-            };
-            return Err(ConfigError::new(message).hint(hint));
-        }
-        let (what, count, most) = match self.profile {
-            Profile::Process => ("", 1, 1),
-            Profile::Thread { threads, .. } => ("threads_per_worker", threads, MOST_THREADS),
-            Profile::Async { concurrency } => ("concurrency", concurrency, MOST_COROUTINES),
-        };
-        if !(1..=most).contains(&count) {
-            let message = format!("pool `{}`: {what} is {count}, expected 1 to {most}", self.name);
-            return Err(ConfigError::new(message).hint("more workers take more calls, too: `Pool::size`"));
-        }
-        if self.chaos.is_some() && self.profile != Profile::Process {
-            let message = format!(
-                "pool `{}`: chaos is for pools of processes, this one is of {}",
-                self.name,
-                self.kind()
-            );
-            return Err(
-                ConfigError::new(message).hint("a fault of one call would befall the others of its worker")
-            );
-        }
-        self.validate_adapter()?;
-        if self.queue == 0 {
-            return zero("the queue", "leave it out for room for 1024 calls");
-        }
-        let limits = &self.limits;
-        if limits.max_requests == Some(0) {
-            return zero("max_requests", "leave it out to keep workers however many calls they have had");
-        }
-        if limits.ttl == Some(Duration::ZERO) {
-            return zero("the ttl of workers", "leave it out to keep workers however old they are");
-        }
-        if limits.max_rss == Some(0) {
-            return zero("max_rss", "leave it out to keep workers however large they are");
-        }
-        if let Some(breaker) = &self.breaker {
-            breaker.validate(&self.name)?;
-        }
-        if !(1..=LARGEST_FRAME).contains(&self.max_frame) {
-            let message = format!(
-                "pool `{}`: max_frame is {}, expected 1 to {LARGEST_FRAME}",
-                self.name, self.max_frame
-            );
-            return Err(ConfigError::new(message));
-        }
-        if let Some(chaos) = &self.chaos {
-            chaos.validate()?;
-        }
-        if let Some(limit) = self.memory_limit.filter(|bytes| *bytes < SMALLEST_MEMORY) {
-            let message = format!(
-                "pool `{}`: memory_limit is {limit} bytes, expected at least {SMALLEST_MEMORY}",
-                self.name
-            );
-            return Err(ConfigError::new(message).hint("it counts what is mapped, Python itself included"));
-        }
-        for folder in &self.python_path {
-            if !folder.is_dir() {
-                let message =
-                    format!("pool `{}`: the python_path {} is not a folder", self.name, folder.display());
-                return Err(ConfigError::new(message).hint("a relative path starts at the current folder"));
-            }
-        }
-        Ok(())
-    }
-
-    /// What its workers run calls in.
-    fn kind(&self) -> &'static str {
-        match self.profile {
-            Profile::Process => "processes",
-            Profile::Thread { .. } => "threads",
-            Profile::Async { .. } => "coroutines",
-        }
-    }
-
-    /// The whole environment of the workers.
-    pub(crate) fn environment(
-        &self,
-        host: impl Iterator<Item = (OsString, OsString)>,
-    ) -> Vec<(OsString, OsString)> {
-        let mut vars: Vec<_> = host
-            .filter(|(name, _)| self.inherit == Inherit::All || listed(&name.to_string_lossy()))
-            .collect();
-        vars.extend(self.env.iter().cloned());
-        // Workers times native threads should fit the cores, unless the user has decided otherwise. Where modules are
-        // preloaded there is one: a library that starts more when it is imported could not be forked.
-        let forks = self.start == Start::Fork && !self.preload.is_empty();
-        // Threads that only wait for the GIL would leave native ones idle, but nobody knows yet whether they will.
-        let calls = match self.profile {
-            Profile::Thread { threads, .. } => self.size.saturating_mul(threads),
-            Profile::Process | Profile::Async { .. } => self.size,
-        };
-        let threads = if forks { 1 } else { (cores() / calls).max(1) }.to_string();
-        for name in ["OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS"] {
-            if !vars.iter().any(|(other, _)| other == name) {
-                vars.push((name.into(), (&threads).into()));
-            }
-        }
-        vars
-    }
 }
 
 fn cores() -> usize {
     std::thread::available_parallelism().map_or(2, usize::from)
-}
-
-fn listed(name: &str) -> bool {
-    const NAMES: [&str; 16] = [
-        "PATH",
-        "HOME",
-        "USER",
-        "LOGNAME",
-        "SHELL",
-        "LANG",
-        "LANGUAGE",
-        "TZ",
-        "TMPDIR",
-        "VIRTUAL_ENV",
-        "LD_LIBRARY_PATH",
-        "CUDA_VISIBLE_DEVICES",
-        "SSL_CERT_FILE",
-        "SSL_CERT_DIR",
-        "RUST_BACKTRACE",
-        "NO_COLOR",
-    ];
-    NAMES.contains(&name)
-        || name.starts_with("PYTHON")
-        || name.starts_with("LC_")
-        || name.starts_with("XDG_")
-        || name.ends_with("_NUM_THREADS")
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn a_secret_is_inherited_only_by_choice() {
-        let host = || {
-            [("PATH", "/bin"), ("API_TOKEN", "secret"), ("OMP_NUM_THREADS", "3")]
-                .map(|(name, value)| (OsString::from(name), OsString::from(value)))
-                .into_iter()
-        };
-        let names = |pool: Pool| -> Vec<String> {
-            pool.environment(host()).into_iter().map(|(name, _)| name.into_string().unwrap()).collect()
-        };
-        assert_eq!(
-            names(Pool::processes("p")),
-            ["PATH", "OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS"]
-        );
-        assert!(names(Pool::processes("p").inherit_env(Inherit::All)).contains(&"API_TOKEN".to_owned()));
-        let set = Pool::processes("p").env("API_TOKEN", "x");
-        assert!(names(set).contains(&"API_TOKEN".to_owned()));
-    }
-
-    #[test]
-    fn limits_of_nothing_are_refused() {
-        let pool = || Pool::processes("p");
-        let breaker = |breaker: Breaker| pool().breaker(breaker);
-        let none = Breaker { deaths: 0, ..Breaker::default() };
-        let never = Breaker { cooldown: Duration::ZERO, ..Breaker::default() };
-        let upside_down = Breaker { max_cooldown: Duration::from_secs(1), ..Breaker::default() };
-        for (pool, message) in [
-            (pool().max_requests(0), "pool `p`: max_requests is 0, expected at least 1"),
-            (pool().ttl(Duration::ZERO), "pool `p`: the ttl of workers is 0, expected at least 1"),
-            (pool().max_rss(0), "pool `p`: max_rss is 0, expected at least 1"),
-            (breaker(none), "pool `p`: the breaker's deaths are 0, expected at least 1"),
-            (breaker(never), "pool `p`: the breaker's cooldown is 0, expected some time"),
-            (breaker(upside_down), "pool `p`: the breaker's max_cooldown is less than its cooldown"),
-        ] {
-            let error = pool.validate().unwrap_err().to_string();
-            assert_eq!(error.lines().next(), Some(message));
-            assert!(error.contains("\n  hint: "), "{error}");
-        }
-        pool().max_requests(1).ttl(Duration::from_nanos(1)).max_rss(1).breaker(None).validate().unwrap();
-    }
-
-    #[test]
-    fn a_preload_leaves_native_libraries_one_thread_unless_it_is_set() {
-        let threads = |pool: Pool| {
-            let vars = pool.environment(std::iter::empty());
-            vars.into_iter()
-                .find(|(name, _)| name == "OPENBLAS_NUM_THREADS")
-                .unwrap()
-                .1
-                .into_string()
-                .unwrap()
-        };
-        let cores = std::thread::available_parallelism().unwrap().to_string();
-        let one = || Pool::processes("p").size(1);
-        assert_eq!(threads(one()), cores);
-        assert_eq!(threads(one().preload("numpy")), "1");
-        assert_eq!(threads(one().preload("numpy").start(Start::Spawn)), cores);
-        assert_eq!(threads(one().preload("numpy").env("OPENBLAS_NUM_THREADS", "7")), "7");
-    }
-
-    #[test]
-    fn zero_workers_are_refused_with_a_way_out() {
-        let error = Pool::processes("p").size(0).validate().unwrap_err();
-        assert_eq!(
-            error.to_string(),
-            "pool `p`: the number of workers is 0, expected at least 1\n  hint: leave it out to use one worker a core"
-        );
-    }
 }

@@ -1,6 +1,7 @@
 //! Calls that wait for a worker, by who may take them: any worker, the one in a slot, or one alone.
 
 use std::collections::VecDeque;
+use std::sync::Arc;
 
 use super::job::{Job, Route};
 use super::supervisor::Epoch;
@@ -20,7 +21,7 @@ struct Lane {
     /// The workers of the slot, until their deaths have been dealt with: one, or two while one replaces the other.
     workers: Vec<Own>,
     /// How the last worker in it ended.
-    last: Option<Box<WorkerReport>>,
+    last: Option<Arc<WorkerReport>>,
 }
 
 /// What waits for one worker alone.
@@ -137,8 +138,8 @@ impl Lanes {
     }
 
     /// The worker of the slot is dead, or as good as dead: the calls that were for it alone come back.
-    pub(super) fn lose(&mut self, slot: usize, epoch: Epoch, report: &WorkerReport) -> VecDeque<Job> {
-        self.slots[slot].last = Some(Box::new(report.clone()));
+    pub(super) fn lose(&mut self, slot: usize, epoch: Epoch, report: Arc<WorkerReport>) -> VecDeque<Job> {
+        self.slots[slot].last = Some(report);
         self.forget(slot, epoch)
     }
 
@@ -152,8 +153,8 @@ impl Lanes {
     }
 
     /// How the last worker in the slot ended.
-    pub(super) fn last(&self, slot: usize) -> Option<WorkerReport> {
-        self.slots[slot].last.as_deref().cloned()
+    pub(super) fn last(&self, slot: usize) -> Option<Arc<WorkerReport>> {
+        self.slots[slot].last.clone()
     }
 
     /// Takes out the calls that nobody waits for any more.

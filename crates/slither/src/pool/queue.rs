@@ -145,7 +145,7 @@ impl Queue {
                 if let Err(job) = added {
                     let last = job.route.slot().and_then(|slot| state.lanes.last(slot));
                     drop(state);
-                    job.lose(last.as_ref());
+                    job.lose(last.as_deref());
                 }
                 return Ok(());
             };
@@ -295,9 +295,11 @@ impl Queue {
 
     /// The worker is dead: what was bound to it fails, and the sessions that it kept are lost, and returned.
     pub(super) fn lose(&self, station: &Station, report: &WorkerReport) -> Vec<SessionId> {
+        // With the end of its stderr a report may be large: all that remember it share it.
+        let shared = Arc::new(report.clone());
         let mut state = lock(&self.state);
-        let calls = state.lanes.lose(station.slot, station.epoch, report);
-        let lost = lock(&self.sessions).lose(station.epoch, report);
+        let calls = state.lanes.lose(station.slot, station.epoch, shared.clone());
+        let lost = lock(&self.sessions).lose(station.epoch, &shared);
         drop(state);
         for job in calls {
             job.lose(Some(report));

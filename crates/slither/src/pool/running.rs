@@ -101,8 +101,7 @@ pub(crate) struct RunningPool {
     pub(crate) call_timeout: Duration,
     pub(super) chaos: Option<Striker>,
     pub(super) size: usize,
-    /// Calls can be ended that have begun: they are coroutines.
-    cancels: bool,
+    pub(super) profile: Profile,
     start_timeout: Duration,
     pub(super) queue: Arc<Queue>,
     notes: Arc<Notes>,
@@ -204,7 +203,7 @@ impl RunningPool {
             call_timeout: config.call_timeout,
             chaos: config.chaos.clone().map(Striker::new),
             size: config.size,
-            cancels: matches!(config.profile, Profile::Async { .. }),
+            profile: config.profile,
             start_timeout: config.start_timeout,
             queue,
             notes,
@@ -238,7 +237,7 @@ impl RunningPool {
             max_frame: 1 << 20,
             call_timeout: Duration::from_millis(100),
             size,
-            cancels: false,
+            profile: Profile::Process,
             start_timeout: Duration::from_millis(300),
             queue,
             notes,
@@ -333,7 +332,7 @@ impl RunningPool {
         };
         let (job, waiting) = Job::new(id, frame, timeout, context, Some(place));
         let job = job.bound(route, lease).yielding(portions).suspected(suspect);
-        let cancels = self.cancels || job.is_stream();
+        let cancels = self.profile.cancels() || job.is_stream();
         if !at_once {
             self.queue.push(job);
         } else if let Err(job) = self.queue.push_if_free(job) {
@@ -343,7 +342,7 @@ impl RunningPool {
     }
 
     pub(super) async fn answer(&self, waiting: Waiting) -> Result<Reply, ItemError> {
-        self.answer_of(waiting, self.cancels).await
+        self.answer_of(waiting, self.profile.cancels()).await
     }
 
     async fn answer_of(&self, waiting: Waiting, cancels: bool) -> Result<Reply, ItemError> {

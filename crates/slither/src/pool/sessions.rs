@@ -1,6 +1,7 @@
 //! Which sessions a pool has and where each of them lives: a state machine without I/O.
 
 use std::collections::HashMap;
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use super::clock::later;
@@ -20,7 +21,7 @@ pub(super) struct Home {
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) enum Closed {
     /// Its worker died, and it was not opened anew.
-    Lost(Box<WorkerReport>),
+    Lost(Arc<WorkerReport>),
     /// There is none of that id any more.
     Ended,
 }
@@ -30,7 +31,7 @@ enum State {
     /// No worker has said yet that it keeps it.
     Fresh,
     Open(Option<Epoch>),
-    Lost(Box<WorkerReport>),
+    Lost(Arc<WorkerReport>),
 }
 
 #[derive(Debug)]
@@ -124,11 +125,11 @@ impl Sessions {
     }
 
     /// The worker died: the sessions that lived in it are lost, and returned.
-    pub(super) fn lose(&mut self, epoch: Epoch, report: &WorkerReport) -> Vec<SessionId> {
+    pub(super) fn lose(&mut self, epoch: Epoch, report: &Arc<WorkerReport>) -> Vec<SessionId> {
         let lives = |session: &Session| matches!(session.state, State::Open(Some(at)) if at == epoch);
         let mut lost = Vec::new();
         for (id, session) in self.sessions.iter_mut().filter(|(_, session)| lives(session)) {
-            session.state = State::Lost(Box::new(report.clone()));
+            session.state = State::Lost(report.clone());
             lost.push(id.clone());
         }
         lost
@@ -177,8 +178,8 @@ mod tests {
 
     const SECOND: Duration = Duration::from_secs(1);
 
-    fn report() -> WorkerReport {
-        WorkerReport { death: Some(Death::Signal(9)), ..WorkerReport::new("p/0#1", 7) }
+    fn report() -> Arc<WorkerReport> {
+        Arc::new(WorkerReport { death: Some(Death::Signal(9)), ..WorkerReport::new("p/0#1", 7) })
     }
 
     fn open(sessions: &mut Sessions, workers: &[Option<Epoch>], now: Instant) -> (SessionId, usize) {
@@ -232,10 +233,10 @@ mod tests {
         let (other, _) = open(&mut sessions, &[Some(1), Some(2)], now);
         assert_eq!(sessions.lose(1, &report()), std::slice::from_ref(&lost));
         assert_eq!(sessions.lose(1, &report()), [], "once");
-        assert_eq!(sessions.call(&lost), Err(Closed::Lost(Box::new(report()))));
+        assert_eq!(sessions.call(&lost), Err(Closed::Lost(report())));
         assert_eq!(sessions.call(&other), Ok(Home { slot: 1, epoch: Some(2) }));
         assert_eq!(sessions.place(&lost, &[true, true]), Some(0), "a lost one weighs on no worker");
-        assert_eq!(sessions.loss(&lost), Some(&report()), "not before its worker has it");
+        assert_eq!(sessions.loss(&lost), Some(&*report()), "not before its worker has it");
         assert!(sessions.opened(&lost, Some(3), now));
         assert_eq!(sessions.call(&lost), Ok(Home { slot: 0, epoch: Some(3) }));
         sessions.end(&lost);

@@ -57,6 +57,11 @@ impl Profile {
         }
     }
 
+    /// Whether calls can be ended that have begun: they are coroutines.
+    pub(crate) fn cancels(self) -> bool {
+        matches!(self, Self::Async { .. })
+    }
+
     /// How many calls a worker takes at once at most.
     pub(crate) fn most(self) -> usize {
         match self {

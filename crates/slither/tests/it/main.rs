@@ -32,6 +32,7 @@ mod retry;
 mod routing;
 mod scratch_crate;
 mod sessions;
+mod several;
 mod snapshot_is_one_version;
 mod sticky;
 mod support;

@@ -103,6 +103,11 @@ impl Chaos {
         self
     }
 
+    /// Whether any of its faults costs a worker, and with it what Python keeps there: `kill`, `hang` and `garbage` do.
+    pub fn is_deadly(&self) -> bool {
+        self.kill > 0.0 || self.hang > 0.0 || self.garbage > 0.0
+    }
+
     /// The faults with their shares, in the order in which they are drawn and written.
     fn shares(&self) -> [(&'static str, f64); 5] {
         [

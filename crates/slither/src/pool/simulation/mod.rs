@@ -28,10 +28,11 @@ use crate::error::panic_text;
 
 /// What has to be met in ten thousand schedules, and how often at least: about half of what it was when written. A
 /// schedule that has become trivial says so here.
-const MET: [(&str, u64); 39] = [
+const MET: [(&str, u64); 41] = [
     ("answers sent late, twice or for nothing", 1200),
     ("batches of lost sessions", 400),
     ("batches of which items failed alone", 250),
+    ("batches lost to another call of their worker", 120),
     ("batches refused by the pool", 4000),
     ("batches that asked for another attempt", 200),
     ("batches that crashed", 600),
@@ -68,6 +69,7 @@ const MET: [(&str, u64); 39] = [
     ("workers that died by themselves", 2300),
     ("workers recycled", 1000),
     ("workers that hung", 650),
+    ("workers whose slots became fewer", 230),
 ];
 
 /// Plays the schedule of a seed; returns its counts, and a number that another schedule would not have.

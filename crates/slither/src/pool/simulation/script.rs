@@ -99,7 +99,7 @@ pub(super) fn short(id: CallId) -> CallId {
     id % FIRST
 }
 
-pub(super) fn id_of(frame: &[u8]) -> CallId {
+fn id_of(frame: &[u8]) -> CallId {
     CallId::from_le_bytes(frame[8..16].try_into().expect("eight bytes"))
 }
 

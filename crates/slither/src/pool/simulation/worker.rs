@@ -11,7 +11,7 @@ use serde::Serialize;
 use super::book::{Answer, Shared};
 use super::dice::Dice;
 use super::plan::Faults;
-use super::script::{FATES, FIRST, Fate, Step, Work, id_of, is_call, parse, plan, short};
+use super::script::{FATES, FIRST, Fate, Step, Work, is_call, parse, plan, short};
 use crate::codec;
 use crate::error::Death;
 use crate::pool::clock::now;
@@ -35,7 +35,7 @@ pub(super) struct FakeWorker {
     pub(super) dice: Dice,
     faults: Faults,
     short: bool,
-    inbox: VecDeque<Vec<u8>>,
+    inbox: VecDeque<Arrived>,
     pub(super) socket: VecDeque<Sent>,
     pub(super) lanes: Vec<Lane>,
     /// How many of them take calls.
@@ -64,6 +64,13 @@ pub(super) struct FakeWorker {
     hung: bool,
     deaf: bool,
     pub(super) immortal: bool,
+}
+
+/// A frame that the host has written.
+#[derive(Debug)]
+struct Arrived {
+    work: Work,
+    claim: bool,
 }
 
 /// What runs one call at a time.
@@ -150,7 +157,7 @@ impl FakeWorker {
 
     /// The calls that it was given.
     pub(super) fn suspects(&self) -> impl Iterator<Item = CallId> {
-        self.seen.iter().copied().chain(self.inbox.iter().map(|frame| id_of(frame)))
+        self.seen.iter().copied().chain(self.inbox.iter().map(|arrived| arrived.work.id))
     }
 
     /// A lane that can read a frame now, and the frame: of a session that lives here one runs at a time.
@@ -160,12 +167,16 @@ impl FakeWorker {
         }
         let busy = self.lanes.iter().filter(|lane| !lane.is_free()).count();
         let lane = self.lanes.iter().position(Lane::is_free).filter(|_| busy < self.slots)?;
-        let waits = |frame: &Vec<u8>| {
-            let session = parse(frame).session.filter(|session| self.sessions.contains_key(session));
-            let of = |lane: &&Lane| lane.work.as_ref().is_some_and(|work| work.session == session);
-            session.is_some() && self.lanes.iter().any(|lane| of(&lane))
+        let waits = |arrived: &Arrived| {
+            let session = arrived.work.session.as_ref();
+            let Some(session) = session.filter(|session| self.sessions.contains_key(*session)) else {
+                return false;
+            };
+            let of =
+                |lane: &Lane| lane.work.as_ref().is_some_and(|work| work.session.as_ref() == Some(session));
+            self.lanes.iter().any(of)
         };
-        Some((lane, self.inbox.iter().position(|frame| !waits(frame))?))
+        Some((lane, self.inbox.iter().position(|arrived| !waits(arrived))?))
     }
 
     /// When it does something next.
@@ -192,7 +203,7 @@ impl FakeWorker {
         if let Some(place) = self.echoes.iter().position(|(at, _)| *at <= now) {
             let (_, id) = self.echoes.swap_remove(place);
             let mine = self.lanes.iter().filter_map(|lane| lane.work.as_ref()).any(|work| work.id == id)
-                || self.inbox.iter().any(|frame| id_of(frame) == id);
+                || self.inbox.iter().any(|arrived| arrived.work.id == id);
             if !mine && !self.closed {
                 lock(&self.book).tally.count("answers sent late, twice or for nothing");
                 let answer: [Answer; 1] = [(id, id, self.epoch)];
@@ -210,9 +221,9 @@ impl FakeWorker {
                 self.perform(lane, step);
             }
         } else if let Some((lane, place)) = self.reads()
-            && let Some(frame) = self.inbox.remove(place)
+            && let Some(arrived) = self.inbox.remove(place)
         {
-            self.read(lane, &frame);
+            self.read(lane, arrived);
         }
     }
 
@@ -276,19 +287,18 @@ impl FakeWorker {
                     lock(&self.book).tally.count("calls sent ahead");
                 }
             }
-            self.inbox.push_back(frame.to_vec());
+            self.inbox.push_back(Arrived { work, claim: frame[5] & wire::CLAIM != 0 });
         }
     }
 
     /// Whether a call sent ahead lies unclaimed behind the running one.
     pub(super) fn has_unclaimed(&self) -> bool {
-        self.inbox.iter().any(|frame| is_call(frame[4]) && frame[5] & wire::CLAIM != 0)
+        self.inbox.iter().any(|arrived| is_call(arrived.work.kind) && arrived.claim)
     }
 
-    fn read(&mut self, lane: usize, frame: &[u8]) {
-        let work = parse(frame);
+    fn read(&mut self, lane: usize, Arrived { work, claim }: Arrived) {
         let at = now();
-        if frame[4] == Kind::Stop as u8 {
+        if work.kind == Kind::Stop as u8 {
             self.provoked = true;
             if !self.deaf {
                 self.dying = Some((at + self.dice.millis(0, 5), Death::Code(0)));
@@ -296,12 +306,12 @@ impl FakeWorker {
             self.hung = true;
             return;
         }
-        if frame[4] == Kind::Bind as u8 || is_call(frame[4]) {
+        if work.kind == Kind::Bind as u8 || is_call(work.kind) {
             self.seen.push(work.id);
         } else {
             return;
         }
-        if frame[5] & wire::CLAIM != 0 && rustix::io::read(&self.station.token, &mut [0; 8]).is_err() {
+        if claim && rustix::io::read(&self.station.token, &mut [0; 8]).is_err() {
             lock(&self.book).tally.count("calls taken back");
             lock(&self.book).say(|| format!("worker {} skips call {}", self.epoch, short(work.id)));
             self.send_bare(Kind::Skipped, work.id);

@@ -163,7 +163,7 @@ impl Driver {
             max_frame,
             max_requests: self.plan.limits.max_requests,
             most_slots: self.launch.setup.profile.most(),
-            cancels: matches!(self.launch.setup.profile, Profile::Async { .. }),
+            cancels: self.launch.setup.profile.cancels(),
             binds,
         });
         let name = format!("slither-{}-{slot}", self.pool);

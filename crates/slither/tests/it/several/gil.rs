@@ -1,0 +1,172 @@
+//! How many calls run at once follows the interpreter's lock, as it really is.
+
+use std::path::{Path, PathBuf};
+use std::process::Command;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::time::Instant;
+
+use slither::python::Interpreter;
+use slither::{Pool, Slither};
+
+use super::{PYTHON, free_threaded, several, stats, threads};
+use crate::support::{Folder, runtime, until, within};
+
+fn with_gil() -> PathBuf {
+    Interpreter::find_with_gil().expect("there is a Python with a GIL").executable
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn where_there_is_a_gil_a_worker_has_one_slot_and_says_why_unless_its_calls_wait() {
+    within(async {
+        let python = with_gil();
+        let slither = runtime(threads(&python, 2, 16)).await;
+        assert_eq!(stats(&slither).slots, 2);
+        let gil = stats(&slither).usage[0].gil.clone().unwrap();
+        assert_eq!(gil.to_string(), "this Python has a GIL");
+        // It works all the same.
+        let call = several("spin").batch_size(1).max_in_flight(8);
+        assert_eq!(slither.dispatch::<u64, u64>(vec![10; 20], call).await.unwrap().results.len(), 20);
+
+        let slither = runtime(threads(&python, 1, 4).io_bound(true)).await;
+        assert_eq!(stats(&slither).slots, 4);
+        let call = several("meet").batch_size(1).max_in_flight(4);
+        slither.dispatch::<i32, String>(vec![4; 8], call).await.unwrap();
+    })
+    .await;
+}
+
+/// A tiny extension module that does not say that it can do without the GIL.
+fn extension(python: &Path, folder: &Folder) -> String {
+    let source = folder.path("needy.c");
+    std::fs::write(
+        &source,
+        "#include <Python.h>\n\
+         static PyModuleDef_Slot slots[] = {{0, NULL}};\n\
+         static struct PyModuleDef module = {PyModuleDef_HEAD_INIT, \"needy\", NULL, 0, NULL, slots, NULL, NULL, NULL};\n\
+         PyMODINIT_FUNC PyInit_needy(void) { return PyModuleDef_Init(&module); }\n",
+    )
+    .unwrap();
+    let out = Command::new(python)
+        .args(["-c", "import sysconfig as s; print(s.get_path('include'), s.get_config_var('EXT_SUFFIX'))"])
+        .output()
+        .unwrap();
+    let said = String::from_utf8(out.stdout).unwrap();
+    let (include, suffix) = said.trim().split_once(' ').unwrap();
+    let library = folder.path(&format!("needy{suffix}"));
+    let built = Command::new("cc")
+        .args(["-shared", "-fPIC", "-I", include, &source, "-o", &library])
+        .output()
+        .expect("a C compiler is there");
+    assert!(built.status.success(), "{}", String::from_utf8_lossy(&built.stderr));
+    library
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_import_that_turns_the_gil_on_is_named_and_capacity_follows() {
+    let Some(python) = free_threaded() else { return };
+    within(async {
+        let folder = Folder::new();
+        let library = extension(&python, &folder);
+        let slither = runtime(threads(&python, 1, 4)).await;
+        assert_eq!(stats(&slither).slots, 4);
+        let on: bool = slither.execute("default", "several:load", &[&library]).await.unwrap();
+        assert!(on, "it was made to turn the GIL on");
+        until(|| stats(&slither).slots == 1).await;
+        let gil = stats(&slither).usage[0].gil.clone().unwrap();
+        assert_eq!(gil.turned_on_by.as_deref(), Some("needy"));
+        assert_eq!(gil.to_string(), "importing `needy` turned the GIL on");
+        let call = several("spin").batch_size(1).max_in_flight(8);
+        assert_eq!(slither.dispatch::<u64, u64>(vec![10; 40], call).await.unwrap().results.len(), 40);
+    })
+    .await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_preload_that_turns_the_gil_on_is_named_from_the_start() {
+    let Some(python) = free_threaded() else { return };
+    within(async {
+        let folder = Folder::new();
+        extension(&python, &folder);
+        let pool = threads(&python, 1, 4).python_path(folder.path("")).preload("needy");
+        let slither = runtime(pool).await;
+        let usage = stats(&slither).usage[0].clone();
+        assert_eq!(usage.slots, 1);
+        assert_eq!(usage.gil.unwrap().turned_on_by.as_deref(), Some("needy"));
+    })
+    .await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn the_bound_on_work_in_flight_follows_the_slots() {
+    let Some(python) = free_threaded() else { return };
+    within(async {
+        for (python, slots) in [(python, 64), (with_gil(), 4)] {
+            let slither = runtime(threads(&python, 4, 16)).await;
+            assert_eq!(stats(&slither).slots, slots);
+            // `auto` is twice the slots: as many calls as that are seen at once, in workers and in line, and never more.
+            let most = Arc::new(AtomicUsize::new(0));
+            let watch = {
+                let (slither, most) = (slither.clone(), most.clone());
+                tokio::spawn(async move {
+                    loop {
+                        let stats = stats(&slither);
+                        most.fetch_max(stats.running + stats.queued, Ordering::Relaxed);
+                        tokio::task::yield_now().await;
+                    }
+                })
+            };
+            let call = several("sleep_in_thread").batch_size(1);
+            slither.dispatch::<f64, u32>(vec![0.02; slots * 8], call).await.unwrap();
+            watch.abort();
+            let most = most.load(Ordering::Relaxed);
+            assert!(most <= 2 * slots && most > slots, "{most} calls at once, of {slots} slots");
+        }
+    })
+    .await;
+}
+
+/// Not a promise of a time, but of what a second thread is worth; run where nothing else runs.
+#[tokio::test(flavor = "multi_thread")]
+#[ignore = "needs two idle cores"]
+async fn two_threads_compute_nearly_twice_as_much_as_one() {
+    let Some(python) = free_threaded() else { return };
+    within(async {
+        let mut took = [Vec::new(), Vec::new()];
+        let pool = |threads: usize| super::threads(&python, 1, threads);
+        let (one, two) = (runtime(pool(1)).await, runtime(pool(2)).await);
+        for _ in 0..5 {
+            for (slither, took) in [&one, &two].into_iter().zip(&mut took) {
+                let call = several("spin").batch_size(1).max_in_flight(4);
+                let begun = Instant::now();
+                slither.dispatch::<u64, u64>(vec![300_000; 40], call).await.unwrap();
+                took.push(begun.elapsed());
+            }
+        }
+        let median = |took: &mut Vec<std::time::Duration>| {
+            took.sort_unstable();
+            took[2].as_secs_f64()
+        };
+        let ratio = median(&mut took[0]) / median(&mut took[1]);
+        println!("two threads: {ratio:.2} times the throughput of one");
+        assert!(ratio >= 1.7, "{ratio}");
+    })
+    .await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn settings_that_a_pool_does_not_have_are_refused() {
+    for (pool, message) in [
+        (
+            Pool::processes("p").threads_per_worker(2),
+            "threads_per_worker is set, which a pool of processes does not have",
+        ),
+        (Pool::coroutines("p").io_bound(true), "io_bound is set, which a pool of coroutines does not have"),
+        (Pool::threads("p").concurrency(2), "concurrency is set, which a pool of threads does not have"),
+        (Pool::threads("p").threads_per_worker(0), "threads_per_worker is 0, expected 1 to 256"),
+        (Pool::coroutines("p").concurrency(1025), "concurrency is 1025, expected 1 to 1024"),
+    ] {
+        let error = Slither::builder().pool(pool.python_path(PYTHON)).start().await.unwrap_err();
+        assert!(error.to_string().starts_with(&format!("pool `p`: {message}\n  hint: ")), "{error}");
+    }
+}
