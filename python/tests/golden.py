@@ -152,7 +152,7 @@ def frames() -> dict[str, tuple[str, int, int, int, Any]]:
                                            "gil_by": None, "slots": 1, "adapter": {
                                                "name": "my_adapter:Scorer", "tools": [_TOOL], "any_tool": False,
                                                "warning": "Scorer denies it"}}),
-        "error_in_place_of_hello": (HOST, 34, 0, 0, {"kind": "import", "message": "building 'm:C' failed: ValueError: x",
+        "error_in_place_of_hello": (HOST, 34, 0, 0, {"kind": "import", "message": "building 'm:C' failed: E: x",
                                     "traceback": "Traceback", "exception": ["ValueError"]}),
         "keep_refs": (WORKER, 8, 0, 19, [1, 3]),
         "cancel": (WORKER, 10, 0, 21, EMPTY),

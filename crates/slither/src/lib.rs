@@ -142,6 +142,8 @@ mod pages {
     mod dead_letters {}
     #[doc = include_str!("../../../guides/operations.md")]
     mod operations {}
+    #[doc = include_str!("../../../guides/threaded-workers.md")]
+    mod threaded_workers {}
     #[doc = include_str!("../../../guides/examples.md")]
     mod examples {}
 }

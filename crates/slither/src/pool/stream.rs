@@ -96,6 +96,14 @@ impl<T: DeserializeOwned> ToolStream<T> {
         }
     }
 
+    /// The next value; none when there are no more.
+    ///
+    /// # Cancellation
+    /// Nothing is lost when the future is dropped.
+    pub async fn next(&mut self) -> Option<Result<T, ItemError>> {
+        std::future::poll_fn(|waking| Pin::new(&mut *self).poll_next(waking)).await
+    }
+
     /// Takes in values that have come.
     fn open(&mut self, portion: &Reply) {
         let results = wire::claimed(&portion.body, portion.flags)

@@ -36,6 +36,11 @@ pub(super) fn extract(env: &Env, cache: &Cache, progress: &dyn Progress) -> Resu
     })
 }
 
+/// The folder, in the directory of the SDK, of what only adapters need.
+pub(super) fn for_adapters(sdk: &Path) -> PathBuf {
+    sdk.join("for-adapters")
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

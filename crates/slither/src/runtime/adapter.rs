@@ -21,7 +21,6 @@ const REPORT: &str = "slither._hosted:report";
 /// clone; like a clone of [`Slither`] it keeps the workers alive.
 ///
 /// ```no_run
-/// use futures_util::StreamExt;
 /// use slither::{Pool, Slither};
 ///
 /// # async fn example() -> Result<(), Box<dyn std::error::Error>> {
