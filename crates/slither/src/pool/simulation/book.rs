@@ -55,10 +55,10 @@ pub(super) struct Book {
     slots: BTreeMap<(u64, u64), usize>,
     /// Sessions that live in a worker.
     pub(super) strict: HashSet<String>,
-    /// Counts on when a worker dies, and when it is buried.
+    /// Counts on when a worker dies, when it is buried, and when it is replaced with all that lives in it.
     pub(super) deaths: usize,
-    /// A worker was started in the slot of one that was not buried yet.
-    pub(super) shared: bool,
+    /// How often the breaker has opened.
+    pub(super) opened: usize,
     /// What was found where a panic would be caught.
     pub(super) violation: Option<String>,
 }
@@ -89,7 +89,7 @@ impl Book {
             slots: BTreeMap::new(),
             strict: HashSet::new(),
             deaths: 0,
-            shared: false,
+            opened: 0,
             violation: None,
         }
     }
@@ -203,6 +203,7 @@ impl Book {
             ErrorKind::Exception => "batches that raised",
             ErrorKind::Retry => "batches that asked for another attempt",
             ErrorKind::Pool => "batches refused by the pool",
+            ErrorKind::Unavailable => "batches refused by an open breaker",
             ErrorKind::SessionLost => "batches of lost sessions",
             ErrorKind::SessionBusy => "batches of busy sessions",
             ErrorKind::SessionEnded => "batches of ended sessions",
@@ -210,6 +211,7 @@ impl Book {
             ErrorKind::Collateral => "batches lost to another call of their worker",
             other => panic!("nothing in a simulation fails so: {other}: {error}"),
         });
+        self.check_refusal(error);
         if error.kind() == ErrorKind::Collateral {
             for item in items {
                 *self.spared.entry(*item).or_default() += 1;
@@ -230,6 +232,12 @@ impl Book {
                 "item {item} is charged with the death of worker {epoch}, which never ran it: {error}"
             );
         }
+    }
+
+    /// Only a breaker that has opened refuses calls so.
+    pub(super) fn check_refusal(&self, error: &ItemError) {
+        let refused = error.kind() == ErrorKind::Unavailable;
+        assert!(!refused || self.opened > 0, "a call is refused, and no breaker has opened: {error}");
     }
 
     /// An item has ended.

@@ -28,20 +28,25 @@ use crate::error::panic_text;
 
 /// What has to be met in ten thousand schedules, and how often at least: about half of what it was when written. A
 /// schedule that has become trivial says so here.
-const MET: [(&str, u64); 41] = [
+const MET: [(&str, u64); 47] = [
     ("answers sent late, twice or for nothing", 1200),
+    ("batches lost to another call of their worker", 120),
     ("batches of lost sessions", 400),
     ("batches of which items failed alone", 250),
-    ("batches lost to another call of their worker", 120),
+    ("batches refused by an open breaker", 800),
     ("batches refused by the pool", 4000),
     ("batches that asked for another attempt", 200),
     ("batches that crashed", 600),
     ("batches that raised", 500),
     ("batches that timed out", 300),
     ("batches whose worker broke the protocol", 450),
+    ("breakers that closed", 70),
+    ("breakers that opened", 200),
     ("callers dropped", 750),
+    ("callers who were answered in the end", 1000),
     ("calls given to another worker", 1300),
     ("calls in sessions", 11_000),
+    ("calls let through a breaker", 35),
     ("calls of busy sessions", 1500),
     ("calls of each worker", 800),
     ("calls of lost sessions", 550),
@@ -66,8 +71,9 @@ const MET: [(&str, u64); 41] = [
     ("shutdowns cut short", 250),
     ("sources that failed", 800),
     ("workers not ready in time", 120),
+    ("workers recycled", 2000),
+    ("workers recycled with all that lived in them", 250),
     ("workers that died by themselves", 2300),
-    ("workers recycled", 1000),
     ("workers that hung", 650),
     ("workers whose slots became fewer", 230),
 ];

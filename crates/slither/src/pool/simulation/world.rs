@@ -155,6 +155,10 @@ impl World {
             let work = visits::visit(pool.clone(), session, self.book.clone(), self.dice.split());
             self.call("session", dropped, work);
         }
+        if self.plan.knocks > 0 {
+            let work = visits::knock(pool.clone(), self.plan.knocks, self.book.clone(), self.dice.split());
+            self.call("knock", None, work);
+        }
         for _ in 0..self.plan.rounds {
             let work = visits::round(pool.clone(), self.book.clone(), self.dice.split());
             self.call("round", None, work);

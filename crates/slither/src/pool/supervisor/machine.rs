@@ -306,7 +306,7 @@ impl Supervisor {
         if self.circuit.is_half_open() {
             if role == Role::Holder && cause != Cause::Asked {
                 self.trip(format!("when it was tried again a worker {reason}"), Trial::Start, now, actions);
-            } else if role == Role::Holder {
+            } else if role == Role::Holder && !self.is_starting() {
                 // Nothing was shown yet, so that another one has to.
                 self.slots[number].holder = Holder::Due(now);
                 self.start_these(now, actions);
