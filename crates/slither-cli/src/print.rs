@@ -1,5 +1,6 @@
 //! All printing: data on stdout, everything else on stderr, colour only on a terminal.
 
+mod adapter;
 mod doctor;
 mod matrix;
 mod probe;
@@ -16,6 +17,7 @@ use slither_examples::Listed;
 
 use crate::{progress, text};
 
+pub(crate) use adapter::{tools, value};
 pub(crate) use doctor::diagnosis;
 pub(crate) use matrix::{Looked, Row, libraries, matrix};
 pub(crate) use probe::probe;

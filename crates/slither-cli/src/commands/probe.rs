@@ -1,7 +1,5 @@
 //! `slither probe`: finds out where a function belongs.
 
-use std::time::Duration;
-
 use slither::ConfigError;
 use slither::python::Interpreter;
 use slither_examples::{Observer, Stop};
@@ -17,9 +15,9 @@ pub(crate) fn run(args: Probe) -> Result<End, ConfigError> {
     let options = Options {
         items: Sample::read(&args.sample)?.items,
         path: folders(&args.path)?,
-        requirements: args.requires.clone(),
-        time: Duration::from_secs_f64(args.time),
-        timeout: Duration::from_secs_f64(args.timeout),
+        requirements: args.requirement.clone(),
+        time: args.time,
+        timeout: args.timeout,
         cores: std::thread::available_parallelism().map_or(1, usize::from),
         function: args.function.clone(),
     };

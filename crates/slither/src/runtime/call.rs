@@ -49,6 +49,17 @@ impl<I> Call<I> {
         Self { function, pool, traits: Traits::new(), timeout: None, limits: Limits::new() }
     }
 
+    /// Calls of a tool of the pool's [`adapter`](crate::Pool::adapter), one for each payload: a map or a struct holds
+    /// keyword arguments, a sequence positional ones, `()` is none, anything else the only argument. Its result is what the
+    /// tool returns; of a streaming tool, all that it yields, as a list.
+    ///
+    /// A batch is one payload, so that each call has a deadline and a slot of its own. With a larger
+    /// [`batch_size`](Self::batch_size) a batch is so many calls one after the other, with one deadline, and fails with
+    /// the first of them that does.
+    pub fn tool(name: impl fmt::Display) -> Self {
+        Self::new(format!(":{name}")).batch_size(1)
+    }
+
     /// The pool that runs it; `auto` for [`auto`](Self::auto). Default: `default`.
     #[must_use]
     pub fn pool(mut self, name: impl Into<String>) -> Self {

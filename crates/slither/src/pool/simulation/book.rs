@@ -57,6 +57,11 @@ pub(super) struct Book {
     pub(super) strict: HashSet<String>,
     /// Counts on when a worker dies, when it is buried, and when it is replaced with all that lives in it.
     pub(super) deaths: usize,
+    /// Handles to objects, by the worker that they are in.
+    pub(super) handles: HashMap<Epoch, usize>,
+    /// Workers that are to go whatever lives in them; all of them, at the end of the pool.
+    pub(super) spent: HashSet<Epoch>,
+    pub(super) ending: bool,
     /// How often the breaker has opened.
     pub(super) opened: usize,
     /// What was found where a panic would be caught.
@@ -89,6 +94,9 @@ impl Book {
             slots: BTreeMap::new(),
             strict: HashSet::new(),
             deaths: 0,
+            handles: HashMap::new(),
+            spent: HashSet::new(),
+            ending: false,
             opened: 0,
             violation: None,
         }
@@ -232,6 +240,19 @@ impl Book {
                 "item {item} is charged with the death of worker {epoch}, which never ran it: {error}"
             );
         }
+    }
+
+    pub(super) fn handles_in(&self, epoch: Epoch) -> usize {
+        self.handles.get(&epoch).copied().unwrap_or_default()
+    }
+
+    /// A worker is told to stop.
+    pub(super) fn check_stop(&self, epoch: Epoch) {
+        let may = self.ending || self.spent.contains(&epoch);
+        assert!(
+            may || self.handles_in(epoch) == 0,
+            "worker {epoch} is told to go, and somebody has handles to its objects"
+        );
     }
 
     /// Only a breaker that has opened refuses calls so.

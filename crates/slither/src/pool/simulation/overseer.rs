@@ -358,6 +358,7 @@ impl Overseer {
                     );
                     if why.is_hard() {
                         lock(&self.book).deaths += 1;
+                        lock(&self.book).spent.insert(epoch);
                         lock(&self.book).tally.count("workers recycled with all that lived in them");
                     }
                     kept.station.order(Order::Recycle(why));
@@ -462,6 +463,7 @@ impl Overseer {
 
     fn end_workers(&mut self, deadline: Instant) {
         self.ending = Some(deadline);
+        lock(&self.book).ending = true;
         for kept in self.kept.values() {
             kept.worker.borrow_mut().condemned = true;
             kept.station.order(ending(deadline));

@@ -29,6 +29,8 @@ pub(super) struct Plan {
     pub(super) sessions: Vec<Visits>,
     /// Calls that have to be answered, however often they are made: they show that a breaker closes.
     pub(super) knocks: usize,
+    /// Objects that are made in workers, one after the other, and held for a while.
+    pub(super) objects: usize,
     /// Calls made once on each worker, or imports.
     pub(super) rounds: usize,
     /// When the pool is shut down, should its callers not have ended before; and with what grace.
@@ -154,6 +156,7 @@ impl Plan {
                 let max_cooldown = cooldown.saturating_mul(dice.between(1, 8) as u32);
                 Breaker { deaths: dice.size(1, 6), cooldown, max_cooldown }
             }),
+            objects: if dice.permille(300) { dice.size(1, 4) } else { 0 },
             knocks: if dice.permille(300) { dice.size(1, 4) } else { 0 },
         }
     }

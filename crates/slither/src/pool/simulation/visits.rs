@@ -59,7 +59,7 @@ impl Handle {
     }
 }
 
-fn check_opening(error: &ItemError) {
+pub(super) fn check_opening(error: &ItemError) {
     use ErrorKind::{Collateral, Crash, Exception, Pool, Protocol, SessionEnded, Timeout, Unavailable};
     let expected = [Crash, Timeout, Collateral, Protocol, Pool, Exception, SessionEnded, Unavailable];
     assert!(expected.contains(&error.kind()), "opening a session failed so: {}: {error}", error.kind());
