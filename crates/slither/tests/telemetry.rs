@@ -9,11 +9,12 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use metrics::{
-    Counter, CounterFn, Gauge, Histogram, HistogramFn, Key, KeyName, Metadata, Recorder, SharedString, Unit,
+    Counter, CounterFn, Gauge, GaugeFn, Histogram, HistogramFn, Key, KeyName, Metadata, Recorder,
+    SharedString, Unit,
 };
 use serde::Deserialize;
 use slither::store::{BoxError, Tables, Transaction, ViewError};
-use slither::telemetry::CATALOGUE;
+use slither::telemetry::{CATALOGUE, GAUGES};
 use slither::{
     Breaker, BreakerState, Call, Chaos, OnError, Pipe, Pool, RestartBudget, Slither, Store, Table, Value,
     View,
@@ -96,6 +97,20 @@ impl CounterFn for Metric {
     }
 }
 
+impl GaugeFn for Metric {
+    fn increment(&self, _: f64) {
+        self.raise();
+    }
+
+    fn decrement(&self, _: f64) {
+        self.raise();
+    }
+
+    fn set(&self, _: f64) {
+        self.raise();
+    }
+}
+
 impl HistogramFn for Metric {
     fn record(&self, _: f64) {
         self.raise();
@@ -113,8 +128,8 @@ impl Recorder for Heard {
         Counter::from_arc(Arc::new(Metric { name: key.name().to_owned(), heard: self.clone() }))
     }
 
-    fn register_gauge(&self, _: &Key, _: &Metadata<'_>) -> Gauge {
-        Gauge::noop()
+    fn register_gauge(&self, key: &Key, _: &Metadata<'_>) -> Gauge {
+        Gauge::from_arc(Arc::new(Metric { name: key.name().to_owned(), heard: self.clone() }))
     }
 
     fn register_histogram(&self, key: &Key, _: &Metadata<'_>) -> Histogram {
@@ -220,7 +235,12 @@ fn every_event_is_traced_and_counted_with_what_it_says_it_carries() {
     let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build().unwrap();
     runtime.block_on(async { tokio::time::timeout(Duration::from_secs(120), live()).await.unwrap() });
 
+    let page = include_str!("../../../guides/operations.md");
     heard.notes(|notes| {
+        for (gauge, meaning) in GAUGES {
+            assert!(notes.metrics.contains_key(*gauge), "{gauge} was not set");
+            assert!(page.contains(&format!("| `{gauge}` | {meaning} |")), "{gauge} is not in the guide");
+        }
         for event in CATALOGUE {
             let fields =
                 notes.fields.get(event.name).unwrap_or_else(|| panic!("{} was not traced", event.name));

@@ -22,6 +22,7 @@ fn the_list_names_every_example() {
       data_etl        rows checked by a schema that is reloaded while they flow; none meets half a change             the standard library
       ml_scoring      two sessions with models of their own, one of which loses its worker and has to train again     scikit-learn>=1.3
       image_pipeline  thumbnails of small and large pictures, in memory bounded by their pixels and measured          Pillow>=10
+      hybrid_routing  work that waits, computes or crashes, each routed to its kind of pool; beside one kind for all  the standard library
 
     Run one: slither example NAME
     ----- stderr -----
