@@ -18,7 +18,7 @@ Exit codes: 0 done, 1 items failed or a check did not hold, 2 could not run, 130
 Environment:
   SLITHER_PYTHON     the Python interpreter to use (3.10 or newer)
   SLITHER_FREE_THREADED_PYTHON
-                     the interpreter without a GIL that baselines use
+                     the interpreter without a GIL that baselines and probe use
   SLITHER_CACHE_DIR  where packages are kept, instead of ~/.cache/slither
   SLITHER_OFFLINE    never use the network
   SLITHER_LOG        what is logged on stderr, as `debug` or `slither=trace`";
@@ -47,6 +47,7 @@ pub(crate) enum Command {
     Check(Check),
     Doctor(Doctor),
     Matrix(Matrix),
+    Probe(Probe),
     /// Print a script that completes commands and options in a shell
     #[command(
         after_help = "Example: slither completions bash > ~/.local/share/bash-completion/completions/slither"
@@ -254,8 +255,29 @@ pub(crate) struct Place {
 }
 
 /// Say what was found, what is missing, and the command that mends it
+///
+/// With --route it says instead where a function's calls would go that leave the choice of the pool to Slither, and
+/// why: to processes, to threads (of a Python without a GIL, if there is one), or to coroutines. Its source is read,
+/// and nothing of it is imported.
 #[derive(Debug, Parser)]
+#[command(after_help = "\
+Examples:
+  slither doctor                            what runs need
+  slither doctor --route my_model:score     where its calls go, by what its source says
+  slither doctor --route my_model:score --traits cpu_bound,thread_safe
+                                            where they would go if it were that, too
+
+Traits: cpu_bound or io_bound, thread_safe or not_thread_safe, stateful, unsafe_native")]
 pub(crate) struct Doctor {
+    /// A function, as module:function
+    #[arg(long, value_name = "FUNCTION")]
+    pub(crate) route: Option<String>,
+    /// What the function is, beside what its source says
+    #[arg(long, value_name = "LIST", requires = "route")]
+    pub(crate) traits: Option<String>,
+    /// A folder with modules of yours [default: the current one]
+    #[arg(long, value_name = "DIR", value_hint = ValueHint::DirPath, requires = "route")]
+    pub(crate) path: Vec<PathBuf>,
     /// Write one JSON object to stdout, and nothing else
     #[arg(long)]
     pub(crate) json: bool,
@@ -286,6 +308,52 @@ pub(crate) struct Matrix {
     /// Claims of your own, as TOML
     #[arg(long, value_name = "FILE", value_hint = ValueHint::FilePath)]
     pub(crate) file: Option<PathBuf>,
+    /// Write one JSON object to stdout, and nothing else
+    #[arg(long)]
+    pub(crate) json: bool,
+}
+
+/// Run a function on a sample, alone, in processes and in threads, and say where it belongs
+///
+/// What threads do to its results is found by holding them against those of one call after the other: threads meet
+/// before each call, and are made to give way in the middle of it. Then pools are measured. It is done on the Python
+/// that is used otherwise, and on one without a GIL, if there is one. What was found is kept, and calls that leave
+/// their pool to Slither go by it, until the file that defines the function changes.
+///
+/// The function is run for real, some thousand times: give it a sample that does no harm.
+#[derive(Debug, Parser)]
+#[command(after_help = "\
+Examples:
+  slither probe my_model:score --sample inputs.jsonl                  on the interpreters that are found
+  slither probe my_model:score --sample inputs.jsonl --python python3.14t
+                                                                      on this one only
+  slither probe my_model:score --sample inputs.jsonl --json | jq .pythons[].advice
+
+A sample is a file of inputs, one JSON value a line: what the function gets in its list.")]
+pub(crate) struct Probe {
+    /// A function that takes a list of items and returns a list of results, as module:function
+    pub(crate) function: String,
+    /// Inputs, one JSON value a line
+    #[arg(long, value_name = "FILE", value_hint = ValueHint::FilePath)]
+    pub(crate) sample: PathBuf,
+    /// Only these interpreters: paths, or names to look up on PATH
+    #[arg(long, value_name = "PATH", value_hint = ValueHint::ExecutablePath)]
+    pub(crate) python: Vec<PathBuf>,
+    /// An interpreter without a GIL, beside the one that is used otherwise
+    #[arg(long, value_name = "PATH", value_hint = ValueHint::ExecutablePath, conflicts_with = "python")]
+    pub(crate) free_threaded: Option<PathBuf>,
+    /// A folder with modules of yours [default: the current one]
+    #[arg(long, value_name = "DIR", value_hint = ValueHint::DirPath)]
+    pub(crate) path: Vec<PathBuf>,
+    /// A package that they need, as pip writes requirements
+    #[arg(long, value_name = "PACKAGE")]
+    pub(crate) requirement: Vec<String>,
+    /// How long threads are put to the test, and each pool is measured, in seconds
+    #[arg(long, value_name = "SECONDS", default_value = "2", value_parser = seconds)]
+    pub(crate) time: std::time::Duration,
+    /// How long everything may take that is one step, in seconds; beyond it threads count as stuck
+    #[arg(long, value_name = "SECONDS", default_value = "120", value_parser = seconds)]
+    pub(crate) timeout: std::time::Duration,
     /// Write one JSON object to stdout, and nothing else
     #[arg(long)]
     pub(crate) json: bool,

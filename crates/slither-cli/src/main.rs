@@ -5,6 +5,7 @@ mod args;
 mod commands;
 mod log;
 mod print;
+mod probe;
 mod progress;
 mod signals;
 mod text;
@@ -68,6 +69,7 @@ fn run(args: Args) -> Result<End, ConfigError> {
         Command::Check(check) => commands::check::run(&check),
         Command::Doctor(doctor) => commands::doctor::run(&doctor),
         Command::Matrix(matrix) => commands::matrix::run(&matrix),
+        Command::Probe(probe) => commands::probe::run(probe),
         Command::Completions { shell } => commands::completions::run(shell),
     }
 }

@@ -113,11 +113,12 @@ pub use item::{Failure, Item, ItemId, Ledger, Payload};
 pub use metadata::Metadata;
 pub use pipe::{Defaults, Outputs, Pipe, PipeError, Router, RunOptions};
 pub use pool::{
-    AdapterStats, Affinity, Breaker, BreakerState, Chaos, ChaosStats, Each, Gil, Inherit, LostWorker, Pool,
+    AdapterStats, Affinity, Breaker, BreakerState, Chaos, ChaosStats, Each, Inherit, LostWorker, Pool,
     PoolStats, Progress, ProgressFeed, PyRef, RestartBudget, SessionEnd, SourcePlace, Start,
     ThreadSafetyCheck, ThreadSafetyReport, ThreadUse, Tool, ToolParameter, ToolStream, UnsafeWrite,
     WorkerReply, WorkerUsage,
 };
+pub use python::Gil;
 pub use routing::{Traits, Work};
 pub use runtime::{Adapter, Builder, Call, OpenSession, Route, Session, Slither};
 pub use store::{Store, StoreHandle, Table, View};

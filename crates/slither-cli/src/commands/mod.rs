@@ -7,4 +7,6 @@ pub(crate) mod completions;
 pub(crate) mod doctor;
 pub(crate) mod example;
 pub(crate) mod matrix;
+pub(crate) mod probe;
+pub(crate) mod route;
 pub(crate) mod setup;

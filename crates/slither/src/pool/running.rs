@@ -13,7 +13,6 @@ use super::answer::{Each, WorkerReply, open_single};
 use super::chaos::{ChaosStats, Striker};
 use super::clock::later;
 use super::config::{Pool, Start};
-use super::gil::Gil;
 use super::graveyard::Graveyard;
 use super::job::{Job, Portions, Reply, Route, Waiting};
 use super::progress::{Progress, ProgressFeed};
@@ -25,7 +24,7 @@ use super::supervisor::{BreakerState, Driver, Epoch, Launch, Life, Note, Notes, 
 use super::worker::CallId;
 use crate::context::Context;
 use crate::error::{ConfigError, ErrorKind, ItemError};
-use crate::python::Environment;
+use crate::python::{Environment, Gil};
 use crate::store::Views;
 use crate::waits::Waits;
 use crate::wire::{self, Bound, Kind, Profile, Setup};
@@ -102,6 +101,8 @@ pub(crate) struct RunningPool {
     pub(super) chaos: Option<Striker>,
     pub(super) size: usize,
     pub(super) profile: Profile,
+    /// The GIL of its workers, as it was last seen.
+    pub(super) last_gil: Mutex<Gil>,
     start_timeout: Duration,
     pub(super) queue: Arc<Queue>,
     notes: Arc<Notes>,
@@ -204,6 +205,7 @@ impl RunningPool {
             chaos: config.chaos.clone().map(Striker::new),
             size: config.size,
             profile: config.profile,
+            last_gil: Mutex::new(Gil::unknown()),
             start_timeout: config.start_timeout,
             queue,
             notes,
@@ -238,6 +240,7 @@ impl RunningPool {
             call_timeout: Duration::from_millis(100),
             size,
             profile: Profile::Process,
+            last_gil: Mutex::new(Gil::unknown()),
             start_timeout: Duration::from_millis(300),
             queue,
             notes,

@@ -7,12 +7,12 @@ use std::time::{Duration, Instant};
 use tokio::runtime::Handle;
 use tokio::sync::broadcast;
 
-use super::gil::Gil;
 use super::job::WorkerName;
 use super::progress::{KEPT, Progress, ProgressFeed};
 use super::station::{Order, Station, lock};
 use crate::context::{Context, SessionId};
 use crate::dispatch;
+use crate::python::Gil;
 use crate::store::{ViewError, Views};
 use crate::telemetry::{
     self, AdapterLimited, CallProgress, Labels, SessionLost, ViewException, ViewStart, ViewStop,

@@ -7,7 +7,7 @@ use serde::Serialize;
 
 use crate::dispatch::{Batching, Limits, MaxInFlight, OnError, Order};
 use crate::error::ConfigError;
-use crate::routing::{AUTO, Traits};
+use crate::routing::{AUTO, Traits, check_function};
 
 /// A Python function to be dispatched to, with its pool and its bounds. `I` is the type of the payloads.
 ///
@@ -187,17 +187,6 @@ impl<I> Call<I> {
     }
 }
 
-/// Whether the text has the form `module:qualified.name`, or names a tool, as `:tool`.
-pub(crate) fn check_function(function: &str) -> Result<(), ConfigError> {
-    let dotted = |text: &str| !text.is_empty() && text.split('.').all(|part| !part.trim().is_empty());
-    match function.split_once(':') {
-        Some(("", tool)) if !tool.is_empty() => Ok(()),
-        Some((module, name)) if dotted(module) && dotted(name) && !name.contains(':') => Ok(()),
-        _ => Err(ConfigError::new(format!("`{function}` does not name a Python function"))
-            .hint("expected `module:function`, as in `my_model:predict_batch`")),
-    }
-}
-
 impl<I> Clone for Call<I> {
     fn clone(&self) -> Self {
         Self {
@@ -219,20 +208,5 @@ impl<I> fmt::Debug for Call<I> {
             .field("timeout", &self.timeout)
             .field("limits", &self.limits)
             .finish()
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::check_function;
-
-    #[test]
-    fn a_function_is_a_module_and_a_name() {
-        for good in ["m:f", "a.b:C.d", ":tool", ":any text: it is Python's"] {
-            assert!(check_function(good).is_ok(), "{good}");
-        }
-        for bad in ["", "m", "m:", ":", "m.f", "m:f:g", "m..n:f"] {
-            assert!(check_function(bad).is_err(), "{bad}");
-        }
     }
 }

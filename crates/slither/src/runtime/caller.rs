@@ -9,7 +9,7 @@ use serde::Serialize;
 use serde::de::DeserializeOwned;
 
 use super::adapter;
-use super::call::{Call, check_function};
+use super::call::Call;
 use super::routed::Routed;
 use super::slither::Slither;
 use crate::context::Context;
@@ -19,7 +19,7 @@ use crate::item::{Item, Ledger};
 use crate::letters::{BadLetter, Letter};
 use crate::pipe::{self, Outputs, Pipe, PipeError, PipeStream, RunOptions};
 use crate::pool::{PoolExecutor, PoolSession, RunningPool, ToolStream, Via, open_single, writing};
-use crate::routing::{AUTO, Decision, Subject, Traits};
+use crate::routing::{AUTO, Decision, Subject, Traits, check_function};
 use crate::wire;
 
 /// A runtime, and the session in which it calls, if it does.
@@ -170,9 +170,14 @@ impl Caller {
             AUTO => {
                 let refuse = |error: ConfigError| ItemError::new(ErrorKind::Import, error.to_string());
                 check_function(function).map_err(refuse)?;
-                let (_, decision) = self.decide(function, Traits::new()).await.map_err(refuse)?;
-                self.slither.router().note(&decision, &self.within(Context::none()), false);
-                chosen = decision.pool;
+                chosen = match function.strip_prefix(':') {
+                    Some(tool) => adapter::home(&self.slither, tool).map_err(refuse)?.name.clone(),
+                    None => {
+                        let (_, decision) = self.decide(function, Traits::new()).await.map_err(refuse)?;
+                        self.slither.router().note(&decision, &self.within(Context::none()), false);
+                        decision.pool
+                    }
+                };
                 &chosen
             }
             named => named,

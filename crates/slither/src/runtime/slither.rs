@@ -11,7 +11,7 @@ use serde::de::DeserializeOwned;
 
 use super::adapter::Adapter;
 use super::builder::Builder;
-use super::call::{Call, check_function};
+use super::call::Call;
 use super::caller::Caller;
 use super::router::{Route, Router};
 use super::session::OpenSession;
@@ -22,7 +22,7 @@ use crate::item::Item;
 use crate::letters::{BadLetter, Letter};
 use crate::pipe::{Outputs, Pipe, PipeError, PipeStream, RunOptions};
 use crate::pool::{Each, PoolStats, ProgressFeed, RunningPool};
-use crate::routing::Decision;
+use crate::routing::{Decision, check_function};
 use crate::store::{Store, StoreHandle, Stores};
 
 /// Started pools and opened stores. Cheap to clone; the last clone that is dropped kills the workers. For an

@@ -4,9 +4,9 @@ use super::keeper::Keeper;
 use super::link::Link;
 use super::machine::{CallId, Event};
 use crate::error::ItemError;
-use crate::pool::gil::Gil;
 use crate::pool::station::lock;
 use crate::pool::supervisor::Note;
+use crate::python::Gil;
 use crate::wire::{self, Capacity, Frame, Hello, Kind, RemoteError, ViewCall, WireError};
 
 impl<L: Link> Keeper<L> {
