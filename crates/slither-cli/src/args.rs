@@ -43,6 +43,8 @@ pub(crate) enum Command {
     Example(Example),
     Baseline(Baseline),
     Setup(Setup),
+    Call(Call),
+    Check(Check),
     Doctor(Doctor),
     Matrix(Matrix),
     /// Print a script that completes commands and options in a shell
@@ -166,6 +168,91 @@ pub(crate) struct Setup {
     pub(crate) what: Vec<String>,
 }
 
+/// Call a tool of an adapter, or list the tools that it has
+///
+/// Builds the adapter in a worker, as a pool does, and prints what the tool returns as JSON; of a streaming tool each
+/// value on a line, as soon as it has been made. Without a tool it lists those that there are.
+#[derive(Debug, Parser)]
+#[command(after_help = "\
+Examples:
+  slither call my_adapter:Scorer                             list its tools
+  slither call my_adapter:Scorer score '{\"text\": \"good\"}'    keyword arguments
+  slither call my_adapter:Scorer score '[\"good\"]'            positional ones
+  slither call my_adapter:Scorer score_each '[[\"a\", \"b\"]]' --path python --requirement 'numpy>=2'
+
+The module is looked for in the current folder, unless --path names others.")]
+pub(crate) struct Call {
+    /// The adapter's class, as `package.module:Class` or `package.module.Class`
+    #[arg(value_name = "MODULE:CLASS")]
+    pub(crate) adapter: String,
+    /// Which tool
+    pub(crate) tool: Option<String>,
+    /// Its arguments, as JSON: an object of keyword arguments, an array of positional ones, or the only one
+    #[arg(requires = "tool")]
+    pub(crate) args: Option<String>,
+    #[command(flatten)]
+    pub(crate) place: Place,
+    /// How long it may take, in seconds
+    #[arg(long, value_name = "SECONDS", default_value = "600", value_parser = seconds)]
+    pub(crate) timeout: std::time::Duration,
+    /// List the tools as one JSON object
+    #[arg(long, conflicts_with = "tool")]
+    pub(crate) json: bool,
+}
+
+/// Call an adapter's tools from many threads, and report what they write without a lock
+///
+/// Builds the adapter, has the threads call its tools together, and names attribute, line and threads of what no lock
+/// protects, whether or not they met. Arguments are made up from type hints and defaults, unless calls are given.
+#[derive(Debug, Parser)]
+#[command(after_help = "\
+Examples:
+  slither check my_adapter:Scorer
+  slither check my_adapter:Scorer --threads 32 --calls 5000 --call \"score('some text')\"
+  slither check my_adapter:Scorer --sample calls.jsonl --python python3.14t
+
+A file of samples has lines like {\"tool\": \"score\", \"args\": [\"some text\"]}.
+Exit codes: 0 nothing was found, 1 there were violations, 2 it could not be run.")]
+pub(crate) struct Check {
+    /// The adapter's class, as `package.module:Class` or `package.module.Class`
+    #[arg(value_name = "MODULE:CLASS")]
+    pub(crate) adapter: String,
+    /// How many threads call it at once
+    #[arg(long, value_name = "N", default_value = "16", value_parser = workers)]
+    pub(crate) threads: usize,
+    /// How many calls they make together
+    #[arg(long, value_name = "N", default_value = "1000")]
+    pub(crate) calls: std::num::NonZeroU32,
+    /// A call to make, in place of those that are made up; may be given repeatedly
+    #[arg(long = "call", value_name = "TOOL(ARG…)")]
+    pub(crate) given: Vec<String>,
+    /// A file of calls to make; may be given repeatedly
+    #[arg(long, value_name = "FILE", value_hint = ValueHint::FilePath)]
+    pub(crate) sample: Vec<PathBuf>,
+    /// Refuse a class that does not say `__thread_safe__`
+    #[arg(long)]
+    pub(crate) strict: bool,
+    #[command(flatten)]
+    pub(crate) place: Place,
+    /// Print the report as JSON
+    #[arg(long)]
+    pub(crate) json: bool,
+}
+
+/// Where an adapter is, and what it needs.
+#[derive(Debug, Parser)]
+pub(crate) struct Place {
+    /// A folder to import from; may be given repeatedly [default: the current one]
+    #[arg(long, value_name = "DIR", value_hint = ValueHint::DirPath)]
+    pub(crate) path: Vec<PathBuf>,
+    /// A package that it needs, as pip writes requirements; may be given repeatedly
+    #[arg(long, value_name = "PACKAGE")]
+    pub(crate) requirement: Vec<String>,
+    /// The interpreter: a path, or a name to look up on PATH
+    #[arg(long, value_name = "PATH", value_hint = ValueHint::ExecutablePath)]
+    pub(crate) python: Option<PathBuf>,
+}
+
 /// Say what was found, what is missing, and the command that mends it
 #[derive(Debug, Parser)]
 pub(crate) struct Doctor {
@@ -212,6 +299,13 @@ fn workers(text: &str) -> Result<usize, String> {
         Ok(count @ 1..=MOST_WORKERS) => Ok(count),
         _ => Err(format!("expected 1 to {MOST_WORKERS}; leave the option out for one worker a core")),
     }
+}
+
+fn seconds(text: &str) -> Result<std::time::Duration, String> {
+    let seconds = text.parse().ok().filter(|seconds| *seconds > 0.0);
+    seconds
+        .and_then(|seconds| std::time::Duration::try_from_secs_f64(seconds).ok())
+        .ok_or_else(|| "expected a number of seconds above 0".to_owned())
 }
 
 #[cfg(test)]

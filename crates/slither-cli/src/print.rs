@@ -1,5 +1,6 @@
 //! All printing: data on stdout, everything else on stderr, colour only on a terminal.
 
+mod adapter;
 mod doctor;
 mod matrix;
 mod report;
@@ -14,6 +15,7 @@ use slither_examples::Listed;
 
 use crate::{progress, text};
 
+pub(crate) use adapter::{tools, value};
 pub(crate) use doctor::diagnosis;
 pub(crate) use matrix::{Looked, Row, libraries, matrix};
 pub(crate) use report::{baseline, report, summary};

@@ -1,6 +1,8 @@
 //! The commands, one a file.
 
 pub(crate) mod baseline;
+pub(crate) mod call;
+pub(crate) mod check;
 pub(crate) mod completions;
 pub(crate) mod doctor;
 pub(crate) mod example;

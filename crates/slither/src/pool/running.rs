@@ -166,6 +166,7 @@ impl RunningPool {
                 log_level: 20,
                 memory_limit: config.memory_limit,
                 profile: config.profile,
+                adapter: config.adapter.as_ref().map(|adapter| adapter.setup(config.thread_safety)),
             },
             python,
         };
@@ -331,16 +332,20 @@ impl RunningPool {
         };
         let (job, waiting) = Job::new(id, frame, timeout, context, Some(place));
         let job = job.bound(route, lease).yielding(portions).suspected(suspect);
+        let cancels = self.profile.cancels() || job.is_stream();
         if !at_once {
             self.queue.push(job);
         } else if let Err(job) = self.queue.push_if_free(job) {
             job.finish(Err(refuse("its worker has another call")));
         }
-        self.answer(waiting).await
+        self.answer_of(waiting, cancels).await
     }
 
     pub(super) async fn answer(&self, waiting: Waiting) -> Result<Reply, ItemError> {
-        let cancels = self.profile.cancels();
+        self.answer_of(waiting, self.profile.cancels()).await
+    }
+
+    async fn answer_of(&self, waiting: Waiting, cancels: bool) -> Result<Reply, ItemError> {
         let mut caller = Caller { queue: &self.queue, waiting: Some(waiting), cancels };
         let answer = match &mut caller.waiting {
             Some(waiting) => waiting.await.ok(),
@@ -443,7 +448,12 @@ impl RunningPool {
             }
         }
         let report = failure.map_or_else(|| "no worker answered".to_owned(), |error| error.report());
-        Err(ConfigError::new(format!("`{function}` cannot be called in pool `{}`: {report}", self.name)))
+        // A tool has no module before the colon.
+        let what = match function.strip_prefix(':') {
+            Some(tool) => format!("tool `{tool}`"),
+            None => format!("`{function}`"),
+        };
+        Err(ConfigError::new(format!("{what} cannot be called in pool `{}`: {report}", self.name)))
     }
 
     /// Calls `function` once on each live worker.
@@ -473,6 +483,11 @@ impl RunningPool {
     /// How many calls the workers run at once, now.
     pub(crate) fn slots(&self) -> usize {
         self.queue.capacity()
+    }
+
+    /// The adapter that its workers host, as the first of them said.
+    pub(crate) fn adapter(&self) -> Option<&wire::Adapter> {
+        self.service.adapter()
     }
 
     /// Where tasks of the pool run.

@@ -49,6 +49,17 @@ impl<I> Call<I> {
         Self { function, pool, traits: Traits::new(), timeout: None, limits: Limits::new() }
     }
 
+    /// Calls of a tool of the pool's [`adapter`](crate::Pool::adapter), one for each payload: a map or a struct holds
+    /// keyword arguments, a sequence positional ones, `()` is none, anything else the only argument. Its result is what the
+    /// tool returns; of a streaming tool, all that it yields, as a list.
+    ///
+    /// A batch is one payload, so that each call has a deadline and a slot of its own. With a larger
+    /// [`batch_size`](Self::batch_size) a batch is so many calls one after the other, with one deadline, and fails with
+    /// the first of them that does.
+    pub fn tool(name: impl fmt::Display) -> Self {
+        Self::new(format!(":{name}")).batch_size(1)
+    }
+
     /// The pool that runs it; `auto` for [`auto`](Self::auto). Default: `default`.
     #[must_use]
     pub fn pool(mut self, name: impl Into<String>) -> Self {
@@ -176,10 +187,11 @@ impl<I> Call<I> {
     }
 }
 
-/// Whether the text has the form `module:qualified.name`.
+/// Whether the text has the form `module:qualified.name`, or names a tool, as `:tool`.
 pub(crate) fn check_function(function: &str) -> Result<(), ConfigError> {
     let dotted = |text: &str| !text.is_empty() && text.split('.').all(|part| !part.trim().is_empty());
     match function.split_once(':') {
+        Some(("", tool)) if !tool.is_empty() => Ok(()),
         Some((module, name)) if dotted(module) && dotted(name) && !name.contains(':') => Ok(()),
         _ => Err(ConfigError::new(format!("`{function}` does not name a Python function"))
             .hint("expected `module:function`, as in `my_model:predict_batch`")),
@@ -216,10 +228,10 @@ mod tests {
 
     #[test]
     fn a_function_is_a_module_and_a_name() {
-        for good in ["m:f", "a.b:C.d"] {
+        for good in ["m:f", "a.b:C.d", ":tool", ":any text: it is Python's"] {
             assert!(check_function(good).is_ok(), "{good}");
         }
-        for bad in ["", "m", "m:", ":f", "m.f", "m:f:g", "m..n:f"] {
+        for bad in ["", "m", "m:", ":", "m.f", "m:f:g", "m..n:f"] {
             assert!(check_function(bad).is_err(), "{bad}");
         }
     }

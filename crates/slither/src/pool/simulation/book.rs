@@ -55,10 +55,15 @@ pub(super) struct Book {
     slots: BTreeMap<(u64, u64), usize>,
     /// Sessions that live in a worker.
     pub(super) strict: HashSet<String>,
-    /// Counts on when a worker dies, and when it is buried.
+    /// Counts on when a worker dies, when it is buried, and when it is replaced with all that lives in it.
     pub(super) deaths: usize,
-    /// A worker was started in the slot of one that was not buried yet.
-    pub(super) shared: bool,
+    /// Handles to objects, by the worker that they are in.
+    pub(super) handles: HashMap<Epoch, usize>,
+    /// Workers that are to go whatever lives in them; all of them, at the end of the pool.
+    pub(super) spent: HashSet<Epoch>,
+    pub(super) ending: bool,
+    /// How often the breaker has opened.
+    pub(super) opened: usize,
     /// What was found where a panic would be caught.
     pub(super) violation: Option<String>,
 }
@@ -89,7 +94,10 @@ impl Book {
             slots: BTreeMap::new(),
             strict: HashSet::new(),
             deaths: 0,
-            shared: false,
+            handles: HashMap::new(),
+            spent: HashSet::new(),
+            ending: false,
+            opened: 0,
             violation: None,
         }
     }
@@ -203,6 +211,7 @@ impl Book {
             ErrorKind::Exception => "batches that raised",
             ErrorKind::Retry => "batches that asked for another attempt",
             ErrorKind::Pool => "batches refused by the pool",
+            ErrorKind::Unavailable => "batches refused by an open breaker",
             ErrorKind::SessionLost => "batches of lost sessions",
             ErrorKind::SessionBusy => "batches of busy sessions",
             ErrorKind::SessionEnded => "batches of ended sessions",
@@ -210,6 +219,7 @@ impl Book {
             ErrorKind::Collateral => "batches lost to another call of their worker",
             other => panic!("nothing in a simulation fails so: {other}: {error}"),
         });
+        self.check_refusal(error);
         if error.kind() == ErrorKind::Collateral {
             for item in items {
                 *self.spared.entry(*item).or_default() += 1;
@@ -230,6 +240,25 @@ impl Book {
                 "item {item} is charged with the death of worker {epoch}, which never ran it: {error}"
             );
         }
+    }
+
+    pub(super) fn handles_in(&self, epoch: Epoch) -> usize {
+        self.handles.get(&epoch).copied().unwrap_or_default()
+    }
+
+    /// A worker is told to stop.
+    pub(super) fn check_stop(&self, epoch: Epoch) {
+        let may = self.ending || self.spent.contains(&epoch);
+        assert!(
+            may || self.handles_in(epoch) == 0,
+            "worker {epoch} is told to go, and somebody has handles to its objects"
+        );
+    }
+
+    /// Only a breaker that has opened refuses calls so.
+    pub(super) fn check_refusal(&self, error: &ItemError) {
+        let refused = error.kind() == ErrorKind::Unavailable;
+        assert!(!refused || self.opened > 0, "a call is refused, and no breaker has opened: {error}");
     }
 
     /// An item has ended.

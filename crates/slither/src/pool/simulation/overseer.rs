@@ -55,6 +55,14 @@ struct Birth {
     fails: bool,
 }
 
+/// Whether the breaker lets calls through, as the machine has said last.
+#[derive(Debug, Clone, Copy, PartialEq)]
+enum Door {
+    Closed,
+    Open,
+    HalfOpen,
+}
+
 pub(super) struct Overseer {
     plan: Plan,
     book: Shared,
@@ -72,6 +80,11 @@ pub(super) struct Overseer {
     nursery_deadline: Option<Instant>,
     ending: Option<Instant>,
     failure: Option<String>,
+    door: Door,
+    /// The last worker that was started to try whether the pool works again, until it is ready.
+    tried: Option<Epoch>,
+    /// Calls that workers had completed that are gone.
+    completed: u64,
     finished: bool,
     pub(super) ended: bool,
     /// Deaths that nothing was charged with, as they were reported.
@@ -113,6 +126,9 @@ impl Overseer {
             nursery_deadline: None,
             ending: None,
             failure: None,
+            door: Door::Closed,
+            tried: None,
+            completed: 0,
             finished: false,
             ended: false,
             uncharged: Vec::new(),
@@ -163,7 +179,7 @@ impl Overseer {
         for note in self.notes.take() {
             self.heed(note);
         }
-        if self.plan.max_requests.is_some() {
+        if self.plan.limits.any() {
             let epochs: Vec<Epoch> = self.kept.keys().copied().collect();
             epochs.into_iter().for_each(|epoch| self.look_at(epoch));
         }
@@ -273,7 +289,7 @@ impl Overseer {
             service: self.service.clone(),
             graveyard: self.graveyard.clone(),
             max_frame: 1 << 20,
-            max_requests: self.plan.max_requests,
+            max_requests: self.plan.limits.max_requests,
             most_slots: self.plan.slots,
             cancels: false,
             binds,
@@ -284,7 +300,6 @@ impl Overseer {
         }
         lock(&self.book).say(|| format!("worker {epoch} is started in slot {slot}"));
         lock(&self.book).tally.count("workers");
-        lock(&self.book).shared |= self.kept.values().any(|other| other.station.slot == slot);
         let kept = Kept {
             station,
             worker,
@@ -298,7 +313,7 @@ impl Overseer {
         self.kept.insert(epoch, kept);
         let living = self.living();
         // In each slot one may wait, when it was replaced, for a session that came at the last moment.
-        let most = if self.plan.max_requests.is_some() { 2 * self.plan.size + 1 } else { self.plan.size };
+        let most = if self.plan.limits.any() { 2 * self.plan.size + 1 } else { self.plan.size };
         assert!(living <= most, "{living} workers live, in a pool of {}", self.plan.size);
     }
 
@@ -336,7 +351,16 @@ impl Overseer {
             Action::KillNursery => self.lose_nursery(),
             Action::Retire { epoch, why } => {
                 if let Some(kept) = self.kept.get(&epoch) {
-                    self.queue.retire(&kept.station, why);
+                    let lost = self.queue.retire(&kept.station, why);
+                    assert!(
+                        why.is_hard() || lost.is_empty(),
+                        "sessions are lost that would have been waited for"
+                    );
+                    if why.is_hard() {
+                        lock(&self.book).deaths += 1;
+                        lock(&self.book).spent.insert(epoch);
+                        lock(&self.book).tally.count("workers recycled with all that lived in them");
+                    }
                     kept.station.order(Order::Recycle(why));
                     // Should it not go when it is asked to.
                     kept.worker.borrow_mut().condemned = true;
@@ -344,10 +368,36 @@ impl Overseer {
                     self.recycled.insert(epoch);
                 }
             }
-            Action::Open { cause, .. } => self.queue.shut(unavailable("p", &cause)),
-            Action::HalfOpen => self.queue.half_open(),
-            Action::Admit { round } => self.queue.admit_one(round, &self.notes),
-            Action::Close => self.queue.admit_all(),
+            Action::Open { cause, .. } => {
+                lock(&self.book).tally.count("breakers that opened");
+                lock(&self.book).opened += 1;
+                if self.door == Door::Closed {
+                    self.check_failure(&cause);
+                }
+                self.door = Door::Open;
+                self.queue.shut(unavailable("p", &cause));
+            }
+            Action::HalfOpen => {
+                assert_eq!(self.door, Door::Open, "only what is open is tried");
+                self.door = Door::HalfOpen;
+                self.tried = None;
+                self.queue.half_open();
+            }
+            Action::Admit { round } => {
+                assert_eq!(
+                    self.door,
+                    Door::HalfOpen,
+                    "a call is let through to try, and nothing is being tried"
+                );
+                lock(&self.book).tally.count("calls let through a breaker");
+                self.queue.admit_one(round, &self.notes);
+            }
+            Action::Close => {
+                lock(&self.book).tally.count("breakers that closed");
+                self.door = Door::Closed;
+                self.uncharged.clear();
+                self.queue.admit_all();
+            }
             Action::Restarting { .. } => lock(&self.book).tally.count("replacements"),
             Action::Fail(cause) => {
                 lock(&self.book).tally.count("pools that failed");
@@ -376,10 +426,22 @@ impl Overseer {
 
     fn start(&mut self, slot: usize, epoch: Epoch) {
         assert!(self.failure.is_none() && self.ending.is_none(), "a worker is started after the end");
-        let recent = self.recent();
-        assert!(recent <= self.plan.budget.deaths, "a worker is started with the budget spent: {recent}");
+        match self.door {
+            Door::Closed => {
+                let recent = self.recent();
+                let most = self.plan.budget.deaths;
+                assert!(recent <= most, "a worker is started with the budget spent: {recent}");
+            }
+            Door::Open => panic!("a worker is started while the breaker is open"),
+            Door::HalfOpen => {
+                let last = self.tried.replace(epoch);
+                let there =
+                    last.is_some_and(|last| self.births.contains_key(&last) || self.kept.contains_key(&last));
+                assert!(!there, "worker {epoch} is started to try, and so was {last:?}");
+            }
+        }
         self.starts += 1;
-        let early = if self.plan.max_requests.is_some() { self.plan.size + 1 } else { 0 };
+        let early = if self.plan.limits.any() { self.plan.size + 1 } else { 0 };
         let most = self.nurseries * self.plan.size + self.deaths + early;
         assert!(self.starts <= most, "{} workers were started where {most} were owed", self.starts);
         let quiet = lock(&self.book).quiet();
@@ -401,6 +463,7 @@ impl Overseer {
 
     fn end_workers(&mut self, deadline: Instant) {
         self.ending = Some(deadline);
+        lock(&self.book).ending = true;
         for kept in self.kept.values() {
             kept.worker.borrow_mut().condemned = true;
             kept.station.order(ending(deadline));
@@ -415,10 +478,12 @@ impl Overseer {
         match note {
             Note::Ready(epoch) => {
                 lock(&self.book).say(|| format!("worker {epoch} is ready"));
+                self.tried = self.tried.filter(|tried| *tried != epoch);
                 self.on(Event::Ready(epoch));
             }
             Note::Gone { epoch, cause, reason } => {
                 if let Some(kept) = self.kept.remove(&epoch) {
+                    self.completed += kept.station.completed();
                     self.check_charge(&kept, cause != Cause::Nobody);
                 }
                 self.gone(epoch, cause, reason);
@@ -433,7 +498,7 @@ impl Overseer {
     fn look_at(&mut self, epoch: Epoch) {
         if let Some(kept) = self.kept.get(&epoch) {
             let (requests, pinned) = (kept.station.completed(), self.queue.is_pinned(&kept.station));
-            self.on(Event::Seen { epoch, seen: Seen { requests, growth: 0, pinned } });
+            self.on(Event::Seen { epoch, seen: Seen { requests, growth: requests, pinned } });
         }
     }
 
@@ -445,10 +510,11 @@ impl Overseer {
         } else {
             "deaths that cost budget"
         });
-        if !charged && self.machine.knows(epoch) {
+        if !charged && self.machine.knows(epoch) && self.door == Door::Closed {
             self.uncharged.push(now());
         }
-        self.on(Event::Gone { epoch, cause, completed: 0, reason });
+        let living: u64 = self.kept.values().map(|kept| kept.station.completed()).sum();
+        self.on(Event::Gone { epoch, cause, completed: self.completed + living, reason });
     }
 
     /// A death is charged if a call ran when it came, or it was asked for.
@@ -482,7 +548,7 @@ impl Overseer {
             kept.station.order(Order::Kill(Sentence::Nursery));
             kept.station.order(Order::Died(Death::Unknown, None));
         }
-        if self.machine.is_running() {
+        if self.machine.is_running() && self.door == Door::Closed {
             self.uncharged.push(now());
         }
         self.on(Event::NurseryGone("was killed by SIGKILL (signal 9)".to_owned()));

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use super::dice::Dice;
 use crate::dispatch::{Batching, FixedBatch, KeyPartition, Limits, OnError, Order, Retry, WeightedBatch};
-use crate::pool::{Affinity, RestartBudget, supervisor};
+use crate::pool::{Affinity, Breaker, RestartBudget, supervisor};
 
 /// No fault begins after this.
 pub(super) const QUIET: Duration = Duration::from_millis(1500);
@@ -18,14 +18,19 @@ pub(super) struct Plan {
     pub(super) queue: usize,
     pub(super) budget: RestartBudget,
     pub(super) start_timeout: Duration,
-    /// After how many calls a worker is recycled.
-    pub(super) max_requests: Option<u64>,
+    /// When a worker is recycled; each call that it completes takes a byte.
+    pub(super) limits: supervisor::Limits,
+    pub(super) breaker: Option<Breaker>,
     pub(super) bound: bool,
     pub(super) faults: Faults,
     /// Most calls take less than the time below which calls are sent ahead.
     pub(super) short: bool,
     pub(super) runs: Vec<Run>,
     pub(super) sessions: Vec<Visits>,
+    /// Calls that have to be answered, however often they are made: they show that a breaker closes.
+    pub(super) knocks: usize,
+    /// Objects that are made in workers, one after the other, and held for a while.
+    pub(super) objects: usize,
     /// Calls made once on each worker, or imports.
     pub(super) rounds: usize,
     /// When the pool is shut down, should its callers not have ended before; and with what grace.
@@ -105,9 +110,8 @@ pub(super) struct Visits {
 impl Plan {
     /// What the supervisor goes by.
     pub(super) fn supervised(&self) -> supervisor::Plan {
-        let limits = supervisor::Limits { max_requests: self.max_requests, ..supervisor::Limits::default() };
-        let (budget, start_timeout) = (self.budget, self.start_timeout);
-        supervisor::Plan { size: self.size, budget, breaker: None, limits, start_timeout }
+        let Self { size, budget, breaker, limits, start_timeout, .. } = *self;
+        supervisor::Plan { size, budget, breaker, limits, start_timeout }
     }
 
     pub(super) fn new(dice: &mut Dice) -> Self {
@@ -142,7 +146,18 @@ impl Plan {
             grace: dice.millis(0, 400),
             nursery_dies: if dice.permille(120) { kills(dice, 2) } else { Vec::new() },
             worker_dies: if dice.permille(400) { kills(dice, 4) } else { Vec::new() },
-            max_requests: dice.permille(500).then(|| dice.between(1, 6)),
+            limits: supervisor::Limits {
+                max_requests: dice.permille(500).then(|| dice.between(1, 6)),
+                ttl: dice.permille(200).then(|| dice.millis(10, 200)),
+                max_rss: dice.permille(200).then(|| dice.between(1, 8)),
+            },
+            breaker: dice.permille(400).then(|| {
+                let cooldown = dice.millis(1, 100);
+                let max_cooldown = cooldown.saturating_mul(dice.between(1, 8) as u32);
+                Breaker { deaths: dice.size(1, 6), cooldown, max_cooldown }
+            }),
+            objects: if dice.permille(300) { dice.size(1, 4) } else { 0 },
+            knocks: if dice.permille(300) { dice.size(1, 4) } else { 0 },
         }
     }
 }

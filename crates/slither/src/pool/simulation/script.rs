@@ -6,8 +6,10 @@ use std::time::{Duration, Instant};
 use serde::de::IgnoredAny;
 
 use super::dice::Dice;
+use super::objects;
 use crate::codec;
 use crate::error::Death;
+use crate::pool::supervisor::Epoch;
 use crate::pool::worker::CallId;
 use crate::wire::{self, Kind};
 
@@ -87,6 +89,10 @@ pub(super) struct Work {
     pub(super) kind: u8,
     pub(super) items: Vec<u64>,
     pub(super) session: Option<String>,
+    /// What a single call calls.
+    pub(super) function: String,
+    /// The object whose method that is: the epoch of its worker, and its number there.
+    pub(super) object: Option<(Epoch, u64)>,
     pub(super) yielded: usize,
     pub(super) streams: bool,
 }
@@ -109,8 +115,16 @@ pub(super) fn is_call(kind: u8) -> bool {
 
 pub(super) fn parse(frame: &[u8]) -> Work {
     let (kind, flags, id) = (frame[4], frame[5], id_of(frame));
-    let mut work =
-        Work { id, kind, items: Vec::new(), session: None, yielded: 0, streams: flags & wire::STREAM != 0 };
+    let mut work = Work {
+        id,
+        kind,
+        items: Vec::new(),
+        session: None,
+        function: String::new(),
+        object: None,
+        yielded: 0,
+        streams: flags & wire::STREAM != 0,
+    };
     let mut body = &frame[16..];
     let inside = |body: &mut &[u8]| -> Option<String> {
         codec::decode_prefix::<Option<Inside>>(body).expect("a context").and_then(|inside| inside.3)
@@ -122,8 +136,11 @@ pub(super) fn parse(frame: &[u8]) -> Work {
         work.items = codec::decode(body).expect("items");
     } else if kind == Kind::Execute as u8 {
         rmp::decode::read_array_len(&mut body).expect("an array");
-        codec::decode_prefix::<IgnoredAny>(&mut body).expect("a name");
+        work.function = codec::decode_prefix(&mut body).expect("a name");
         work.session = inside(&mut body);
+        work.object = (work.function == objects::INVOKE).then(|| objects::first(body));
+    } else if kind == Kind::KeepRefs as u8 || kind == Kind::DropRefs as u8 {
+        work.items = codec::decode(body).expect("numbers");
     } else if kind == Kind::OpenSession as u8 || kind == Kind::EndSession as u8 {
         work.session = inside(&mut body);
     }

@@ -59,9 +59,9 @@ impl Handle {
     }
 }
 
-fn check_opening(error: &ItemError) {
-    use ErrorKind::{Collateral, Crash, Exception, Pool, Protocol, SessionEnded, Timeout};
-    let expected = [Crash, Timeout, Collateral, Protocol, Pool, Exception, SessionEnded];
+pub(super) fn check_opening(error: &ItemError) {
+    use ErrorKind::{Collateral, Crash, Exception, Pool, Protocol, SessionEnded, Timeout, Unavailable};
+    let expected = [Crash, Timeout, Collateral, Protocol, Pool, Exception, SessionEnded, Unavailable];
     assert!(expected.contains(&error.kind()), "opening a session failed so: {}: {error}", error.kind());
 }
 
@@ -110,11 +110,9 @@ pub(super) async fn visit(pool: Arc<RunningPool>, visits: Visits, book: Shared, 
                     assert!(strict, "what has no state is not lost");
                     lock(&book).tally.count("calls of lost sessions");
                     let deaths = lock(&book).deaths;
-                    // While a worker that is not buried yet shares its slot with the next, its sessions are lost
-                    // before anyone says so.
-                    let shared = lock(&book).shared;
-                    assert!(
-                        shared || reopened != Some(deaths),
+                    assert_ne!(
+                        reopened,
+                        Some(deaths),
                         "a session is lost that was opened anew, and nobody died"
                     );
                     reopened = Some(deaths);
@@ -132,6 +130,7 @@ pub(super) async fn visit(pool: Arc<RunningPool>, visits: Visits, book: Shared, 
                 | ErrorKind::Collateral
                 | ErrorKind::Protocol
                 | ErrorKind::Exception => {}
+                ErrorKind::Unavailable => lock(&book).check_refusal(&error),
                 ErrorKind::SessionBusy => {
                     assert_eq!(visits.affinity, Affinity::StrictFailFast);
                     assert!(!dead, "a dead worker is not busy");
@@ -158,6 +157,31 @@ pub(super) async fn visit(pool: Arc<RunningPool>, visits: Visits, book: Shared, 
             check_opening(&error);
         }
     }
+}
+
+/// Calls until so many calls were answered: a pool that lives always works again.
+pub(super) async fn knock(pool: Arc<RunningPool>, knocks: usize, book: Shared, mut dice: Dice) {
+    let mut answered = 0;
+    while answered < knocks {
+        tokio::time::sleep(dice.millis(1, 60)).await;
+        let (id, context) = (pool.next_id(), Arc::new(Context::none()));
+        let frame = wire::single(id, "m:f", &context, &1u64, 1 << 20).expect("it can be encoded");
+        let reply = pool.submit(id, frame, dice.millis(20, 100), context, &Via::Any).await;
+        let error = match reply.and_then(|reply| open_single::<u64>(&reply)) {
+            Ok(_) => {
+                answered += 1;
+                continue;
+            }
+            Err(error) => error,
+        };
+        check_opening(&error);
+        lock(&book).check_refusal(&error);
+        if error.kind() == ErrorKind::Pool {
+            assert!(pool.queue.closed().is_some(), "a pool refuses that takes work: {error}");
+            return;
+        }
+    }
+    lock(&book).tally.count("callers who were answered in the end");
 }
 
 /// Calls each worker once, and has each import a function.

@@ -10,6 +10,7 @@ use serde::Serialize;
 
 use super::book::{Answer, Shared};
 use super::dice::Dice;
+use super::objects::{MAKE, Reference, Shelf};
 use super::plan::Faults;
 use super::script::{FATES, FIRST, Fate, Step, Work, is_call, parse, plan, short};
 use crate::codec;
@@ -49,6 +50,7 @@ pub(super) struct FakeWorker {
     echoes: Vec<(Instant, CallId)>,
     seen: Vec<CallId>,
     sessions: HashMap<String, u64>,
+    pub(super) shelf: Shelf,
     pub(super) closed: bool,
     pub(super) cut: bool,
     dying: Option<(Instant, Death)>,
@@ -140,6 +142,7 @@ impl FakeWorker {
             echoes: Vec::new(),
             seen: Vec::new(),
             sessions: HashMap::new(),
+            shelf: Shelf::default(),
             closed: false,
             cut: false,
             dying: None,
@@ -300,11 +303,17 @@ impl FakeWorker {
         let at = now();
         if work.kind == Kind::Stop as u8 {
             self.provoked = true;
+            lock(&self.book).check_stop(self.epoch);
             if !self.deaf {
                 self.dying = Some((at + self.dice.millis(0, 5), Death::Code(0)));
             }
             self.hung = true;
             return;
+        }
+        for kind in [Kind::KeepRefs, Kind::DropRefs] {
+            if work.kind == kind as u8 {
+                return self.shelf.heed(kind, work.id, &work.items);
+            }
         }
         if work.kind == Kind::Bind as u8 || is_call(work.kind) {
             self.seen.push(work.id);
@@ -386,6 +395,7 @@ impl FakeWorker {
                     lock(&self.book).begin(work.id, self.epoch, self.slot, &work.items);
                 }
                 self.turn_session(&work);
+                self.find_object(&work);
             }
             (Step::Yield(count), Some(work)) => {
                 let run: Vec<Answer> = self.answers(&work).into_iter().take(count).collect();
@@ -485,6 +495,23 @@ impl FakeWorker {
         }
     }
 
+    /// A method is called of an object that is here.
+    fn find_object(&self, work: &Work) {
+        if let Some((epoch, object)) = work.object {
+            assert_eq!(epoch, self.epoch, "object {object} of worker {epoch} is called in another");
+            assert!(self.shelf.has(object), "object {object} is called, and is not there any more");
+        }
+    }
+
+    /// Whether it has nothing to do, and has read all that it was sent.
+    pub(super) fn is_free_of_work(&self) -> bool {
+        self.dead.is_none()
+            && !self.hung
+            && !self.closed
+            && self.inbox.is_empty()
+            && self.lanes.iter().all(Lane::is_free)
+    }
+
     fn answers(&self, work: &Work) -> Vec<Answer> {
         work.items[work.yielded..].iter().map(|item| (*item, work.id, self.epoch)).collect()
     }
@@ -499,6 +526,9 @@ impl FakeWorker {
                 kind: &'static str,
             }
             self.send(Kind::Bound, 0, work.id, &Bound { kind: "function" });
+        } else if work.function == MAKE {
+            let object = self.shelf.make(work.id);
+            self.send(Kind::Result, wire::REFS, work.id, &Reference(self.epoch, object));
         } else {
             let state = work.session.as_ref().and_then(|session| self.sessions.get(session)).copied();
             self.send(Kind::Result, 0, work.id, &state.unwrap_or(0));

@@ -17,7 +17,7 @@ use super::kept::Kept;
 use super::overseer::Overseer;
 use super::plan::{Ending, Plan, QUIET};
 use super::visits::Handle;
-use super::{runs, visits};
+use super::{objects, runs, visits};
 use crate::error::Death;
 use crate::pool::clock::now;
 use crate::pool::graveyard::Graveyard;
@@ -154,6 +154,14 @@ impl World {
             let dropped = session.dropped;
             let work = visits::visit(pool.clone(), session, self.book.clone(), self.dice.split());
             self.call("session", dropped, work);
+        }
+        if self.plan.knocks > 0 {
+            let work = visits::knock(pool.clone(), self.plan.knocks, self.book.clone(), self.dice.split());
+            self.call("knock", None, work);
+        }
+        if self.plan.objects > 0 {
+            let work = objects::hold(pool.clone(), self.plan.objects, self.book.clone(), self.dice.split());
+            self.call("holder", None, work);
         }
         for _ in 0..self.plan.rounds {
             let work = visits::round(pool.clone(), self.book.clone(), self.dice.split());
@@ -352,6 +360,10 @@ impl World {
         for kept in self.overseer.kept.values().filter(idle) {
             let epoch = kept.station.epoch;
             assert!(!self.queue.waits_for(&kept.station), "worker {epoch} idles, and a call waits for it");
+            if kept.worker.borrow().is_free_of_work() && lock(&self.book).handles_in(epoch) == 0 {
+                let empty = kept.worker.borrow().shelf.is_empty();
+                assert!(empty, "worker {epoch} keeps objects that nobody has a handle to");
+            }
             if self.overseer.recycled.contains(&epoch) {
                 // It takes nothing but what is for it alone, and waits for the session that lives in it.
                 let busy = !lock(&kept.station.held).is_empty();

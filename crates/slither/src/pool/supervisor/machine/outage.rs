@@ -77,8 +77,7 @@ impl Supervisor {
 
     /// Has one worker show whether it can be started, or whether it survives a call.
     pub(super) fn try_one(&mut self, trial: Trial, now: Instant, actions: &mut Vec<Action>) {
-        let starting = self.slots.iter().any(|slot| matches!(slot.holder, Holder::Starting(_)));
-        if !starting {
+        if !self.is_starting() {
             // Also for a call: the workers that are ready may be at work for long.
             match self.slots.iter_mut().find(|slot| slot.holder == Holder::Nobody) {
                 Some(slot) => slot.holder = Holder::Due(now),
@@ -93,14 +92,22 @@ impl Supervisor {
         }
     }
 
+    /// Whether a worker is on the way to a place that is empty.
+    pub(super) fn is_starting(&self) -> bool {
+        self.slots.iter().any(|slot| matches!(slot.holder, Holder::Starting(_)))
+    }
+
     pub(super) fn close(&mut self, now: Instant, actions: &mut Vec<Action>) {
         self.circuit.close();
         self.budget.forgive();
         actions.push(Action::Close);
-        for slot in self.slots.iter_mut().filter(|slot| slot.holder == Holder::Nobody) {
-            slot.holder = Holder::Due(now);
+        // What is tried may turn out to work when everything ends already.
+        if self.phase == Phase::Running {
+            for slot in self.slots.iter_mut().filter(|slot| slot.holder == Holder::Nobody) {
+                slot.holder = Holder::Due(now);
+            }
+            self.start_due(now, actions);
         }
-        self.start_due(now, actions);
     }
 
     fn fail(&mut self, cause: String, actions: &mut Vec<Action>) {

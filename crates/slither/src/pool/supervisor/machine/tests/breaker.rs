@@ -198,3 +198,29 @@ fn a_shutdown_ends_it_in_any_state() {
         assert_eq!(supervisor.timer(), None);
     }
 }
+
+#[test]
+fn what_turns_out_to_work_after_the_shutdown_starts_no_worker_and_holds_up_nothing() {
+    let (mut supervisor, now) = begun(3, after(1));
+    assert!(opened(&supervisor.on(died(1, Cause::Call), now)).is_some());
+    supervisor.on(died(2, Cause::Asked), now);
+    let later = supervisor.timer().unwrap();
+    assert_eq!(starts(&supervisor.on(Event::Tick, later)), [4]);
+    supervisor.on(Event::Shutdown { deadline: later }, later);
+    let actions = supervisor.on(Event::Probed { round: 1, completed: true }, later);
+    assert_eq!(actions, [Action::Close]);
+    assert_eq!(supervisor.on(died(4, Cause::Asked), later), []);
+    assert_eq!(supervisor.on(died(3, Cause::Asked), later), [Action::StopNursery]);
+    assert_eq!(supervisor.timer(), None);
+}
+
+#[test]
+fn while_one_worker_is_started_to_try_no_other_is() {
+    let (mut supervisor, now) = begun(2, after(1));
+    assert!(opened(&supervisor.on(died(1, Cause::Call), now)).is_some());
+    let later = supervisor.timer().unwrap();
+    assert_eq!(starts(&supervisor.on(Event::Tick, later)), [3]);
+    assert_eq!(supervisor.on(died(2, Cause::Asked), later), [], "the third is on its way");
+    assert_eq!(starts(&supervisor.on(died(3, Cause::Asked), later)), [4], "and has shown nothing");
+    assert_eq!(starts(&supervisor.on(Event::Probed { round: 1, completed: true }, later)), [5]);
+}
