@@ -1,14 +1,14 @@
 //! How many calls run at once follows the interpreter's lock, as it really is.
 
-use std::path::{Path, PathBuf};
-use std::process::Command;
+use std::path::PathBuf;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Instant;
 
 use slither::python::Interpreter;
-use slither::{Pool, Slither};
+use slither::{MaxInFlight, Pool, Slither};
 
+use super::extension::extension;
 use super::{PYTHON, free_threaded, several, stats, threads};
 use crate::support::{Folder, runtime, until, within};
 
@@ -36,38 +36,12 @@ async fn where_there_is_a_gil_a_worker_has_one_slot_and_says_why_unless_its_call
     .await;
 }
 
-/// A tiny extension module that does not say that it can do without the GIL.
-pub(crate) fn extension(python: &Path, folder: &Folder) -> String {
-    let source = folder.path("needy.c");
-    std::fs::write(
-        &source,
-        "#include <Python.h>\n\
-         static PyModuleDef_Slot slots[] = {{0, NULL}};\n\
-         static struct PyModuleDef module = {PyModuleDef_HEAD_INIT, \"needy\", NULL, 0, NULL, slots, NULL, NULL, NULL};\n\
-         PyMODINIT_FUNC PyInit_needy(void) { return PyModuleDef_Init(&module); }\n",
-    )
-    .unwrap();
-    let out = Command::new(python)
-        .args(["-c", "import sysconfig as s; print(s.get_path('include'), s.get_config_var('EXT_SUFFIX'))"])
-        .output()
-        .unwrap();
-    let said = String::from_utf8(out.stdout).unwrap();
-    let (include, suffix) = said.trim().split_once(' ').unwrap();
-    let library = folder.path(&format!("needy{suffix}"));
-    let built = Command::new("cc")
-        .args(["-shared", "-fPIC", "-I", include, &source, "-o", &library])
-        .output()
-        .expect("a C compiler is there");
-    assert!(built.status.success(), "{}", String::from_utf8_lossy(&built.stderr));
-    library
-}
-
 #[tokio::test(flavor = "multi_thread")]
 async fn an_import_that_turns_the_gil_on_is_named_and_capacity_follows() {
     let Some(python) = free_threaded() else { return };
     within(async {
         let folder = Folder::new();
-        let library = extension(&python, &folder);
+        let library = extension(&python, &folder.path(""));
         let slither = runtime(threads(&python, 1, 4)).await;
         assert_eq!(stats(&slither).slots, 4);
         let on: bool = slither.execute("default", "several:load", &[&library]).await.unwrap();
@@ -87,7 +61,7 @@ async fn a_preload_that_turns_the_gil_on_is_named_from_the_start() {
     let Some(python) = free_threaded() else { return };
     within(async {
         let folder = Folder::new();
-        extension(&python, &folder);
+        extension(&python, &folder.path(""));
         let pool = threads(&python, 1, 4).python_path(folder.path("")).preload("needy");
         let slither = runtime(pool).await;
         let usage = stats(&slither).usage[0].clone();
@@ -116,11 +90,26 @@ async fn the_bound_on_work_in_flight_follows_the_slots() {
                     }
                 })
             };
-            let call = several("sleep_in_thread").batch_size(1);
+            let call = several("sleep_in_thread").batch_size(1).max_in_flight(MaxInFlight::Auto);
             slither.dispatch::<f64, u32>(vec![0.02; slots * 8], call).await.unwrap();
             watch.abort();
             let most = most.load(Ordering::Relaxed);
             assert!(most <= 2 * slots && most > slots, "{most} calls at once, of {slots} slots");
+        }
+    })
+    .await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn threads_share_the_constants_of_a_module_that_was_compiled_as_it_was_imported() {
+    let Some(python) = free_threaded() else { return };
+    within(async {
+        for preloads in [false, true] {
+            let pool = threads(&python, 1, 2).env("PYTHONDONTWRITEBYTECODE", "1");
+            let slither = runtime(if preloads { pool.preload("several") } else { pool }).await;
+            let counted: Vec<String> =
+                slither.execute("default", "several:counted_constants", &()).await.unwrap();
+            assert!(counted.is_empty(), "{counted:?}");
         }
     })
     .await;
