@@ -8,6 +8,7 @@ pub mod baseline;
 pub mod batch_stats;
 pub mod data_etl;
 pub mod documents;
+pub mod failure_domains;
 pub mod faults;
 pub mod hybrid_routing;
 pub mod image_pipeline;
@@ -15,6 +16,7 @@ mod jsonl;
 pub mod ml_scoring;
 pub mod observe;
 pub mod report;
+pub mod shared_data;
 pub mod text_analysis;
 
 pub use achieved::achieved;
@@ -77,6 +79,18 @@ pub const EXAMPLES: &[Listed] = &[
         requirements: &[],
         alone: true,
     },
+    Listed {
+        name: failure_domains::NAME,
+        summary: "a crash, recycling, sessions and a large model, in processes and in threads; what each costs",
+        requirements: &[],
+        alone: true,
+    },
+    Listed {
+        name: shared_data::NAME,
+        summary: "values asked of a store, carried with items, and shared by threads; what a read costs, and why",
+        requirements: &[],
+        alone: true,
+    },
 ];
 
 /// What an example is given.
@@ -127,6 +141,8 @@ pub async fn run(
         ml_scoring::NAME => ml_scoring::run(settings, observer, stop).await,
         image_pipeline::NAME => image_pipeline::run(settings, observer, stop).await,
         hybrid_routing::NAME => hybrid_routing::run(settings, observer, stop).await,
+        failure_domains::NAME => failure_domains::run(settings, observer, stop).await,
+        shared_data::NAME => shared_data::run(settings, observer, stop).await,
         other => Err(ConfigError::new(format!("example `{other}` is listed but cannot be run"))),
     }
 }

@@ -151,6 +151,7 @@ impl Example {
             slither_examples::batch_stats::NAME,
             slither_examples::ml_scoring::NAME,
             slither_examples::hybrid_routing::NAME,
+            slither_examples::failure_domains::NAME,
         ];
         let named = self.name.as_deref().is_some_and(|name| meant.contains(&name));
         self.chaos.is_some() || self.input.is_none() && (self.all || self.stdlib || named)

@@ -190,7 +190,7 @@ fn an_unknown_example() {
     ----- stdout -----
     ----- stderr -----
     error: unknown example `poetry`
-      hint: known: text_analysis, batch_stats, data_etl, ml_scoring, image_pipeline, hybrid_routing
+      hint: known: text_analysis, batch_stats, data_etl, ml_scoring, image_pipeline, hybrid_routing, failure_domains, shared_data
     ");
 }
 
