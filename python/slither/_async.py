@@ -11,17 +11,20 @@ import contextlib
 import threading
 from collections import deque
 from queue import Queue
-from typing import Any, Final
+from typing import TYPE_CHECKING, Any, Final
 
 from slither import _blackbox, _values, _wire
 from slither._backlog import Job
 from slither._exceptions import ProtocolError, ViewFailed
 from slither._lane import Lane
 from slither._outbox import Outbox
-from slither._profile import Profile
 from slither._resolve import Bound, CannotImport, resolve
 from slither._several import Several
 from slither._task import Task
+
+if TYPE_CHECKING:
+    from slither._hosted import Hosted
+    from slither._setup import Setup
 
 # Views of the lane have odd numbers, those of tasks even ones.
 _STRIDE: Final = 2
@@ -33,15 +36,21 @@ class AsyncWorker(Several):
     """One process, one event loop in its main thread, and one lane."""
 
     def __init__(
-        self, connection: _wire.Connection, box: _blackbox.BlackBox, token: int, path: list[str], profile: Profile
+        self,
+        connection: _wire.Connection,
+        box: _blackbox.BlackBox,
+        token: int,
+        setup: Setup,
+        hosted: Hosted | None,
+        loop: asyncio.AbstractEventLoop,
     ) -> None:
-        super().__init__(connection, box, token, path, profile)
-        self.loop = asyncio.new_event_loop()
+        super().__init__(connection, box, token, setup, hosted)
+        self.loop = loop
         self.outbox = Outbox(connection, self.loop)
         self._thread = threading.get_ident()
         self._jobs: Queue[Job | None] = Queue(maxsize=self.backlog.limit + 1)
         self._lane = Lane(self, 0, _STRIDE, self._jobs)
-        self._idle = [Task(self, number) for number in range(profile.concurrency, 0, -1)]
+        self._idle = [Task(self, number) for number in range(setup.profile.concurrency, 0, -1)]
         self._waiting: deque[tuple[Job, Bound]] = deque()
         self._tasks: dict[int, Task] = {}
         self._replies: dict[int, asyncio.Future[Reply]] = {}
@@ -50,7 +59,6 @@ class AsyncWorker(Several):
     def run(self) -> int:
         """Serve until STOP has been done or the connection ends. Return the exit code."""
         loop = self.loop
-        asyncio.set_event_loop(loop)
         try:
             self.greet()
             self._lane.start()
@@ -172,10 +180,18 @@ class AsyncWorker(Several):
             self.fail(error)
 
     def cancel(self, ident: int) -> None:
-        """Cancel the task of a call; what runs in the lane goes on."""
+        """Cancel the task of a call; what runs in the lane goes on, but a stream."""
         task = self._tasks.get(ident)
         if task is not None:
             task.cancel()
+        self._lane.room.withdraw(ident)
+
+    def give(self, ident: int, values: int) -> None:
+        """The host has taken so many values of a stream."""
+        task = self._tasks.get(ident)
+        if task is not None:
+            task.give(ident, values)
+        self._lane.room.give(ident, values)
 
     def dump(self, ident: int) -> None:
         """Write into the black box where a task awaits."""
@@ -223,5 +239,7 @@ class AsyncWorker(Several):
             task.cancel()
         with contextlib.suppress(KeyboardInterrupt, SystemExit):
             loop.run_until_complete(asyncio.gather(*left, return_exceptions=True))
+            if self.hosted is not None:
+                self.hosted.close(loop.run_until_complete)
             loop.run_until_complete(loop.shutdown_asyncgens())
         loop.close()

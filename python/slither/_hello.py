@@ -4,17 +4,21 @@ from __future__ import annotations
 
 import os
 import platform
-from typing import Any, Final
+from typing import TYPE_CHECKING, Any, Final
 
 from slither import _gil
 from slither._version import __version__
 
+if TYPE_CHECKING:
+    from slither._hosted import Hosted
+
 PROTOCOL: Final = 1
 
 
-def hello(slots: int = 1) -> dict[str, Any]:
-    """Return the body of HELLO of a worker that takes `slots` calls at once."""
-    return {"protocol": PROTOCOL, "sdk": __version__, "pid": os.getpid(), **interpreter(), "slots": slots}
+def hello(slots: int = 1, adapter: Hosted | None = None) -> dict[str, Any]:
+    """Return the body of HELLO of a worker that takes `slots` calls at once, and of its adapter."""
+    said = {"protocol": PROTOCOL, "sdk": __version__, "pid": os.getpid(), **interpreter(), "slots": slots}
+    return said if adapter is None else said | {"adapter": adapter.about()}
 
 
 def interpreter() -> dict[str, Any]:

@@ -61,8 +61,13 @@ class Lane(Worker):
             self._reply = (flags, body if len(body) > _values.KEEP else memoryview(bytes(body)))
             self._replied.release()
 
+    def wait_for_room(self) -> None:
+        """Wait until the host takes more values of the running stream, as the reader hears."""
+        self.room.wait()
+
     def end_replies(self) -> None:
         """No answer comes any more: the connection has ended. For the reader, at its end."""
+        self.room.close()
         with self._turn:
             if self._awaited:
                 self._awaited = 0

@@ -53,10 +53,15 @@ class Outbox:
 
     async def room(self) -> None:
         """Wait until what is to be sent is not too much for more."""
-        while self._bytes > _FULL:
-            if self._room is None:
-                self._room = self._loop.create_future()
-            await asyncio.shield(self._room)
+        while True:
+            # Under the lock: the sender counts down under it, and looks for who waits afterwards.
+            with self._lock:
+                if self._bytes <= _FULL:
+                    return
+                if self._room is None:
+                    self._room = self._loop.create_future()
+                room = self._room
+            await asyncio.shield(room)
 
     def flush(self) -> None:
         """Wait until everything is sent or the host is gone. Not in the loop, or after its end."""

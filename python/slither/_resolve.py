@@ -27,6 +27,13 @@ class Bound:
     call: Callable[..., Any]
     kind: FunctionKind
     is_async: bool
+    # What a batch calls, where that is not the function itself: of a tool, one that calls it for each item.
+    each: Bound | None = None
+
+    @property
+    def batch(self) -> Bound:
+        """What a batch calls."""
+        return self.each or self
 
 
 class CannotImport(Exception):
@@ -43,6 +50,8 @@ def resolve(name: str, user_path: list[str]) -> Bound:
     `user_path` is what the pool put before `sys.path`; messages show it.
     """
     module_name, colon, attribute = name.partition(":")
+    if colon and not module_name and attribute:
+        return _tool(attribute)
     parts = attribute.split(".")
     if not colon or not module_name or not all(part.isidentifier() for part in parts):
         raise CannotImport(
@@ -65,6 +74,28 @@ def resolve(name: str, user_path: list[str]) -> Bound:
         )
     kind = kind_of(found)
     return Bound(name, found, kind, kind == "coroutine" or is_async_generator(found))
+
+
+def spread(call: Callable[..., Any], args: Any) -> Any:
+    """Call with a map as keyword arguments, a list as positional ones, None as none, else with the only argument."""
+    if isinstance(args, dict):
+        if all(type(key) is str for key in args):
+            return call(**args)
+        raise TypeError("keyword arguments must have str keys")
+    if isinstance(args, list):
+        return call(*args)
+    return call() if args is None else call(args)
+
+
+def _tool(name: str) -> Bound:
+    """Return a tool of this worker's adapter."""
+    from slither import _hosted  # a worker without an adapter has no use for it
+    from slither._exceptions import UnknownTool
+
+    try:
+        return _hosted.find(name)
+    except UnknownTool as error:
+        raise CannotImport(_errors.make("import", str(error))) from None
 
 
 def kind_of(function: Callable[..., Any]) -> FunctionKind:

@@ -5,13 +5,20 @@ from __future__ import annotations
 import importlib
 import os
 import sys
-from typing import Any
+from typing import Any, Literal
 
 import msgspec
 
 from slither import _errors, _process, _wire
 from slither._exceptions import ProtocolError
 from slither._profile import Profile
+
+
+class Adapter(msgspec.Struct, frozen=True):
+    """The class that each worker builds, and whether its threads are watched."""
+
+    name: str
+    check: Literal["off", "warn", "strict"] = "off"
 
 
 class Setup(msgspec.Struct, forbid_unknown_fields=False):
@@ -28,6 +35,7 @@ class Setup(msgspec.Struct, forbid_unknown_fields=False):
     log_level: str | int | None = None
     memory_limit: int | None = None
     profile: Profile = Profile()
+    adapter: Adapter | None = None
 
     @property
     def frame_cap(self) -> int:
@@ -52,6 +60,11 @@ def apply_path(setup: Setup) -> None:
     if setup.overlay and setup.overlay not in sys.path:
         place = sys.path.index(sdk) + 1 if sdk in sys.path else 0
         sys.path.insert(place, setup.overlay)
+    if setup.adapter is not None:
+        # Before what is installed, which could not serve here, and behind what the pool itself puts first.
+        compat = os.path.join(sdk, "for-adapters")
+        if os.path.isdir(compat) and compat not in sys.path:
+            sys.path.insert(sys.path.index(sdk) + 1 if sdk in sys.path else 0, compat)
     sys.path[:0] = setup.path
     importlib.invalidate_caches()
 

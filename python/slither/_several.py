@@ -11,7 +11,8 @@ from __future__ import annotations
 import sys
 import threading
 import traceback
-from typing import Final
+from collections.abc import Callable, Coroutine
+from typing import TYPE_CHECKING, Any, Final
 
 from slither import _blackbox, _current, _gil, _logging, _setup, _values, _vetting, _wire
 from slither._backlog import Backlog, Job
@@ -20,7 +21,10 @@ from slither._hello import hello
 from slither._profile import Profile
 from slither._resolve import Bound
 from slither._sessions import Sessions
-from slither._worker import Worker
+from slither._worker import Unfit, Worker, build_adapter
+
+if TYPE_CHECKING:
+    from slither._hosted import Hosted
 
 _WORK: Final = frozenset({_wire.CALL, _wire.EXECUTE, _wire.BIND, _wire.OPEN_SESSION, _wire.END_SESSION})
 # How long a log record may hold up an event loop.
@@ -33,14 +37,21 @@ class Several:
     """A worker of several calls, each of which has a runner of its own."""
 
     def __init__(
-        self, connection: _wire.Connection, box: _blackbox.BlackBox, token: int, path: list[str], profile: Profile
+        self,
+        connection: _wire.Connection,
+        box: _blackbox.BlackBox,
+        token: int,
+        setup: _setup.Setup,
+        hosted: Hosted | None,
     ) -> None:
+        profile = setup.profile
         self.connection = connection
         self.box = box
         self.token = token
-        self.path = path
+        self.path = setup.path
         self.profile = profile
-        self.slots = profile.slots()
+        self.hosted = hosted
+        self.slots = profile.slots() if hosted is None else min(profile.slots(), hosted.slots)
         self.sessions = Sessions()
         self.bound: dict[str, Bound] = {}
         self.backlog = Backlog(self.slots, lambda session: self.sessions.find(session) is not None)
@@ -69,12 +80,20 @@ class Several:
         del job
         return False
 
+    def clean_up(self) -> None:
+        """Have the adapter clean up, where no call runs any more."""
+        if self.hosted is not None:
+            self.hosted.close(_alone)
+
     def ended(self) -> None:
         """Everything was answered and the sessions have ended, after a STOP."""
         self.connection.stop_reading()
 
     def cancel(self, ident: int) -> None:
         """Have a call end that has begun."""
+
+    def give(self, ident: int, values: int) -> None:
+        """The host has taken so many values of a stream."""
 
     def dump(self, ident: int) -> None:
         """Write into the black box where a call is."""
@@ -84,7 +103,7 @@ class Several:
     def greet(self) -> None:
         """Send HELLO, and hear from now on what changes."""
         frame = bytearray(_wire.HEADER_SIZE)
-        _values.encode_trusted(hello(self.slots), frame)
+        _values.encode_trusted(hello(self.slots, self.hosted), frame)
         self.connection.send(_wire.HELLO, 0, 0, frame)
         _gil.WATCH.listen(self._hear)
 
@@ -104,6 +123,8 @@ class Several:
         elif kind == _wire.CANCEL:
             self.backlog.withdraw(ident)
             self.cancel(ident)
+        elif kind == _wire.MORE:
+            self.give(ident, _values.decode_count(body))
         elif kind == _wire.DUMP:
             self.dump(ident)
         elif kind == _wire.STOP:
@@ -171,23 +192,38 @@ def warm(profile: Profile) -> None:
 
 def main(connection: _wire.Connection, box: _blackbox.BlackBox, token: int, setup: _setup.Setup) -> int:
     """Run the worker of this process; return its exit code."""
-    made: Several
-    patience = _logging.PATIENCE
+    make: Callable[[Hosted | None], Several]
+    drive: Callable[[Coroutine[Any, Any, Any]], Any]
     if setup.profile.kind == "async":
-        from slither._async import AsyncWorker  # here, because asyncio takes longer to import than all the rest
+        import asyncio  # here, because it takes longer to import than all the rest
 
-        made = AsyncWorker(connection, box, token, setup.path, setup.profile)
-        patience = _LOOP_PATIENCE
+        from slither._async import AsyncWorker
+
+        loop = asyncio.new_event_loop()
+        asyncio.set_event_loop(loop)
+        drive, patience = loop.run_until_complete, _LOOP_PATIENCE
+        make = lambda hosted: AsyncWorker(connection, box, token, setup, hosted, loop)  # noqa: E731
     else:
         from slither._threads import ThreadWorker
 
-        made = ThreadWorker(connection, box, token, setup.path, setup.profile)
+        drive, patience = _alone, _logging.PATIENCE
+        make = lambda hosted: ThreadWorker(connection, box, token, setup, hosted)  # noqa: E731
     _current.install_several()
     logs = _logging.HostHandler(connection, _current.running_call, several=True, patience=patience)
     _logging.install(logs, setup.log_level)
     try:
-        return made.run()
+        worker = make(build_adapter(connection, box.slot(0), setup, drive))
+        return worker.run()
+    except Unfit:
+        return _wire.EXIT_UNFIT
     finally:
         logs.report()
         _current.install(None)
         connection.close()
+
+
+def _alone(coroutine: Coroutine[Any, Any, Any]) -> Any:
+    """Run a coroutine to its end in a loop of its own: each thread has another."""
+    import asyncio  # here, because a worker of threads may never need it
+
+    return asyncio.run(coroutine)

@@ -86,7 +86,7 @@ class Start:
         if setup.memory_limit is not None:
             _process.limit_memory(setup.memory_limit)
         if setup.profile.kind == "process":
-            return _worker.main(connection, box, self._token, setup.path, setup.log_level)
+            return _worker.main(connection, box, self._token, setup)
         from slither import _several  # the others do without what it imports
 
         return _several.main(connection, box, self._token, setup)
@@ -104,6 +104,8 @@ def parse(packet: dict[str, Any], fds: list[int], setup: _setup.Setup, setup_byt
 
 def warm(setup: _setup.Setup) -> None:
     """Import what the workers are going to need, once for all that are forked."""
+    if setup.adapter is not None:
+        from slither import _hosted  # noqa: F401
     if setup.profile.kind != "process":
         from slither import _several
 

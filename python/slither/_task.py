@@ -17,7 +17,8 @@ from slither import _blackbox, _current, _errors, _refs, _values, _wire, _yields
 from slither._answers import answer_batch, answer_rest, wrong_count
 from slither._backlog import Job
 from slither._exceptions import NotInWorker, ProtocolError
-from slither._resolve import Bound
+from slither._resolve import Bound, spread
+from slither._room import ENDLESS
 from slither._worker import Worker, each_of
 
 if TYPE_CHECKING:
@@ -40,6 +41,7 @@ class Task(Worker):
         self._entered = False
         self._cancelled = False
         self._coroutine: Any = None
+        self._roomy: asyncio.Future[None] | None = None
         self._box.belong(self.thread)
 
     def start(self, job: Job, bound: Bound) -> None:
@@ -75,12 +77,14 @@ class Task(Worker):
             return
         self._box.begin(ident)
         try:
-            if job.kind == _wire.EXECUTE:
+            if job.kind == _wire.EXECUTE and job.flags & _wire.STREAM:
+                await self._execute_each_here(ident, job.body, bound)
+            elif job.kind == _wire.EXECUTE:
                 await self._execute_here(ident, job.body, bound)
-            elif bound.kind == "generator" and job.flags & _wire.STREAM:
+            elif bound.batch.kind == "generator" and job.flags & _wire.STREAM:
                 await self._stream_here(ident, job.body, bound)
             else:
-                await self._work_here(ident, job.body, bound)
+                await self._work_here(ident, job.body, bound.batch)
         except (_wire.Closed, ProtocolError):
             raise
         except asyncio.CancelledError as error:
@@ -113,12 +117,54 @@ class Task(Worker):
 
     async def _execute_here(self, ident: int, body: memoryview, bound: Bound) -> None:
         _, self._raw_context, args = _values.decode_execute(body)
-        result = await self._run(ident, bound, lambda: self._spread(bound.call, args))
+        result = await self._run(ident, bound, lambda: spread(bound.call, args))
         frame = bytearray(_wire.HEADER_SIZE)
         _refs.TABLE.begin()
         _values.encode_value(result, "result", frame, self._connection.max_frame)
         flags = _wire.REFS if _refs.TABLE.finish(ident, True) else 0
         self._connection.send(_wire.RESULT, flags, ident, frame)
+
+    async def _execute_each_here(self, ident: int, body: memoryview, bound: Bound) -> None:
+        _, self._raw_context, args = _values.decode_execute(body)
+        yields, room = self._yields, self.room
+        yields.begin(ident, ENDLESS)
+        room.begin(ident)
+
+        async def put(value: Any) -> None:
+            if not room.take(yields.add(value)):
+                yields.flush()
+                while not room.is_free():
+                    self._roomy = self._home.loop.create_future()
+                    await self._roomy
+            await self._home.outbox.room()
+
+        async def deliver() -> None:
+            made = spread(bound.call, args)
+            if bound.kind != "generator":
+                await put(await made)
+                return
+            try:
+                async for value in made:
+                    await put(value)
+            finally:
+                await made.aclose()
+
+        try:
+            await self._run(ident, None, deliver)
+        except BaseException:
+            yields.flush()  # what came before is good, and goes ahead of the error
+            raise
+        finally:
+            room.end()
+        frame = bytearray(_wire.HEADER_SIZE)
+        kind, flags = answer_rest(*yields.end(), frame)
+        self._connection.send(kind, flags, ident, frame)
+
+    def give(self, ident: int, values: int) -> None:
+        """The host has taken values of the running stream. In the loop's thread."""
+        self.room.give(ident, values)
+        if self._roomy is not None and not self._roomy.done():
+            self._roomy.set_result(None)
 
     async def _stream_here(self, ident: int, body: memoryview, bound: Bound) -> None:
         _, self._raw_context, items = _values.decode_call(body)

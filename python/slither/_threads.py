@@ -6,22 +6,31 @@ Without the GIL they run at the same time. With it they take turns, which is wor
 from __future__ import annotations
 
 from queue import Queue
+from typing import TYPE_CHECKING
 
 from slither import _blackbox, _wire
 from slither._backlog import Job
 from slither._exceptions import ProtocolError
 from slither._lane import Lane
-from slither._profile import Profile
 from slither._several import Several
+
+if TYPE_CHECKING:
+    from slither._hosted import Hosted
+    from slither._setup import Setup
 
 
 class ThreadWorker(Several):
     """One process, as many lanes as it has slots."""
 
     def __init__(
-        self, connection: _wire.Connection, box: _blackbox.BlackBox, token: int, path: list[str], profile: Profile
+        self,
+        connection: _wire.Connection,
+        box: _blackbox.BlackBox,
+        token: int,
+        setup: Setup,
+        hosted: Hosted | None = None,
     ) -> None:
-        super().__init__(connection, box, token, path, profile)
+        super().__init__(connection, box, token, setup, hosted)
         self._jobs: Queue[Job | None] = Queue(maxsize=self.backlog.limit + self.slots)
         self._lanes = [Lane(self, number, self.slots, self._jobs) for number in range(self.slots)]
 
@@ -45,11 +54,22 @@ class ThreadWorker(Several):
             self._jobs.put_nowait(None)
         for lane in self._lanes:
             lane.join()
+        self.clean_up()
         return self.code()
 
     def run_job(self, job: Job) -> None:
         """Queue a job for the next lane that is free."""
         self._jobs.put_nowait(job)
+
+    def cancel(self, ident: int) -> None:
+        """Have a stream end at its next value; no other call can be made to."""
+        for lane in self._lanes:
+            lane.room.withdraw(ident)
+
+    def give(self, ident: int, values: int) -> None:
+        """The host has taken so many values of a stream."""
+        for lane in self._lanes:
+            lane.room.give(ident, values)
 
     def take_reply(self, ident: int, flags: int, body: memoryview) -> None:
         """Hand the answer of a view to the lane that asked; one that nobody awaits any more is dropped there."""

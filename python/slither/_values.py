@@ -7,7 +7,7 @@ by item through `_conversion`, which converts what the table converts and names 
 
 from __future__ import annotations
 
-from typing import Any, Final
+from typing import Annotated, Any, Final
 
 import msgspec
 from msgspec.msgpack import Decoder, Encoder
@@ -63,6 +63,7 @@ _value_small: Final = Decoder(ext_hook=_ext_copying).decode
 _value_large: Final = Decoder(ext_hook=_ext_keeping).decode
 _head: Final = Decoder(tuple[str, msgspec.Raw, msgspec.Raw]).decode
 _name: Final = Decoder(str).decode
+_count: Final = Decoder(Annotated[int, msgspec.Meta(ge=1)]).decode
 _context: Final = Decoder(
     tuple[str | None, str | None, str | None, str | None, int, dict[str, Any] | None], ext_hook=_ext_copying
 ).decode
@@ -102,6 +103,15 @@ def decode_name(body: memoryview) -> str:
         return _name(body)
     except _MALFORMED as error:
         raise ProtocolError(f"a BIND that is not a string: {error}") from None
+
+
+def decode_count(body: memoryview) -> int:
+    """Decode the body of MORE. Raises `ProtocolError`."""
+    try:
+        count: int = _count(body)
+        return count
+    except msgspec.DecodeError as error:
+        raise ProtocolError(f"a MORE that is no number of values: {error}") from None
 
 
 def decode_value(body: memoryview) -> Any:

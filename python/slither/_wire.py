@@ -27,6 +27,7 @@ _pack: Final = HEADER.pack_into
 MAX_FRAME_DEFAULT: Final = 256 << 20
 MAX_FRAME_LIMIT: Final = 1 << 30
 EXIT_PROTOCOL: Final = 70
+EXIT_UNFIT: Final = 71
 
 CALL: Final = 1
 EXECUTE: Final = 2
@@ -39,6 +40,7 @@ KEEP_REFS: Final = 8
 DROP_REFS: Final = 9
 CANCEL: Final = 10
 DUMP: Final = 11
+MORE: Final = 12
 
 HELLO: Final = 32
 RESULT: Final = 33
@@ -52,7 +54,7 @@ PROGRESS: Final = 40
 CAPACITY: Final = 41
 
 CLAIM: Final = 1  # on CALL, EXECUTE, OPEN_SESSION and END_SESSION
-STREAM: Final = 2  # on CALL
+STREAM: Final = 2  # on CALL and EXECUTE
 CHAOS: Final = 4  # on CALL
 VIEW_FAILED: Final = 1  # on VIEW_REPLY, where the page calls it ERROR
 FAILED: Final = 1  # on RESULT and PARTIAL
@@ -62,7 +64,7 @@ MANY: Final = 1  # on VIEW
 # Flags that each kind may carry, of what a worker receives; a kind that is absent is not for a worker.
 _FLAGS: Final = {
     CALL: CLAIM | STREAM | CHAOS,
-    EXECUTE: CLAIM,
+    EXECUTE: CLAIM | STREAM,
     BIND: 0,
     VIEW_REPLY: VIEW_FAILED,
     STOP: 0,
@@ -72,6 +74,7 @@ _FLAGS: Final = {
     DROP_REFS: 0,
     CANCEL: 0,
     DUMP: 0,
+    MORE: 0,
 }
 _EMPTY: Final = {STOP: "STOP", CANCEL: "CANCEL", DUMP: "DUMP"}
 

@@ -12,7 +12,7 @@ from __future__ import annotations
 import sys
 import threading
 from collections import deque
-from collections.abc import AsyncGenerator, Callable, Mapping, Sequence
+from collections.abc import AsyncGenerator, Callable, Coroutine, Mapping, Sequence
 from time import monotonic_ns
 from typing import TYPE_CHECKING, Any, Final
 
@@ -33,7 +33,8 @@ from slither._exceptions import (
     ViewTimeout,
 )
 from slither._hello import hello
-from slither._resolve import Bound, CannotImport, resolve
+from slither._resolve import Bound, CannotImport, resolve, spread
+from slither._room import ENDLESS, Room, Withdrawn
 from slither._sessions import Sessions
 from slither._values import KEEP, decode_call, encode_plain
 from slither._wire import CALL, RESULT
@@ -41,6 +42,9 @@ from slither._yields import TooMany, Yields
 
 if TYPE_CHECKING:
     import asyncio
+
+    from slither import _setup
+    from slither._hosted import Hosted
 
 _NIL: Final = b"\xc0"
 # How many frames may wait while the running call awaits a view: one sent ahead, and imports beside it.
@@ -78,17 +82,18 @@ class Worker:
         self._waiting: deque[tuple[int, int, int, memoryview]] = deque()
         self._views = 0
         self._yields = Yields(connection)
+        self.room = Room()
         self._loop: asyncio.AbstractEventLoop | None = None
         self._gil_at_hello = _gil.WATCH.on
         self.report_due = 0.0
         self.reported_done = 0
 
-    def run(self) -> int:
+    def run(self, hosted: Hosted | None = None) -> int:
         """Serve until STOP or the end of the connection; return the exit code."""
         waiting, read, serve, work = self._waiting, self._incoming.read, self._serve, self._work
         going = True
         try:
-            self._send(_wire.HELLO, 0, 0, hello())
+            self._send(_wire.HELLO, 0, 0, hello(adapter=hosted))
             while going:
                 try:
                     while going:
@@ -105,6 +110,8 @@ class Worker:
             print(f"slither: protocol error: {error}", file=sys.stderr, flush=True)  # noqa: T201
             return _wire.EXIT_PROTOCOL
         finally:
+            if hosted is not None:
+                hosted.close(self.drive)
             self._close_loop()
         return 0
 
@@ -121,7 +128,7 @@ class Worker:
                 work = _chaos.afflicted(self, work)
             work(ident, body)
         elif kind == _wire.EXECUTE:
-            self._execute(ident, body)
+            (self._execute_each if flags & _wire.STREAM else self._execute)(ident, body)
         elif kind == _wire.BIND:
             self._bind(ident, body)
         elif kind in (_wire.OPEN_SESSION, _wire.END_SESSION):
@@ -131,7 +138,9 @@ class Worker:
         elif kind == _wire.STOP:
             self._end_sessions(ident)
             return False
-        # A VIEW_REPLY that nobody awaits answers a call that has given up: ignored.
+        elif kind == _wire.MORE:
+            _values.decode_count(body)  # for a stream that has ended, as may be
+        # A VIEW_REPLY that nobody awaits, a CANCEL for what has ended: of no use any more.
         return True
 
     # Calls
@@ -181,7 +190,7 @@ class Worker:
         box.begin(ident)
         try:
             name, self._raw_context, items = _values.decode_call(body)
-            bound = self._bound.get(name) or self._resolve(name)
+            bound = (self._bound.get(name) or self._resolve(name)).batch
             if bound.kind != "generator":
                 self._work(ident, body)
                 return
@@ -226,7 +235,7 @@ class Worker:
             box.enter(USER)
             self.call = ident
             try:
-                result = self._finish(bound, self._spread(bound.call, args))
+                result = self._finish(bound, spread(bound.call, args))
             finally:
                 self.call = 0
                 self._raw_context = None
@@ -243,13 +252,61 @@ class Worker:
         finally:
             box.end()
 
+    def _execute_each(self, ident: int, body: memoryview) -> None:
+        """Run one call whose values the host takes one by one; of what is no generator, the only one."""
+        box, yields, room = self._box, self._yields, self.room
+        box.begin(ident)
+        try:
+            name, self._raw_context, args = _values.decode_execute(body)
+            bound = self._bound.get(name) or self._resolve(name)
+            yields.begin(ident, ENDLESS)
+            room.begin(ident)
+            box.enter(USER)
+            self.call = ident
+            try:
+                if bound.kind == "generator":
+                    self._each(spread(bound.call, args), self._put)
+                else:
+                    self._put(self._finish(bound, spread(bound.call, args)))
+            finally:
+                self.call = 0
+                self._raw_context = None
+                room.end()
+                del args
+            box.enter(ENCODE)
+            frame = bytearray(_wire.HEADER_SIZE)
+            kind, flags = answer_rest(*yields.end(), frame)
+            self._connection.send(kind, flags, ident, frame)
+        except (_wire.Closed, ProtocolError):
+            raise
+        except Withdrawn:
+            yields.end()
+            self._send(_wire.ERROR, 0, ident, _errors.make("cancelled", "the host takes no more values"))
+        except BaseException as error:
+            yields.flush()  # what came before is good, and goes ahead of the error
+            self._fail(ident, error)
+        finally:
+            box.end()
+
+    def _put(self, value: Any) -> None:
+        """Send a value of a stream, and wait until another may follow it."""
+        if not self.room.take(self._yields.add(value)):
+            self._yields.flush()
+            self.wait_for_room()
+
+    def wait_for_room(self) -> None:
+        """Wait until the host takes more values of the running stream. Raises `Withdrawn`."""
+        self.raw_context()  # the buffer that it lies in is about to be used again
+        while not self.room.is_free():
+            self._keep(self._incoming.read())
+
     def _bind(self, ident: int, body: memoryview) -> None:
         """Import a function and say what it is."""
         self._box.begin(ident)
         try:
             name = _values.decode_name(body)
             bound = self._resolve(name)
-            said: dict[str, Any] = {"kind": bound.kind}
+            said: dict[str, Any] = {"kind": bound.batch.kind}
             if _gil.WATCH.look() != self._gil_at_hello:
                 said |= {"gil": _gil.WATCH.on, "gil_by": _gil.WATCH.by}
             self._send(_wire.BOUND, 0, ident, said)
@@ -316,7 +373,7 @@ class Worker:
 
     def _bind_call(self, name: str) -> Callable[[Any], Any]:
         """Return what a batch calls: a plain function itself, others with what collects their results."""
-        bound = self._bound.get(name) or self._resolve(name)
+        bound = (self._bound.get(name) or self._resolve(name)).batch
         call = bound.call
         if bound.kind != "function":
             inner = bound
@@ -337,7 +394,7 @@ class Worker:
             return collected
         return result
 
-    def _each(self, results: Any, take: Callable[[Any], None]) -> None:
+    def _each(self, results: Any, take: Callable[[Any], object]) -> None:
         """Have `take` called with each result of a generator, which may be an async one, and close it."""
         if hasattr(results, "__aiter__"):
             self._event_loop().run_until_complete(each_of(results, take))
@@ -348,6 +405,10 @@ class Worker:
         finally:
             results.close()
 
+    def drive(self, coroutine: Coroutine[Any, Any, Any]) -> Any:
+        """Run a coroutine to its end in the loop in which calls run theirs."""
+        return self._event_loop().run_until_complete(coroutine)
+
     def _event_loop(self) -> asyncio.AbstractEventLoop:
         if self._loop is None:
             import asyncio  # not before it is needed: it takes longer than all the rest to import
@@ -355,16 +416,6 @@ class Worker:
             self._loop = asyncio.new_event_loop()
             asyncio.set_event_loop(self._loop)
         return self._loop
-
-    @staticmethod
-    def _spread(call: Callable[..., Any], args: Any) -> Any:
-        if isinstance(args, dict):
-            if all(type(key) is str for key in args):
-                return call(**args)
-            raise TypeError("keyword arguments must have str keys")
-        if isinstance(args, list):
-            return call(*args)
-        return call() if args is None else call(args)
 
     # Answers
 
@@ -429,23 +480,30 @@ class Worker:
         try:
             self._connection.send(_wire.VIEW, _wire.MANY if many else 0, number, frame)
             while True:
-                kind, flags, ident, body = self._incoming.read()
-                if kind == _wire.VIEW_REPLY:
-                    if ident == number:
-                        break
-                    continue
-                if kind in (_wire.KEEP_REFS, _wire.DROP_REFS):
-                    self.turn_refs(kind, ident, body)
-                    continue
-                if len(self._waiting) >= _WAITING_LIMIT:
-                    raise ProtocolError(f"{_WAITING_LIMIT} frames sent ahead of a worker that awaits a view")
-                keep = body if len(body) > _values.KEEP else memoryview(bytes(body))
-                self._waiting.append((kind, flags, ident, keep))
+                kind, flags, ident, body = frame_in = self._incoming.read()
+                if kind == _wire.VIEW_REPLY and ident == number:
+                    break
+                self._keep(frame_in)
         except _wire.Closed as error:
             raise ViewFailed(f"view {name!r}: {error}") from None
         finally:
             self._box.enter(USER)
         return self._opened(name, flags, body)
+
+    def _keep(self, frame: _wire.Frame) -> None:
+        """Take in a frame that comes while a call waits for the host: at once, or when the call has ended."""
+        kind, flags, ident, body = frame
+        if kind in (_wire.KEEP_REFS, _wire.DROP_REFS):
+            self.turn_refs(kind, ident, body)
+        elif kind == _wire.MORE:
+            self.room.give(ident, _values.decode_count(body))
+        elif kind == _wire.CANCEL:
+            self.room.withdraw(ident)
+        elif kind != _wire.VIEW_REPLY:  # of a view that was given up
+            if len(self._waiting) >= _WAITING_LIMIT:
+                raise ProtocolError(f"{_WAITING_LIMIT} frames sent ahead of a worker that waits for its host")
+            keep = body if len(body) > _values.KEEP else memoryview(bytes(body))
+            self._waiting.append((kind, flags, ident, keep))
 
     async def ask_async(self, name: str, args: Mapping[str, Any] | Sequence[Mapping[str, Any]], many: bool) -> Any:
         """Send a view call and wait for its answer: there is one call, so that no other waits with it."""
@@ -465,7 +523,7 @@ class Worker:
         raise _VIEW_ERRORS.get(str(value.get("kind")), ViewFailed)(str(value.get("message", f"view {name!r} failed")))
 
 
-async def each_of(results: AsyncGenerator[Any, None], take: Callable[[Any], None]) -> None:
+async def each_of(results: AsyncGenerator[Any, None], take: Callable[[Any], object]) -> None:
     try:
         async for result in results:
             take(result)
@@ -473,21 +531,44 @@ async def each_of(results: AsyncGenerator[Any, None], take: Callable[[Any], None
         await results.aclose()
 
 
-def main(
-    connection: _wire.Connection,
-    box: _blackbox.BlackBox,
-    token: int,
-    user_path: list[str],
-    log_level: str | int | None = None,
-) -> int:
+def main(connection: _wire.Connection, box: _blackbox.BlackBox, token: int, setup: _setup.Setup) -> int:
     """Run the worker of this process; return its exit code."""
-    worker = Worker(connection, box, token, user_path)
+    worker = Worker(connection, box, token, setup.path)
     _current.install(worker)
     logs = _logging.HostHandler(connection, lambda: worker.call)
-    _logging.install(logs, log_level)
+    _logging.install(logs, setup.log_level)
     try:
-        return worker.run()
+        return worker.run(build_adapter(connection, box, setup, worker.drive))
+    except Unfit:
+        return _wire.EXIT_UNFIT
     finally:
         logs.report()
         _current.install(None)
         connection.close()
+
+
+class Unfit(Exception):
+    """The adapter could not be built, and the host knows why: there will be no hello."""
+
+
+def build_adapter(
+    connection: _wire.Connection,
+    box: _blackbox.Slot,
+    setup: _setup.Setup,
+    drive: Callable[[Coroutine[Any, Any, Any]], Any],
+) -> Hosted | None:
+    """Build the adapter of the setup, if it has one. Raises `Unfit`."""
+    if setup.adapter is None:
+        return None
+    from slither import _hosted  # the others do without what it imports
+
+    box.enter_with(_blackbox.IMPORT, setup.adapter.name)
+    try:
+        return _hosted.build(setup.adapter, setup.profile.slots, drive)
+    except CannotImport as failure:
+        frame = bytearray(_wire.HEADER_SIZE)
+        _values.encode_trusted(failure.error, frame)
+        connection.send(_wire.ERROR, 0, 0, frame)
+        raise Unfit from None
+    finally:
+        box.enter(_blackbox.IDLE)

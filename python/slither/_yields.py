@@ -58,8 +58,8 @@ class Yields:
             self._ident, self._count, self._yielded = ident, count, 0
             self._broken = None
 
-    def add(self, item: Any) -> None:
-        """Take the result of the next item. Raises `TooMany`, and `Closed` when the host is gone."""
+    def add(self, item: Any) -> int:
+        """Take the result of the next item; return its size. Raises `TooMany`, and `Closed` when the host is gone."""
         index = self._yielded
         if index >= self._count:
             with self._lock:
@@ -81,6 +81,7 @@ class Yields:
                 self._flush()
             else:
                 self._ripen()
+        return size
 
     def end(self) -> tuple[list[msgspec.Raw], Failures]:
         """The generator has ended: return the results that were not sent, with their failures, for the answer."""

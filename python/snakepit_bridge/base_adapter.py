@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from slither import ThreadSafeAdapter, UnknownTool, tool
-from slither._kit.tools import ToolDescription, describe_tools, find_tools
+from slither._kit.tools import ORDINARY, ToolDescription, describe_tools, find_tools
 from snakepit_bridge.session_context import SessionContext
 
 __all__ = ["BaseAdapter", "StreamChunk", "tool"]
@@ -52,3 +52,5 @@ class BaseAdapter(ThreadSafeAdapter):
         if context is not None:
             self.set_session_context(context)
         return inspect.unwrap(function)(self, **arguments)
+
+    setattr(execute_tool, ORDINARY, True)

@@ -9,6 +9,9 @@ import slither
 
 __all__ = ["SessionContext"]
 
+# Tells this package from another of its name: a worker gives an adapter its context only where it is this one.
+BY_SLITHER = True
+
 
 class HostTools(Mapping[str, Callable[..., Any]]):
     """What the host may be asked, by name: the views that its stores declare, which only the host knows.

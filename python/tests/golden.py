@@ -93,6 +93,14 @@ _TENSORS = [
     {"$tensor": {"dtype": "f2", "shape": [1], "data": "003c"}},
 ]
 _CONTEXT = ["run-1", "score", "predict", "session-7", 2, {"tenant": "a", "n": 3}]
+_TOOL = {
+    "name": "predict", "description": "The score of a text", "signature": "(text: str, scale: float = 1.0) -> float",
+    "parameters": [
+        {"name": "text", "kind": "positional", "type": "str", "required": True, "default": None},
+        {"name": "scale", "kind": "positional", "type": "float", "required": False, "default": "1.0"},
+    ],
+    "returns": "float", "streaming": False, "asynchronous": False, "required_variables": [],
+}  # fmt: skip
 _REF = {"$ext": [2, "92cf112233445566778803"]}
 _SESSION = [None, None, None, "session-7", 1, None]
 _BARE = [None, None, None, None, 1, None]
@@ -122,6 +130,11 @@ def frames() -> dict[str, tuple[str, int, int, int, Any]]:
         "execute_positional": (*execute, 0, 10, ["m:f", None, [1, 2]]),
         "execute_nothing": (*execute, 0, 11, ["m:f", None, None]),
         "execute_claim": (*execute, 1, 12, ["m:f", None, "only"]),
+        "execute_tool": (*execute, 0, 22, [":predict", None, {"text": "a"}]),
+        "execute_stream": (*execute, 2, 23, [":predict_each", None, [["a", "b"]]]),
+        "execute_stream_claim": (*execute, 3, 24, [":predict_each", None, None]),
+        "bind_tool": (WORKER, 3, 0, 25, ":predict"),
+        "more": (WORKER, 12, 0, 23, 8),
         "bind": (WORKER, 3, 0, 13, "my_model:predict_batch"),
         "view_reply": (WORKER, 4, 0, 14, {"found": [1.5, None]}),
         "view_reply_error": (WORKER, 4, 1, 15, {"kind": "timeout", "message": "no answer within 1s"}),
@@ -134,6 +147,13 @@ def frames() -> dict[str, tuple[str, int, int, int, Any]]:
         "hello_threads": (HOST, 32, 0, 0, {"protocol": 1, "sdk": "0.1.0", "pid": 4242, "python": "3.14.0",
                                            "implementation": "CPython", "gil": False, "gil_build": True,
                                            "gil_by": None, "slots": 16}),
+        "hello_adapter": (HOST, 32, 0, 0, {"protocol": 1, "sdk": "0.1.0", "pid": 4242, "python": "3.14.0",
+                                           "implementation": "CPython", "gil": False, "gil_build": True,
+                                           "gil_by": None, "slots": 1, "adapter": {
+                                               "name": "my_adapter:Scorer", "tools": [_TOOL], "any_tool": False,
+                                               "warning": "Scorer denies it"}}),
+        "error_in_place_of_hello": (HOST, 34, 0, 0, {"kind": "import", "message": "building 'm:C' failed: E: x",
+                                    "traceback": "Traceback", "exception": ["ValueError"]}),
         "keep_refs": (WORKER, 8, 0, 19, [1, 3]),
         "cancel": (WORKER, 10, 0, 21, EMPTY),
         "dump": (WORKER, 11, 0, 21, EMPTY),
@@ -218,6 +238,10 @@ def malformed() -> dict[str, tuple[str, str, str, bytes]]:
     add("cancel_with_body", WORKER, "a body on CANCEL, which has none", header(1, 10) + b"\xc0")
     add("cancel_flag", WORKER, "a flag on CANCEL, which has none", header(0, 10, 1))
     add("dump_with_body", WORKER, "a body on DUMP, which has none", header(1, 11) + b"\xc0")
+    body("more_nothing", WORKER, 12, "no values on MORE", encode(0))
+    body("more_no_number", WORKER, 12, "a str in place of the number", encode("1"))
+    add("more_flag", WORKER, "a flag on MORE, which has none", header(1, 12, 1) + encode(1))
+    add("execute_flag", WORKER, "a flag that EXECUTE does not have", header(len(good), 2, 4) + good)
     add("capacity_flag", HOST, "a flag on CAPACITY, which has none", header(4, 41, 1) + encode([1, True, None]))
     add("worker_gets_result", WORKER, "a kind of the other direction", header(2, 33) + encode([1]))
     add("host_gets_call", HOST, "a kind of the other direction", header(len(good), 1) + good)

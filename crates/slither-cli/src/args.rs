@@ -18,7 +18,7 @@ Exit codes: 0 done, 1 items failed or a check did not hold, 2 could not run, 130
 Environment:
   SLITHER_PYTHON     the Python interpreter to use (3.10 or newer)
   SLITHER_FREE_THREADED_PYTHON
-                     the interpreter without a GIL that baselines use
+                     the interpreter without a GIL that baselines and probe use
   SLITHER_CACHE_DIR  where packages are kept, instead of ~/.cache/slither
   SLITHER_OFFLINE    never use the network
   SLITHER_LOG        what is logged on stderr, as `debug` or `slither=trace`";
@@ -43,8 +43,11 @@ pub(crate) enum Command {
     Example(Example),
     Baseline(Baseline),
     Setup(Setup),
+    Call(Call),
+    Check(Check),
     Doctor(Doctor),
     Matrix(Matrix),
+    Probe(Probe),
     /// Print a script that completes commands and options in a shell
     #[command(
         after_help = "Example: slither completions bash > ~/.local/share/bash-completion/completions/slither"
@@ -166,9 +169,115 @@ pub(crate) struct Setup {
     pub(crate) what: Vec<String>,
 }
 
-/// Say what was found, what is missing, and the command that mends it
+/// Call a tool of an adapter, or list the tools that it has
+///
+/// Builds the adapter in a worker, as a pool does, and prints what the tool returns as JSON; of a streaming tool each
+/// value on a line, as soon as it has been made. Without a tool it lists those that there are.
 #[derive(Debug, Parser)]
+#[command(after_help = "\
+Examples:
+  slither call my_adapter:Scorer                             list its tools
+  slither call my_adapter:Scorer score '{\"text\": \"good\"}'    keyword arguments
+  slither call my_adapter:Scorer score '[\"good\"]'            positional ones
+  slither call my_adapter:Scorer score_each '[[\"a\", \"b\"]]' --path python --requirement 'numpy>=2'
+
+The module is looked for in the current folder, unless --path names others.")]
+pub(crate) struct Call {
+    /// The adapter's class, as `package.module:Class` or `package.module.Class`
+    #[arg(value_name = "MODULE:CLASS")]
+    pub(crate) adapter: String,
+    /// Which tool
+    pub(crate) tool: Option<String>,
+    /// Its arguments, as JSON: an object of keyword arguments, an array of positional ones, or the only one
+    #[arg(requires = "tool")]
+    pub(crate) args: Option<String>,
+    #[command(flatten)]
+    pub(crate) place: Place,
+    /// How long it may take, in seconds
+    #[arg(long, value_name = "SECONDS", default_value = "600", value_parser = seconds)]
+    pub(crate) timeout: std::time::Duration,
+    /// List the tools as one JSON object
+    #[arg(long, conflicts_with = "tool")]
+    pub(crate) json: bool,
+}
+
+/// Call an adapter's tools from many threads, and report what they write without a lock
+///
+/// Builds the adapter, has the threads call its tools together, and names attribute, line and threads of what no lock
+/// protects, whether or not they met. Arguments are made up from type hints and defaults, unless calls are given.
+#[derive(Debug, Parser)]
+#[command(after_help = "\
+Examples:
+  slither check my_adapter:Scorer
+  slither check my_adapter:Scorer --threads 32 --calls 5000 --call \"score('some text')\"
+  slither check my_adapter:Scorer --sample calls.jsonl --python python3.14t
+
+A file of samples has lines like {\"tool\": \"score\", \"args\": [\"some text\"]}.
+Exit codes: 0 nothing was found, 1 there were violations, 2 it could not be run.")]
+pub(crate) struct Check {
+    /// The adapter's class, as `package.module:Class` or `package.module.Class`
+    #[arg(value_name = "MODULE:CLASS")]
+    pub(crate) adapter: String,
+    /// How many threads call it at once
+    #[arg(long, value_name = "N", default_value = "16", value_parser = workers)]
+    pub(crate) threads: usize,
+    /// How many calls they make together
+    #[arg(long, value_name = "N", default_value = "1000")]
+    pub(crate) calls: std::num::NonZeroU32,
+    /// A call to make, in place of those that are made up; may be given repeatedly
+    #[arg(long = "call", value_name = "TOOL(ARG…)")]
+    pub(crate) given: Vec<String>,
+    /// A file of calls to make; may be given repeatedly
+    #[arg(long, value_name = "FILE", value_hint = ValueHint::FilePath)]
+    pub(crate) sample: Vec<PathBuf>,
+    /// Refuse a class that does not say `__thread_safe__`
+    #[arg(long)]
+    pub(crate) strict: bool,
+    #[command(flatten)]
+    pub(crate) place: Place,
+    /// Print the report as JSON
+    #[arg(long)]
+    pub(crate) json: bool,
+}
+
+/// Where an adapter is, and what it needs.
+#[derive(Debug, Parser)]
+pub(crate) struct Place {
+    /// A folder to import from; may be given repeatedly [default: the current one]
+    #[arg(long, value_name = "DIR", value_hint = ValueHint::DirPath)]
+    pub(crate) path: Vec<PathBuf>,
+    /// A package that it needs, as pip writes requirements; may be given repeatedly
+    #[arg(long, value_name = "PACKAGE")]
+    pub(crate) requirement: Vec<String>,
+    /// The interpreter: a path, or a name to look up on PATH
+    #[arg(long, value_name = "PATH", value_hint = ValueHint::ExecutablePath)]
+    pub(crate) python: Option<PathBuf>,
+}
+
+/// Say what was found, what is missing, and the command that mends it
+///
+/// With --route it says instead where a function's calls would go that leave the choice of the pool to Slither, and
+/// why: to processes, to threads (of a Python without a GIL, if there is one), or to coroutines. Its source is read,
+/// and nothing of it is imported.
+#[derive(Debug, Parser)]
+#[command(after_help = "\
+Examples:
+  slither doctor                            what runs need
+  slither doctor --route my_model:score     where its calls go, by what its source says
+  slither doctor --route my_model:score --traits cpu_bound,thread_safe
+                                            where they would go if it were that, too
+
+Traits: cpu_bound or io_bound, thread_safe or not_thread_safe, stateful, unsafe_native")]
 pub(crate) struct Doctor {
+    /// A function, as module:function
+    #[arg(long, value_name = "FUNCTION")]
+    pub(crate) route: Option<String>,
+    /// What the function is, beside what its source says
+    #[arg(long, value_name = "LIST", requires = "route")]
+    pub(crate) traits: Option<String>,
+    /// A folder with modules of yours [default: the current one]
+    #[arg(long, value_name = "DIR", value_hint = ValueHint::DirPath, requires = "route")]
+    pub(crate) path: Vec<PathBuf>,
     /// Write one JSON object to stdout, and nothing else
     #[arg(long)]
     pub(crate) json: bool,
@@ -204,6 +313,52 @@ pub(crate) struct Matrix {
     pub(crate) json: bool,
 }
 
+/// Run a function on a sample, alone, in processes and in threads, and say where it belongs
+///
+/// What threads do to its results is found by holding them against those of one call after the other: threads meet
+/// before each call, and are made to give way in the middle of it. Then pools are measured. It is done on the Python
+/// that is used otherwise, and on one without a GIL, if there is one. What was found is kept, and calls that leave
+/// their pool to Slither go by it, until the file that defines the function changes.
+///
+/// The function is run for real, some thousand times: give it a sample that does no harm.
+#[derive(Debug, Parser)]
+#[command(after_help = "\
+Examples:
+  slither probe my_model:score --sample inputs.jsonl                  on the interpreters that are found
+  slither probe my_model:score --sample inputs.jsonl --python python3.14t
+                                                                      on this one only
+  slither probe my_model:score --sample inputs.jsonl --json | jq .pythons[].advice
+
+A sample is a file of inputs, one JSON value a line: what the function gets in its list.")]
+pub(crate) struct Probe {
+    /// A function that takes a list of items and returns a list of results, as module:function
+    pub(crate) function: String,
+    /// Inputs, one JSON value a line
+    #[arg(long, value_name = "FILE", value_hint = ValueHint::FilePath)]
+    pub(crate) sample: PathBuf,
+    /// Only these interpreters: paths, or names to look up on PATH
+    #[arg(long, value_name = "PATH", value_hint = ValueHint::ExecutablePath)]
+    pub(crate) python: Vec<PathBuf>,
+    /// An interpreter without a GIL, beside the one that is used otherwise
+    #[arg(long, value_name = "PATH", value_hint = ValueHint::ExecutablePath, conflicts_with = "python")]
+    pub(crate) free_threaded: Option<PathBuf>,
+    /// A folder with modules of yours [default: the current one]
+    #[arg(long, value_name = "DIR", value_hint = ValueHint::DirPath)]
+    pub(crate) path: Vec<PathBuf>,
+    /// A package that they need, as pip writes requirements
+    #[arg(long, value_name = "PACKAGE")]
+    pub(crate) requirement: Vec<String>,
+    /// How long threads are put to the test, and each pool is measured, in seconds
+    #[arg(long, value_name = "SECONDS", default_value = "2", value_parser = seconds)]
+    pub(crate) time: std::time::Duration,
+    /// How long everything may take that is one step, in seconds; beyond it threads count as stuck
+    #[arg(long, value_name = "SECONDS", default_value = "120", value_parser = seconds)]
+    pub(crate) timeout: std::time::Duration,
+    /// Write one JSON object to stdout, and nothing else
+    #[arg(long)]
+    pub(crate) json: bool,
+}
+
 /// More processes than this are a slip of the finger.
 const MOST_WORKERS: usize = 1024;
 
@@ -212,6 +367,13 @@ fn workers(text: &str) -> Result<usize, String> {
         Ok(count @ 1..=MOST_WORKERS) => Ok(count),
         _ => Err(format!("expected 1 to {MOST_WORKERS}; leave the option out for one worker a core")),
     }
+}
+
+fn seconds(text: &str) -> Result<std::time::Duration, String> {
+    let seconds = text.parse().ok().filter(|seconds| *seconds > 0.0);
+    seconds
+        .and_then(|seconds| std::time::Duration::try_from_secs_f64(seconds).ok())
+        .ok_or_else(|| "expected a number of seconds above 0".to_owned())
 }
 
 #[cfg(test)]

@@ -5,6 +5,7 @@ mod args;
 mod commands;
 mod log;
 mod print;
+mod probe;
 mod progress;
 mod signals;
 mod text;
@@ -24,6 +25,8 @@ enum End {
     Done,
     /// It ran, and items failed or a check did not hold.
     ItemsFailed,
+    /// It could not do what was asked, and has said why.
+    CouldNotRun,
     /// A signal ended it.
     Interrupted(Interrupt),
 }
@@ -33,6 +36,7 @@ impl End {
         match self {
             Self::Done => 0,
             Self::ItemsFailed => 1,
+            Self::CouldNotRun => COULD_NOT_RUN,
             Self::Interrupted(Interrupt::Terminal) => 130,
             Self::Interrupted(Interrupt::Terminated) => 143,
         }
@@ -61,8 +65,11 @@ fn run(args: Args) -> Result<End, ConfigError> {
         Command::Example(example) => commands::example::run(example),
         Command::Baseline(baseline) => commands::baseline::run(baseline),
         Command::Setup(setup) => commands::setup::run(setup),
+        Command::Call(call) => commands::call::run(call),
+        Command::Check(check) => commands::check::run(&check),
         Command::Doctor(doctor) => commands::doctor::run(&doctor),
         Command::Matrix(matrix) => commands::matrix::run(&matrix),
+        Command::Probe(probe) => commands::probe::run(probe),
         Command::Completions { shell } => commands::completions::run(shell),
     }
 }

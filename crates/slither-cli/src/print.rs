@@ -1,8 +1,11 @@
 //! All printing: data on stdout, everything else on stderr, colour only on a terminal.
 
+mod adapter;
 mod doctor;
 mod matrix;
+mod probe;
 mod report;
+mod route;
 
 use std::fmt::Write as _;
 use std::io::{self, ErrorKind, IsTerminal, Write as _};
@@ -14,9 +17,12 @@ use slither_examples::Listed;
 
 use crate::{progress, text};
 
+pub(crate) use adapter::{tools, value};
 pub(crate) use doctor::diagnosis;
 pub(crate) use matrix::{Looked, Row, libraries, matrix};
+pub(crate) use probe::probe;
 pub(crate) use report::{baseline, report, summary};
+pub(crate) use route::route;
 
 /// Printing fails if stdout takes no more, as when a disk is full.
 pub(crate) type Printed = Result<(), ConfigError>;

@@ -85,7 +85,8 @@ fn open(frame: &Frame) {
         | Kind::KeepRefs
         | Kind::DropRefs
         | Kind::Cancel
-        | Kind::Dump => {
+        | Kind::Dump
+        | Kind::More => {
             unreachable!("the reader refuses what only the host sends")
         }
     }

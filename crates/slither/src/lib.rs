@@ -113,11 +113,14 @@ pub use item::{Failure, Item, ItemId, Ledger, Payload};
 pub use metadata::Metadata;
 pub use pipe::{Defaults, Outputs, Pipe, PipeError, Router, RunOptions};
 pub use pool::{
-    Affinity, Breaker, BreakerState, Chaos, ChaosStats, Each, Gil, Inherit, LostWorker, Pool, PoolStats,
-    Progress, ProgressFeed, PyRef, RestartBudget, SessionEnd, Start, WorkerReply, WorkerUsage,
+    AdapterStats, Affinity, Breaker, BreakerState, Chaos, ChaosStats, Each, Inherit, LostWorker, Pool,
+    PoolStats, Progress, ProgressFeed, PyRef, RestartBudget, SessionEnd, SourcePlace, Start,
+    ThreadSafetyCheck, ThreadSafetyReport, ThreadUse, Tool, ToolParameter, ToolStream, UnsafeWrite,
+    WorkerReply, WorkerUsage,
 };
+pub use python::Gil;
 pub use routing::{Traits, Work};
-pub use runtime::{Builder, Call, OpenSession, Route, Session, Slither};
+pub use runtime::{Adapter, Builder, Call, OpenSession, Route, Session, Slither};
 pub use store::{Store, StoreHandle, Table, View};
 pub use value::{Dtype, Tensor, Timestamp, Value};
 
@@ -140,6 +143,8 @@ mod pages {
     mod dead_letters {}
     #[doc = include_str!("../../../guides/operations.md")]
     mod operations {}
+    #[doc = include_str!("../../../guides/threaded-workers.md")]
+    mod threaded_workers {}
     #[doc = include_str!("../../../guides/examples.md")]
     mod examples {}
 }

@@ -8,19 +8,22 @@ from __future__ import annotations
 
 import asyncio
 import difflib
+import functools
 import inspect
 import threading
 from collections.abc import AsyncIterator, Callable, Coroutine, Iterator, Mapping, Sequence
-from typing import Any
+from typing import Any, Final
 
-from slither import _resolve
+from slither import _errors, _resolve
 from slither._exceptions import UnknownTool
 from slither._kit import containers
 from slither._kit.adapter import METHOD_MARK, ThreadSafeAdapter, declares_thread_safety, state_of, tracked
 from slither._kit.requests import Requests, Stats
-from slither._kit.tools import ToolDescription, describe, find_tools, is_streaming
+from slither._kit.tools import ToolDescription, describe, find_tools, is_streaming, own_dispatcher
 
 Args = Sequence[Any] | Mapping[str, Any] | None
+# How many tools a message lists.
+_LISTED: Final = 32
 
 
 class AdapterHost:
@@ -41,6 +44,8 @@ class AdapterHost:
       Either may be `async def`.
     - `set_session_context(self, context)`, which `start` calls with `session_context` if that is given.
     - `__thread_safe__ = True`, without which there is one slot, however many workers there are.
+    - `execute_tool(self, tool_name, arguments, context)` of its own, through which every call then goes: `arguments`
+      is a map, `context` what `session_context` is. The tools need not be marked, and there may be any number of them.
 
     `run` drives a coroutine to its end in the calling thread; the default is `asyncio.run`.
     """
@@ -67,8 +72,9 @@ class AdapterHost:
         self._args = args
         self._kwargs = kwargs or {}
         self._session_context = session_context
-        self._run = run or asyncio.run
+        self.run = run or asyncio.run
         self._requests = Requests()
+        self._dispatcher = own_dispatcher(self.owner)
         self._tools = {name: self._counted(name, function) for name, function in find_tools(self.owner)}
         self._descriptions = [describe(name, function) for name, function in find_tools(self.owner)]
         self._lock = threading.Lock()
@@ -76,14 +82,26 @@ class AdapterHost:
 
     def start(self) -> None:
         """Build the adapter and call its `initialize`. What they raise goes to the caller."""
+        self.build()
+        try:
+            self.initialize()
+        except BaseException:
+            self.adapter = None
+            raise
+
+    def build(self) -> None:
+        """Build the adapter: the first half of `start`."""
         adapter = self.owner(*self._args, **self._kwargs)
         if isinstance(adapter, ThreadSafeAdapter):
             self._requests = state_of(adapter).requests
-        self._requests.max_workers = self.slots
         if self._session_context is not None and hasattr(adapter, "set_session_context"):
             adapter.set_session_context(self._session_context)
-        self._hook(adapter, "initialize")
         self.adapter = adapter
+
+    def initialize(self) -> None:
+        """Call the adapter's `initialize`: the second half of `start`."""
+        self._requests.max_workers = self.slots
+        self._hook(self.adapter, "initialize")
 
     @property
     def slots(self) -> int:
@@ -102,6 +120,29 @@ class AdapterHost:
         """Return what there is to know of each tool, in the order of their definition."""
         return list(self._descriptions)
 
+    @property
+    def takes_any_name(self) -> bool:
+        """Whether the class calls its tools itself, so that there may be more of them than are listed."""
+        return self._dispatcher is not None
+
+    def function(self, name: str, plain: bool = True) -> tuple[Callable[..., Any], bool]:
+        """Return a tool as a function of its arguments alone, and whether it is a streaming one.
+
+        A coroutine or generator function is one still. With `plain` what a checker watches is replaced by plain
+        containers on its way out. Raises `UnknownTool`.
+        """
+        function = self._tools.get(name)
+        if self._dispatcher is not None:
+            bound: Callable[..., Any] = self._dispatched(name, function, self._dispatcher)
+        elif function is None:
+            raise UnknownTool(self._unknown(name))
+        else:
+            bound = functools.partial(function, self._started())
+        streaming = function is not None and is_streaming(function)
+        if streaming and _resolve.kind_of(bound) != "generator":
+            bound = _streamed(bound)
+        return (_plainly(bound) if plain else bound), streaming
+
     def call(self, name: str, args: Args = None) -> Any:
         """Call a tool and return what it returns; of a streaming tool, an iterator of its values.
 
@@ -109,17 +150,13 @@ class AdapterHost:
         raises. A coroutine is driven to its end by `run`. Whoever takes an iterator closes it when it stops early,
         so that the tool's `finally` runs.
         """
-        function = self._tools.get(name)
-        if function is None:
-            raise UnknownTool(self._unknown(name))
-        if self.adapter is None:
-            raise RuntimeError(f"{self.owner.__name__} has not been started, or is closed")
+        function, streaming = self.function(name, plain=False)
         positional, named = ((), args) if isinstance(args, Mapping) else (args or (), {})
-        made = function(self.adapter, *positional, **named)
+        made = function(*positional, **named)
         if inspect.iscoroutine(made):
-            made = self._run(made)
-        if is_streaming(function):
-            return self._stream(made)
+            made = self.run(made)
+        if streaming:
+            return _values_of(made)
         return containers.plain_throughout(made)
 
     def stats(self) -> Stats:
@@ -146,45 +183,145 @@ class AdapterHost:
             return function
         return tracked(function, name, lambda _: self._requests)
 
-    def _stream(self, made: Any) -> Iterator[Any]:
-        if hasattr(made, "__aiter__"):
-            made = _each_of(made)
-        try:
-            for each in made:
-                yield containers.plain_throughout(each)
-        finally:
-            if hasattr(made, "close"):
-                made.close()
+    def _started(self) -> Any:
+        if self.adapter is None:
+            raise RuntimeError(f"{self.owner.__name__} has not been started, or is closed")
+        return self.adapter
+
+    def _dispatched(
+        self, name: str, function: Callable[..., Any] | None, dispatcher: Callable[..., Any]
+    ) -> Callable[..., Any]:
+        """A tool that the class calls itself."""
+        adapter, own = self._started(), _takes_context(dispatcher)
+
+        def arguments(args: tuple[Any, ...], kwargs: dict[str, Any]) -> tuple[Any, ...]:
+            if args and function is None:
+                raise TypeError(f"{self.owner.__name__} takes the arguments of {name!r} by name, as a map")
+            if args and function is not None:
+                kwargs = dict(inspect.signature(function).bind(adapter, *args, **kwargs).arguments)
+                kwargs.pop(next(iter(inspect.signature(function).parameters)))
+            return (name, kwargs, self._session_context) if own else (name, kwargs)
+
+        def through(self: Any, *args: Any, **kwargs: Any) -> Any:
+            return dispatcher(self, *arguments(args, kwargs))
+
+        async def through_async(self: Any, *args: Any, **kwargs: Any) -> Any:
+            return await dispatcher(self, *arguments(args, kwargs))
+
+        made = through_async if inspect.iscoroutinefunction(dispatcher) else through
+        counted = dispatcher if getattr(dispatcher, METHOD_MARK, False) else None
+        return functools.partial(made if counted else tracked(made, name, lambda _: self._requests), adapter)
 
     def _hook(self, adapter: Any, name: str) -> None:
         hook = getattr(adapter, name, None)
         if callable(hook):
             made = hook()
             if inspect.iscoroutine(made):
-                self._run(made)
+                self.run(made)
 
     def _unknown(self, name: str) -> str:
         text = f"{self.owner.__name__} has no tool {name!r}"
-        near = difflib.get_close_matches(name, self._tools, n=3)
-        if near:
-            return f"{text}\nhint: did you mean {' or '.join(map(repr, near))}?"
-        if self._tools:
-            return f"{text}\nhint: it has {', '.join(list(self._tools)[:12])}"
-        return f"{text}, and no other\nhint: mark its methods with @tool"
+        if not self._tools:
+            return f"{text}, and no other\nhint: mark its methods with @tool"
+        names = list(self._tools)
+        more = f" and {len(names) - _LISTED} more" if len(names) > _LISTED else ""
+        near = difflib.get_close_matches(name, names, n=3)
+        hint = f"\nhint: did you mean {' or '.join(map(repr, near))}?" if near else ""
+        return f"{text}; it has {', '.join(names[:_LISTED])}{more}{hint}"
 
 
-def load(name: str) -> type:
-    """Import a class by its name, `package.module:Class` or `package.module.Class`. Raises `ImportError`."""
+def find_class(name: str) -> type:
+    """Import a class by its name, `package.module:Class` or `package.module.Class`. Raises `_resolve.CannotImport`."""
     module, colon, attribute = name.partition(":")
     if not colon:
         module, _, attribute = name.rpartition(".")
+    if not module or not attribute:
+        text = f"{name!r} does not name a class\nhint: write package.module:Class, or package.module.Class"
+        raise _resolve.CannotImport(_errors.make("import", text))
+    found = _resolve.resolve(f"{module}:{attribute}", []).call
+    if not isinstance(found, type):
+        text = f"{name!r} is of type {type(found).__name__}, and no class"
+        raise _resolve.CannotImport(_errors.make("import", text))
+    return found
+
+
+def load(name: str) -> type:
+    """Import a class as `find_class` does. Raises `ImportError`."""
     try:
-        found = _resolve.resolve(f"{module}:{attribute}", []).call
+        return find_class(name)
     except _resolve.CannotImport as error:
         raise ImportError(str(error)) from error.__cause__
-    if not isinstance(found, type):
-        raise ImportError(f"{name!r} is of type {type(found).__name__}, and no class")
-    return found
+
+
+def _takes_context(dispatcher: Callable[..., Any]) -> bool:
+    """Tell whether an `execute_tool` has a third argument, beside the name and the arguments."""
+    try:
+        inspect.signature(dispatcher).bind(None, "", {}, None)
+    except TypeError:
+        return False
+    return True
+
+
+def _streamed(call: Callable[..., Any]) -> Callable[..., Any]:
+    """A generator function, of a function that only returns something to iterate over."""
+    if _resolve.kind_of(call) == "coroutine":
+
+        async def each_async(*args: Any, **kwargs: Any) -> AsyncIterator[Any]:
+            made = await call(*args, **kwargs)
+            if hasattr(made, "__aiter__"):
+                async for each in made:
+                    yield each
+            else:
+                for each in made:
+                    yield each
+
+        return each_async
+
+    def each(*args: Any, **kwargs: Any) -> Iterator[Any]:
+        yield from _values_of(call(*args, **kwargs))
+
+    return each
+
+
+def _plainly(call: Callable[..., Any]) -> Callable[..., Any]:
+    """A function of the same kind, whose results hold nothing that is watched."""
+    kind = _resolve.kind_of(call)
+    if kind == "coroutine":
+
+        async def awaited(*args: Any, **kwargs: Any) -> Any:
+            return containers.plain_throughout(await call(*args, **kwargs))
+
+        return awaited
+    if _resolve.is_async_generator(call):
+
+        async def each_async(*args: Any, **kwargs: Any) -> AsyncIterator[Any]:
+            made = call(*args, **kwargs)
+            try:
+                async for each in made:
+                    yield containers.plain_throughout(each)
+            finally:
+                await made.aclose()
+
+        return each_async
+    if kind == "generator":
+
+        def each(*args: Any, **kwargs: Any) -> Iterator[Any]:
+            yield from _values_of(call(*args, **kwargs))
+
+        return each
+    return lambda *args, **kwargs: containers.plain_throughout(call(*args, **kwargs))
+
+
+def _values_of(made: Any) -> Iterator[Any]:
+    """What a streaming tool gives, whatever it returned: any iterable, an async one too."""
+    if hasattr(made, "__aiter__"):
+        made = _each_of(made)
+    try:
+        for each in made:
+            yield containers.plain_throughout(each)
+    finally:
+        if hasattr(made, "close"):
+            made.close()
 
 
 def _each_of(made: AsyncIterator[Any]) -> Iterator[Any]:

@@ -8,6 +8,8 @@ from collections.abc import Callable, Iterator, Sequence
 from typing import Any, Final, TypedDict, TypeVar, cast, overload
 
 MARK: Final = "__slither_tool__"
+# On an `execute_tool` that does what a host does without one.
+ORDINARY: Final = "__slither_ordinary__"
 
 Method = TypeVar("Method", bound=Callable[..., Any])
 
@@ -148,6 +150,12 @@ def is_streaming(function: Callable[..., Any]) -> bool:
         or inspect.isasyncgenfunction(function)
         or bool(mark and mark["streaming"])
     )
+
+
+def own_dispatcher(owner: type) -> Callable[..., Any] | None:
+    """Return the `execute_tool` of a class that calls its tools in a way of its own, else None."""
+    found = getattr(owner, "execute_tool", None)
+    return found if callable(found) and not getattr(found, ORDINARY, False) else None
 
 
 def signature_of(function: Callable[..., Any]) -> inspect.Signature:

@@ -142,9 +142,10 @@ def test_the_declaration_decides_the_slots() -> None:
 
 
 def test_an_unknown_tool_or_class_is_said_with_what_there_is() -> None:
-    with AdapterHost(Full) as host, pytest.raises(slither.UnknownTool, match=r"no tool 'ad'\nhint: did you mean 'add'"):
+    asked = r"no tool 'ad'; it has add, .*\nhint: did you mean 'add'"
+    with AdapterHost(Full) as host, pytest.raises(slither.UnknownTool, match=asked):
         host.call("ad")
-    with AdapterHost(Bare) as host, pytest.raises(slither.UnknownTool, match="hint: it has one"):
+    with AdapterHost(Bare) as host, pytest.raises(slither.UnknownTool, match=r"; it has one$"):
         host.call("something")
     assert AdapterHost("slither.adapters.ThreadedShowcaseAdapter").owner is ThreadedShowcaseAdapter
     assert AdapterHost("slither.adapters:ThreadedShowcaseAdapter").owner is ThreadedShowcaseAdapter

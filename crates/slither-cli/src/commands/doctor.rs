@@ -4,12 +4,16 @@ use slither::ConfigError;
 use slither::python::diagnose;
 use slither_examples::Observer;
 
+use super::route;
 use crate::args::Doctor;
 use crate::progress::Bars;
 use crate::{End, print};
 
 /// Looks, prints, and says by the exit code whether runs can start.
 pub(crate) fn run(args: &Doctor) -> Result<End, ConfigError> {
+    if let Some(function) = &args.route {
+        return route::run(function, args);
+    }
     let bars = Bars::new();
     bars.step("asking every Python on PATH", None);
     let diagnosis = diagnose();

@@ -12,6 +12,8 @@ mod image_pipeline;
 mod matrix;
 mod ml_scoring;
 mod output;
+mod probe;
 mod refusals;
+mod route;
 mod signals;
 mod support;

@@ -24,6 +24,8 @@ fn help_says_what_there_is() {
       doctor       Say what was found, what is missing, and the command that mends it
       matrix       Say which Python libraries are safe in threads, with and without a GIL, and where
                    their calls belong
+      probe        Run a function on a sample, alone, in processes and in threads, and say where it
+                   belongs
       completions  Print a script that completes commands and options in a shell
       help         Print this message or the help of the given subcommand(s)
 
@@ -37,7 +39,7 @@ fn help_says_what_there_is() {
     Environment:
       SLITHER_PYTHON     the Python interpreter to use (3.10 or newer)
       SLITHER_FREE_THREADED_PYTHON
-                         the interpreter without a GIL that baselines use
+                         the interpreter without a GIL that baselines and probe use
       SLITHER_CACHE_DIR  where packages are kept, instead of ~/.cache/slither
       SLITHER_OFFLINE    never use the network
       SLITHER_LOG        what is logged on stderr, as `debug` or `slither=trace`
@@ -147,9 +149,20 @@ fn help_says_what_there_is() {
     Usage: slither doctor [OPTIONS]
 
     Options:
-          --json     Write one JSON object to stdout, and nothing else
-      -h, --help     Print help
-      -V, --version  Print version
+          --route <FUNCTION>  A function, as module:function
+          --traits <LIST>     What the function is, beside what its source says
+          --path <DIR>        A folder with modules of yours [default: the current one]
+          --json              Write one JSON object to stdout, and nothing else
+      -h, --help              Print help (see more with '--help')
+      -V, --version           Print version
+
+    Examples:
+      slither doctor                            what runs need
+      slither doctor --route my_model:score     where its calls go, by what its source says
+      slither doctor --route my_model:score --traits cpu_bound,thread_safe
+                                                where they would go if it were that, too
+
+    Traits: cpu_bound or io_bound, thread_safe or not_thread_safe, stateful, unsafe_native
     ----- stderr -----
     ");
 }

@@ -7,6 +7,7 @@ use std::ffi::OsString;
 use std::path::PathBuf;
 use std::time::Duration;
 
+use super::adapter::{AdapterSpec, ThreadSafetyCheck};
 use super::chaos::Chaos;
 use super::supervisor::{Breaker, Limits, RestartBudget};
 use crate::wire::Profile;
@@ -67,6 +68,8 @@ pub struct Pool {
     pub(crate) breaker: Option<Breaker>,
     pub(crate) limits: Limits,
     pub(crate) chaos: Option<Chaos>,
+    pub(crate) adapter: Option<AdapterSpec>,
+    pub(crate) thread_safety: ThreadSafetyCheck,
     /// A setting that was made and that a pool of this kind does not have.
     misplaced: Option<&'static str>,
 }
@@ -95,6 +98,8 @@ impl Pool {
             breaker: Some(Breaker::default()),
             limits: Limits::default(),
             chaos: None,
+            adapter: None,
+            thread_safety: ThreadSafetyCheck::default(),
             misplaced: None,
         }
     }

@@ -1,5 +1,6 @@
 //! A call on its way to a worker, and what comes back.
 
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, Weak};
 use std::time::Duration;
 
@@ -40,6 +41,11 @@ impl Reply {
         self.from.order(Order::Kill(Sentence::Distrust));
         let message = format!("the worker broke the protocol and is killed: {reason}");
         ItemError::new(ErrorKind::Protocol, message).with_worker(self.worker())
+    }
+
+    /// The worker that answered.
+    pub(super) fn station(&self) -> &Arc<Station> {
+        &self.from
     }
 
     /// What an error of this answer says of its worker, which lives.
@@ -146,27 +152,38 @@ pub(crate) struct Job {
     _place: Option<OwnedSemaphorePermit>,
 }
 
-/// Takes what a call yields before its answer: runs of results, together as many as the call has items.
+/// Takes what a call yields before its answer: runs of results, no more together than the call may still yield.
 #[derive(Debug)]
 pub(crate) struct Portions {
     sender: mpsc::Sender<Reply>,
-    items: usize,
-    left: usize,
+    left: Arc<AtomicUsize>,
+    begun: bool,
+    stream: bool,
 }
 
 impl Portions {
     /// For a call of so many items, at least one. It holds a run for each of them at most.
     pub(crate) fn new(items: usize) -> (Self, mpsc::Receiver<Reply>) {
         let (sender, receiver) = mpsc::channel(items.max(1));
-        (Self { sender, items, left: items }, receiver)
+        (Self { sender, left: Arc::new(AtomicUsize::new(items)), begun: false, stream: false }, receiver)
+    }
+
+    /// For a call that may yield for ever; and the room that there is for values, which whoever takes some makes more
+    /// of. As many runs are held as there are values that are not taken.
+    pub(super) fn stream() -> (Self, mpsc::Receiver<Reply>, Arc<AtomicUsize>) {
+        let (portions, receiver) = Self::new(wire::AHEAD_VALUES);
+        let room = portions.left.clone();
+        (Self { stream: true, ..portions }, receiver, room)
     }
 
     fn take(&mut self, portion: Reply) -> Result<(), String> {
         let count = wire::claimed(&portion.body, portion.flags)?;
-        if count == 0 || count > self.left {
-            return Err(format!("it holds {count} results, and {} are still open", self.left));
+        let left = self.left.load(Ordering::Acquire);
+        if count == 0 || count > left {
+            return Err(format!("it holds {count} results, and {left} are still open"));
         }
-        self.left -= count;
+        self.begun = true;
+        self.left.fetch_sub(count, Ordering::AcqRel);
         // Each run takes one of the items at least, so there is room; nobody may be there to take it.
         let _ = self.sender.try_send(portion);
         Ok(())
@@ -278,7 +295,13 @@ impl Job {
     /// Whether it is known to have begun, because it has yielded.
     pub(super) fn has_yielded(&self) -> bool {
         let portions = self.rare.as_ref().and_then(|rare| rare.portions.as_ref());
-        portions.is_some_and(|portions| portions.left < portions.items)
+        portions.is_some_and(|portions| portions.begun)
+    }
+
+    /// Whether it waits, when enough values are on their way, until somebody takes some.
+    pub(super) fn is_stream(&self) -> bool {
+        let portions = self.rare.as_ref().and_then(|rare| rare.portions.as_ref());
+        portions.is_some_and(|portions| portions.stream)
     }
 
     /// The session that it belongs to, if its worker keeps state for that, and so runs one call of it at a time.

@@ -18,6 +18,7 @@
 //! # Failure
 //! See [`crate::ErrorKind`]: `crash`, `out_of_memory`, `timeout`, `protocol` and `pool` come from here.
 
+mod adapter;
 mod admission;
 mod answer;
 mod blackbox;
@@ -25,7 +26,6 @@ mod chaos;
 mod clock;
 mod config;
 mod executor;
-mod gil;
 mod graveyard;
 mod held;
 mod job;
@@ -44,15 +44,17 @@ mod sessions;
 mod simulation;
 mod standing;
 mod station;
+mod stream;
 mod supervisor;
 mod worker;
 
+pub use crate::wire::{Tool, ToolParameter};
+pub use adapter::{AdapterStats, SourcePlace, ThreadSafetyCheck, ThreadSafetyReport, ThreadUse, UnsafeWrite};
 pub(crate) use answer::open_single;
 pub use answer::{Each, WorkerReply};
 pub use chaos::{Chaos, ChaosStats};
 pub use config::{Inherit, Pool, Start};
 pub(crate) use executor::PoolExecutor;
-pub use gil::Gil;
 pub use graveyard::LostWorker;
 pub use progress::{Progress, ProgressFeed};
 pub use refs::PyRef;
@@ -61,4 +63,5 @@ pub use running::{PoolStats, WorkerUsage};
 pub(crate) use running::{RunningPool, Via};
 pub use session::{Affinity, SessionEnd};
 pub(crate) use session::{EndHook, PoolSession};
+pub use stream::ToolStream;
 pub use supervisor::{Breaker, BreakerState, RestartBudget};

@@ -13,7 +13,6 @@ use super::answer::{Each, WorkerReply, open_single};
 use super::chaos::{ChaosStats, Striker};
 use super::clock::later;
 use super::config::{Pool, Start};
-use super::gil::Gil;
 use super::graveyard::Graveyard;
 use super::job::{Job, Portions, Reply, Route, Waiting};
 use super::progress::{Progress, ProgressFeed};
@@ -25,7 +24,7 @@ use super::supervisor::{BreakerState, Driver, Epoch, Launch, Life, Note, Notes, 
 use super::worker::CallId;
 use crate::context::Context;
 use crate::error::{ConfigError, ErrorKind, ItemError};
-use crate::python::Environment;
+use crate::python::{Environment, Gil};
 use crate::store::Views;
 use crate::waits::Waits;
 use crate::wire::{self, Bound, Kind, Profile, Setup};
@@ -102,6 +101,8 @@ pub(crate) struct RunningPool {
     pub(super) chaos: Option<Striker>,
     pub(super) size: usize,
     pub(super) profile: Profile,
+    /// The GIL of its workers, as it was last seen.
+    pub(super) last_gil: Mutex<Gil>,
     start_timeout: Duration,
     pub(super) queue: Arc<Queue>,
     notes: Arc<Notes>,
@@ -166,6 +167,7 @@ impl RunningPool {
                 log_level: 20,
                 memory_limit: config.memory_limit,
                 profile: config.profile,
+                adapter: config.adapter.as_ref().map(|adapter| adapter.setup(config.thread_safety)),
             },
             python,
         };
@@ -203,6 +205,7 @@ impl RunningPool {
             chaos: config.chaos.clone().map(Striker::new),
             size: config.size,
             profile: config.profile,
+            last_gil: Mutex::new(Gil::unknown()),
             start_timeout: config.start_timeout,
             queue,
             notes,
@@ -237,6 +240,7 @@ impl RunningPool {
             call_timeout: Duration::from_millis(100),
             size,
             profile: Profile::Process,
+            last_gil: Mutex::new(Gil::unknown()),
             start_timeout: Duration::from_millis(300),
             queue,
             notes,
@@ -331,16 +335,20 @@ impl RunningPool {
         };
         let (job, waiting) = Job::new(id, frame, timeout, context, Some(place));
         let job = job.bound(route, lease).yielding(portions).suspected(suspect);
+        let cancels = self.profile.cancels() || job.is_stream();
         if !at_once {
             self.queue.push(job);
         } else if let Err(job) = self.queue.push_if_free(job) {
             job.finish(Err(refuse("its worker has another call")));
         }
-        self.answer(waiting).await
+        self.answer_of(waiting, cancels).await
     }
 
     pub(super) async fn answer(&self, waiting: Waiting) -> Result<Reply, ItemError> {
-        let cancels = self.profile.cancels();
+        self.answer_of(waiting, self.profile.cancels()).await
+    }
+
+    async fn answer_of(&self, waiting: Waiting, cancels: bool) -> Result<Reply, ItemError> {
         let mut caller = Caller { queue: &self.queue, waiting: Some(waiting), cancels };
         let answer = match &mut caller.waiting {
             Some(waiting) => waiting.await.ok(),
@@ -443,7 +451,12 @@ impl RunningPool {
             }
         }
         let report = failure.map_or_else(|| "no worker answered".to_owned(), |error| error.report());
-        Err(ConfigError::new(format!("`{function}` cannot be called in pool `{}`: {report}", self.name)))
+        // A tool has no module before the colon.
+        let what = match function.strip_prefix(':') {
+            Some(tool) => format!("tool `{tool}`"),
+            None => format!("`{function}`"),
+        };
+        Err(ConfigError::new(format!("{what} cannot be called in pool `{}`: {report}", self.name)))
     }
 
     /// Calls `function` once on each live worker.
@@ -473,6 +486,11 @@ impl RunningPool {
     /// How many calls the workers run at once, now.
     pub(crate) fn slots(&self) -> usize {
         self.queue.capacity()
+    }
+
+    /// The adapter that its workers host, as the first of them said.
+    pub(crate) fn adapter(&self) -> Option<&wire::Adapter> {
+        self.service.adapter()
     }
 
     /// Where tasks of the pool run.

@@ -1,24 +1,25 @@
 //! What a pool does for its workers beside giving them calls: views, log records, counts.
 
-use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, OnceLock};
 use std::time::{Duration, Instant};
 
 use tokio::runtime::Handle;
 use tokio::sync::broadcast;
 
-use super::gil::Gil;
 use super::job::WorkerName;
 use super::progress::{KEPT, Progress, ProgressFeed};
 use super::station::{Order, Station, lock};
 use crate::context::{Context, SessionId};
 use crate::dispatch;
+use crate::python::Gil;
 use crate::store::{ViewError, Views};
 use crate::telemetry::{
-    self, CallProgress, Labels, SessionLost, ViewException, ViewStart, ViewStop, WorkerCapacity,
+    self, AdapterLimited, CallProgress, Labels, SessionLost, ViewException, ViewStart, ViewStop,
+    WorkerCapacity,
 };
 use crate::waits::Waits;
-use crate::wire::{Done, Log, ViewCall};
+use crate::wire::{Adapter, Done, Log, ViewCall};
 
 /// How long a view that nobody declared takes to be refused, at most.
 const UNKNOWN_VIEW: Duration = Duration::from_secs(5);
@@ -30,12 +31,21 @@ pub(super) struct Service {
     views: Views,
     runtime: Handle,
     strays: AtomicU64,
+    /// What the first worker said of its adapter; the others build the same class.
+    adapter: OnceLock<Adapter>,
     progress: broadcast::Sender<Progress>,
 }
 
 impl Service {
     pub(super) fn new(pool: Arc<str>, views: Views, runtime: Handle) -> Self {
-        Self { pool, views, runtime, strays: AtomicU64::new(0), progress: broadcast::Sender::new(KEPT) }
+        Self {
+            pool,
+            views,
+            runtime,
+            strays: AtomicU64::new(0),
+            adapter: OnceLock::new(),
+            progress: broadcast::Sender::new(KEPT),
+        }
     }
 
     /// Counts an answer that belongs to no call.
@@ -47,6 +57,24 @@ impl Service {
     /// Answers that belonged to no call.
     pub(super) fn strays(&self) -> u64 {
         self.strays.load(Ordering::Relaxed)
+    }
+
+    /// Takes in what a worker says of its adapter, and passes on what there is to warn of, once.
+    pub(super) fn introduce(&self, adapter: Adapter) {
+        let mut first = false;
+        let known = self.adapter.get_or_init(|| {
+            first = true;
+            adapter
+        });
+        if let Some(reason) = known.warning.as_ref().filter(|_| first) {
+            let labels = Labels { pool: Some(&self.pool), ..Labels::default() };
+            telemetry::emit(labels, &AdapterLimited::new(&self.pool, &known.name, reason));
+        }
+    }
+
+    /// The adapter of the pool's workers, once one of them has said hello.
+    pub(super) fn adapter(&self) -> Option<&Adapter> {
+        self.adapter.get()
     }
 
     /// Reports of progress from now on.

@@ -8,7 +8,6 @@ use std::time::{Duration, Instant};
 use rustix::event::{EventfdFlags, PollFd, PollFlags, Timespec, eventfd, poll};
 use rustix::io::Errno;
 
-use super::gil::Gil;
 use super::held::Held;
 use super::job::{Job, WorkerName};
 use super::memory::Memory;
@@ -17,6 +16,7 @@ use super::supervisor::Epoch;
 use super::worker::CallId;
 use crate::context::SessionId;
 use crate::error::{Death, Recycled, WorkerReport};
+use crate::python::Gil;
 
 /// Locks without caring whether another thread panicked: what is behind these locks is valid at every step.
 pub(super) fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {

@@ -76,6 +76,20 @@ impl Environment {
         [Some(&self.sdk), self.overlay.as_ref()].into_iter().flatten().map(PathBuf::as_path)
     }
 
+    /// The command `python -m slither`, for who writes Python that Slither runs, with [`sys_path`](Self::sys_path), and what
+    /// adapters find beside it, in `PYTHONPATH` before what is there.
+    pub fn tools(&self) -> Command {
+        let compat = sdk::for_adapters(&self.sdk);
+        let before = std::env::var_os("PYTHONPATH").unwrap_or_default();
+        let path =
+            self.sys_path().map(Path::to_path_buf).chain([compat]).chain(std::env::split_paths(&before));
+        let mut command = Command::new(&self.interpreter.executable);
+        // What cannot be joined has a colon in it, and could not be on the path anyway.
+        let joined = std::env::join_paths(path.filter(|folder| !folder.as_os_str().is_empty()));
+        command.env("PYTHONPATH", joined.unwrap_or_default()).args(["-m", "slither"]);
+        command
+    }
+
     /// The command that calls `main` of a module of the SDK (`slither._nursery`), with
     /// [`sys_path`](Self::sys_path) both on `sys.path` and in `sys.argv[1:]`.
     ///

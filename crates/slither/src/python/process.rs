@@ -115,6 +115,16 @@ pub(super) fn run(
     Ok(Finished { end, stdout: stdout.text(), stderr: stderr.text() })
 }
 
+/// Runs `command` to its end and returns what it has said; otherwise why there is nothing.
+pub(crate) fn run_to_end(command: &mut Command, limit: Duration) -> Result<String, String> {
+    let finished = run(command, limit, &|| false).map_err(|error| format!("it cannot be run: {error}"))?;
+    match finished.complaint().filter(|_| !finished.success()) {
+        None if finished.success() => Ok(finished.stdout),
+        None => Err(finished.end.to_string()),
+        Some(line) => Err(format!("{}: {line}", finished.end)),
+    }
+}
+
 /// Kills the child's group unless it was seen to exit, so that no way out of [`run`] leaves it behind.
 struct Guard {
     child: Child,

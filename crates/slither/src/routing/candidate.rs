@@ -5,6 +5,8 @@ use std::sync::Arc;
 
 use serde::{Deserialize, Serialize};
 
+use crate::python::Gil;
+
 /// How the workers of a pool run their calls.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
@@ -15,19 +17,6 @@ pub enum Profile {
     Threads,
     /// Several coroutines at a time, in the event loop of one process.
     Async,
-}
-
-/// The GIL in the workers of a pool.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "snake_case")]
-pub enum Gil {
-    /// The interpreter cannot run without it.
-    Built,
-    /// The interpreter could run without it, and it is on; with the extension module whose import turned it on,
-    /// where that is known.
-    On(Option<String>),
-    /// It is off.
-    Off,
 }
 
 /// A pool that a call could go to.
@@ -57,14 +46,14 @@ impl Candidate {
         match self.profile {
             Profile::Processes => false,
             // Where the GIL was turned on by an import the next worker begins without it.
-            Profile::Threads => self.at_once > 1 && (self.io_bound || self.gil != Gil::Built),
+            Profile::Threads => self.at_once > 1 && (self.io_bound || self.gil.free_threaded_build),
             Profile::Async => true,
         }
     }
 
     /// Whether its workers compute in several threads at once.
     pub fn computes_in_parallel(&self) -> bool {
-        self.profile == Profile::Threads && self.gil == Gil::Off && self.at_once > 1
+        self.profile == Profile::Threads && !self.gil.on && self.at_once > 1
     }
 }
 
@@ -75,16 +64,5 @@ impl fmt::Display for Profile {
             Self::Threads => "threads",
             Self::Async => "async",
         })
-    }
-}
-
-impl fmt::Display for Gil {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self {
-            Self::Built => f.write_str("its Python has a GIL"),
-            Self::On(None) => f.write_str("its GIL is on"),
-            Self::On(Some(by)) => write!(f, "its GIL was turned on by {by}"),
-            Self::Off => f.write_str("its GIL is off"),
-        }
     }
 }

@@ -2,7 +2,7 @@
 
 use std::cmp::Reverse;
 
-use super::candidate::{Candidate, Gil, Profile};
+use super::candidate::{Candidate, Profile};
 use super::decision::{Decision, PassedOver};
 use super::subject::Subject;
 use super::traits::Work;
@@ -70,7 +70,7 @@ fn kept_from_threads(fits: &[(&Candidate, Fit)]) -> Option<String> {
         Ok((_, text)) | Err(text) => format!("`{}` ({}): {text}", pool.pool, pool.profile),
     };
     let threads = others().filter(|(pool, _)| pool.profile == Profile::Threads);
-    let threads = threads.max_by_key(|(pool, _)| (pool.gil == Gil::Off, pool.slots, Reverse(&pool.pool)));
+    let threads = threads.max_by_key(|(pool, _)| (!pool.gil.on, pool.slots, Reverse(&pool.pool)));
     threads.or_else(|| others().next()).map(|found| format!("not in {}", text(found)))
 }
 
@@ -109,7 +109,9 @@ impl Need {
         for verdict in &subject.verdicts {
             match &verdict.finding {
                 Finding::Race(what) => {
-                    return Self::Alone(format!("`slither probe` saw threads spoil its results: {what}"));
+                    return Self::Alone(format!(
+                        "`slither probe` saw calls at once spoil its results: {what}"
+                    ));
                 }
                 Finding::Stateful(what) => {
                     return Self::Alone(format!(
@@ -155,11 +157,11 @@ impl Need {
 
     fn fit_threads(&self, subject: &Subject, pool: &Candidate) -> Fit {
         for library in &subject.libraries {
-            match (library.without_gil, &pool.gil) {
-                (WithoutGil::TurnsOn, Gil::Off) => {
+            match library.without_gil {
+                WithoutGil::TurnsOn if !pool.gil.on => {
                     return Err(format!("importing {} would turn its GIL on", library.name));
                 }
-                (WithoutGil::NoWheel, Gil::Off | Gil::On(_)) => {
+                WithoutGil::NoWheel if pool.gil.free_threaded_build => {
                     return Err(format!("there is no build of {} for its Python", library.name));
                 }
                 _ => {}
@@ -169,13 +171,15 @@ impl Need {
             Self::Alone(why) if pool.overlaps() => {
                 return Err(format!("several calls run at once in one of its processes, but {why}"));
             }
-            Self::Alone(why) => return Ok((Place::Takes, why.clone())),
+            Self::Alone(_) => {
+                return Ok((Place::Takes, "each of its workers runs one call at a time".into()));
+            }
             Self::Together(work) => *work,
         };
         if !pool.overlaps() {
-            return match (work, &pool.gil) {
-                (Work::Cpu, Gil::Built) if pool.at_once > 1 => Err(computes_behind(pool)),
-                (Work::Io, Gil::Built) if pool.at_once > 1 => Ok((Place::Bears, one_each(pool))),
+            return match work {
+                Work::Cpu if pool.at_once > 1 => Err(computes_behind(pool)),
+                Work::Io if pool.at_once > 1 => Ok((Place::Bears, one_each(pool))),
                 _ => Ok((Place::Bears, "each of its workers runs one call at a time".into())),
             };
         }
@@ -218,7 +222,7 @@ fn safe(subject: &Subject, pool: &Candidate) -> Result<String, String> {
         return Err(library);
     }
     // Where threads took turns nothing is known of threads that do not.
-    let without_gil = pool.gil == Gil::Off;
+    let without_gil = !pool.gil.on;
     let tried = subject.verdicts.iter().filter(|verdict| verdict.finding == Finding::Same);
     match tried.into_iter().find(|verdict| verdict.without_gil || !without_gil) {
         Some(_) => Ok("`slither probe` found no difference between threads".into()),

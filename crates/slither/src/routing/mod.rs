@@ -23,14 +23,18 @@
 mod candidate;
 mod decide;
 mod decision;
+mod name;
+mod source;
 mod subject;
 mod traits;
 mod verdict;
 
-pub use candidate::{Candidate, Gil, Profile};
+pub use candidate::{Candidate, Profile};
 pub use decide::decide;
 pub use decision::{Decision, PassedOver};
-pub use subject::{Source, Subject};
+pub(crate) use name::check_function;
+pub use source::Source;
+pub use subject::Subject;
 pub use traits::{Traits, Work};
 pub use verdict::{Finding, Verdict, Verdicts};
 

@@ -1,29 +1,11 @@
 //! What is to be routed: [`Subject`], a function with all that is known of it.
 
-use std::path::PathBuf;
 use std::sync::Arc;
 
-use serde::{Deserialize, Serialize};
-
+use super::source::Source;
 use super::traits::Traits;
-use super::verdict::Verdict;
-use crate::python::Library;
-
-/// What the source of a function says, without anything of it being imported. What cannot be found out is left open.
-#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
-#[serde(default)]
-pub struct Source {
-    /// The file that defines it.
-    pub file: Option<PathBuf>,
-    /// A hash of that file.
-    pub hash: Option<String>,
-    /// Whether it is an `async def`, an async generator included.
-    pub is_async: bool,
-    /// What `@slither.traits` and `__thread_safe__` say of it.
-    pub traits: Traits,
-    /// Of the libraries of the matrix those that it imports, by their modules; directly, or through modules of its own.
-    pub imports: Vec<String>,
-}
+use super::verdict::{Verdict, Verdicts};
+use crate::python::{Library, Matrix};
 
 /// A function, and all that is known of it.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -50,5 +32,29 @@ impl Subject {
             libraries: Vec::new(),
             verdicts: Vec::new(),
         }
+    }
+
+    /// A function with this source, and what matrix and verdicts have on it. Reads a file.
+    pub fn of(function: &str, source: &Source, matrix: &Matrix, verdicts: &Verdicts) -> Self {
+        let mut libraries: Vec<Library> = Vec::new();
+        for library in source.imports.iter().filter_map(|module| matrix.get(module)) {
+            if !libraries.contains(library) {
+                libraries.push(library.clone());
+            }
+        }
+        Self {
+            function: function.into(),
+            traits: source.traits,
+            is_async: source.is_async,
+            libraries,
+            verdicts: verdicts.of(function, source),
+        }
+    }
+
+    /// The same, of which this is said as well.
+    #[must_use]
+    pub fn with(mut self, traits: Traits) -> Self {
+        self.traits = traits.or(self.traits);
+        self
     }
 }

@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 use serde::{Deserialize, Serialize};
 
 use super::candidate::Profile;
-use super::subject::Source;
+use super::source::Source;
 use super::traits::Work;
 use crate::error::ConfigError;
 use crate::python::{Env, cache_folder, fingerprint};
@@ -62,37 +62,32 @@ pub struct Verdict {
 /// The folder where verdicts are kept: `verdicts` in the cache, a file a function.
 #[derive(Debug, Clone)]
 pub struct Verdicts {
-    folder: PathBuf,
+    folder: Result<PathBuf, ConfigError>,
 }
 
 impl Verdicts {
-    /// The folder, as the variables of this process say; it need not exist.
-    ///
-    /// # Errors
-    /// If there is no place for a cache.
-    pub fn locate() -> Result<Self, ConfigError> {
+    /// The folder, as the variables of this process say. It need not exist; without a place for a cache none is read,
+    /// and none can be kept.
+    pub fn locate() -> Self {
         Self::locate_in(&Env::from_process())
     }
 
     /// [`locate`](Self::locate) with these variables.
-    ///
-    /// # Errors
-    /// As [`locate`](Self::locate).
-    pub fn locate_in(env: &Env) -> Result<Self, ConfigError> {
-        Ok(Self { folder: cache_folder(env, "verdicts")? })
+    pub fn locate_in(env: &Env) -> Self {
+        Self { folder: cache_folder(env, "verdicts") }
     }
 
     /// Where the verdicts on a function are.
-    pub fn path(&self, function: &str, file: &Path) -> PathBuf {
+    fn path(&self, function: &str, file: &Path) -> Result<PathBuf, ConfigError> {
         let name = fingerprint([function.as_bytes(), file.as_os_str().as_encoded_bytes()]);
-        self.folder.join(name).with_extension("json")
+        Ok(self.folder.clone()?.join(name).with_extension("json"))
     }
 
     /// The verdicts on a function that were given on this very source. None if it has no source, or what is kept
     /// cannot be read: then it is as if nothing had been measured.
     pub fn of(&self, function: &str, source: &Source) -> Vec<Verdict> {
         let (Some(file), Some(hash)) = (&source.file, &source.hash) else { return Vec::new() };
-        let mut verdicts = read(&self.path(function, file));
+        let mut verdicts = self.path(function, file).map(|path| read(&path)).unwrap_or_default();
         verdicts.retain(|verdict| verdict.function == function && verdict.source == *hash);
         verdicts
     }
@@ -100,16 +95,17 @@ impl Verdicts {
     /// Keeps a verdict, in place of the one on the same interpreter and of those on other sources; returns where.
     ///
     /// # Errors
-    /// If the file cannot be written.
+    /// If the file cannot be written, or there is no place for a cache.
     pub fn keep(&self, verdict: Verdict, file: &Path) -> Result<PathBuf, ConfigError> {
-        let path = self.path(&verdict.function, file);
+        let path = self.path(&verdict.function, file)?;
         let mut verdicts = read(&path);
         verdicts.retain(|old| old.source == verdict.source && old.python != verdict.python);
         verdicts.drain(..verdicts.len().saturating_sub(MOST - 1));
         verdicts.push(verdict);
         // Whoever reads meanwhile finds the old file or the new one.
         let aside = path.with_extension(format!("{}.part", std::process::id()));
-        let written = fs::create_dir_all(&self.folder)
+        let folder = path.parent().unwrap_or(&path);
+        let written = fs::create_dir_all(folder)
             .and_then(|()| fs::write(&aside, serde_json::to_vec_pretty(&verdicts)?))
             .and_then(|()| fs::rename(&aside, &path));
         match written {
@@ -155,7 +151,7 @@ mod tests {
     fn a_verdict_holds_for_its_source_and_its_interpreter() {
         let folder = std::env::temp_dir().join(format!("slither-verdicts-{}", std::process::id()));
         let env = Env::from_variables([("SLITHER_CACHE_DIR", &folder)]);
-        let verdicts = Verdicts::locate_in(&env).unwrap();
+        let verdicts = Verdicts::locate_in(&env);
         let source =
             |hash: &str| Source { file: Some("/m.py".into()), hash: Some(hash.into()), ..Source::default() };
         let file = Path::new("/m.py");

@@ -7,7 +7,7 @@ use serde::Serialize;
 
 use crate::dispatch::{Batching, Limits, MaxInFlight, OnError, Order};
 use crate::error::ConfigError;
-use crate::routing::{AUTO, Traits};
+use crate::routing::{AUTO, Traits, check_function};
 
 /// A Python function to be dispatched to, with its pool and its bounds. `I` is the type of the payloads.
 ///
@@ -47,6 +47,17 @@ impl<I> Call<I> {
     pub fn new(function: impl Into<String>) -> Self {
         let (function, pool) = (function.into(), "default".to_owned());
         Self { function, pool, traits: Traits::new(), timeout: None, limits: Limits::new() }
+    }
+
+    /// Calls of a tool of the pool's [`adapter`](crate::Pool::adapter), one for each payload: a map or a struct holds
+    /// keyword arguments, a sequence positional ones, `()` is none, anything else the only argument. Its result is what the
+    /// tool returns; of a streaming tool, all that it yields, as a list.
+    ///
+    /// A batch is one payload, so that each call has a deadline and a slot of its own. With a larger
+    /// [`batch_size`](Self::batch_size) a batch is so many calls one after the other, with one deadline, and fails with
+    /// the first of them that does.
+    pub fn tool(name: impl fmt::Display) -> Self {
+        Self::new(format!(":{name}")).batch_size(1)
     }
 
     /// The pool that runs it; `auto` for [`auto`](Self::auto). Default: `default`.
@@ -176,16 +187,6 @@ impl<I> Call<I> {
     }
 }
 
-/// Whether the text has the form `module:qualified.name`.
-pub(crate) fn check_function(function: &str) -> Result<(), ConfigError> {
-    let dotted = |text: &str| !text.is_empty() && text.split('.').all(|part| !part.trim().is_empty());
-    match function.split_once(':') {
-        Some((module, name)) if dotted(module) && dotted(name) && !name.contains(':') => Ok(()),
-        _ => Err(ConfigError::new(format!("`{function}` does not name a Python function"))
-            .hint("expected `module:function`, as in `my_model:predict_batch`")),
-    }
-}
-
 impl<I> Clone for Call<I> {
     fn clone(&self) -> Self {
         Self {
@@ -207,20 +208,5 @@ impl<I> fmt::Debug for Call<I> {
             .field("timeout", &self.timeout)
             .field("limits", &self.limits)
             .finish()
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::check_function;
-
-    #[test]
-    fn a_function_is_a_module_and_a_name() {
-        for good in ["m:f", "a.b:C.d"] {
-            assert!(check_function(good).is_ok(), "{good}");
-        }
-        for bad in ["", "m", "m:", ":f", "m.f", "m:f:g", "m..n:f"] {
-            assert!(check_function(bad).is_err(), "{bad}");
-        }
     }
 }

@@ -8,7 +8,8 @@ use futures_core::Stream;
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 
-use super::call::{Call, check_function};
+use super::adapter;
+use super::call::Call;
 use super::routed::Routed;
 use super::slither::Slither;
 use crate::context::Context;
@@ -17,8 +18,8 @@ use crate::error::{ConfigError, ErrorKind, ItemError, RunError};
 use crate::item::{Item, Ledger};
 use crate::letters::{BadLetter, Letter};
 use crate::pipe::{self, Outputs, Pipe, PipeError, PipeStream, RunOptions};
-use crate::pool::{PoolExecutor, PoolSession, RunningPool, Via, open_single, writing};
-use crate::routing::{AUTO, Decision, Subject, Traits};
+use crate::pool::{PoolExecutor, PoolSession, RunningPool, ToolStream, Via, open_single, writing};
+use crate::routing::{AUTO, Decision, Subject, Traits, check_function};
 use crate::wire;
 
 /// A runtime, and the session in which it calls, if it does.
@@ -92,6 +93,11 @@ impl Caller {
             return Ok(Arc::new(self.bind(pool, function, timeout).await?));
         }
         check_function(function)?;
+        if let Some(tool) = function.strip_prefix(':') {
+            // There is nothing to choose: it is where its adapter is.
+            let pool = adapter::home(&self.slither, tool)?.name.clone();
+            return Ok(Arc::new(self.bind(&pool, function, timeout).await?));
+        }
         let (subject, decision) = self.decide(function, traits).await?;
         let bound = self.bind(&decision.pool, function, timeout).await?;
         let settled = self.session.is_some();
@@ -164,20 +170,59 @@ impl Caller {
             AUTO => {
                 let refuse = |error: ConfigError| ItemError::new(ErrorKind::Import, error.to_string());
                 check_function(function).map_err(refuse)?;
-                let (_, decision) = self.decide(function, Traits::new()).await.map_err(refuse)?;
-                self.slither.router().note(&decision, &self.within(Context::none()), false);
-                chosen = decision.pool;
+                chosen = match function.strip_prefix(':') {
+                    Some(tool) => adapter::home(&self.slither, tool).map_err(refuse)?.name.clone(),
+                    None => {
+                        let (_, decision) = self.decide(function, Traits::new()).await.map_err(refuse)?;
+                        self.slither.router().note(&decision, &self.within(Context::none()), false);
+                        decision.pool
+                    }
+                };
                 &chosen
             }
             named => named,
         };
         let pool = self.slither.callee(pool, function)?;
+        self.execute_in(pool, function, args, pool.call_timeout).await
+    }
+
+    pub(super) async fn execute_in<A: Serialize + ?Sized, T: DeserializeOwned>(
+        &self,
+        pool: &Arc<RunningPool>,
+        function: &str,
+        args: &A,
+        timeout: Duration,
+    ) -> Result<T, ItemError> {
+        let (id, frame, context, via) = self.single(pool, function, args)?;
+        let reply = pool.submit(id, frame, timeout, context, &via).await?;
+        open_single(&reply)
+    }
+
+    pub(super) fn stream_in<A: Serialize + ?Sized, T: DeserializeOwned>(
+        &self,
+        pool: &Arc<RunningPool>,
+        function: &str,
+        args: &A,
+        timeout: Duration,
+    ) -> ToolStream<T> {
+        match self.single(pool, function, args) {
+            Ok((id, frame, context, via)) => ToolStream::new(pool.clone(), id, frame, timeout, context, via),
+            Err(error) => ToolStream::failed(error),
+        }
+    }
+
+    /// One call, encoded, and where it has to go.
+    fn single<A: Serialize + ?Sized>(
+        &self,
+        pool: &Arc<RunningPool>,
+        function: &str,
+        args: &A,
+    ) -> Result<(u64, Vec<u8>, Arc<Context>, Via), ItemError> {
         let id = pool.next_id();
         let context = Arc::new(self.within(Context::none()));
         let (frame, homes) = writing(|| wire::single(id, function, &context, args, pool.max_frame));
         let via = homes.via(pool, self.via(pool))?;
-        let reply = pool.submit(id, frame?, pool.call_timeout, context, &via).await?;
-        open_single(&reply)
+        Ok((id, frame?, context, via))
     }
 
     fn bound(&self, options: RunOptions) -> RunOptions {

@@ -4,6 +4,7 @@
 //! Builder ── stores load ── environments ── pools start ──▶ Slither ──▶ run_pipe, stream_pipe
 //!            (any of them fails: nothing is left running)      ├──────▶ dispatch, dispatch_stream
 //!                                                              ├──────▶ execute, call_each
+//!                                                              ├──────▶ call, adapter ──▶ call, stream, stats
 //!                                                              ├──────▶ open_session ──▶ the same, in one worker
 //!                                                              └──────▶ store, stats, shutdown
 //! ```
@@ -37,6 +38,7 @@
 //! Dropping the last clone kills the workers, and blocks until they are gone, at most 5 s a pool: on an async task
 //! prefer `shutdown`. A [`Session`] holds a clone.
 
+mod adapter;
 mod builder;
 mod call;
 mod caller;
@@ -46,6 +48,7 @@ mod router;
 mod session;
 mod slither;
 
+pub use adapter::Adapter;
 pub use builder::Builder;
 pub use call::Call;
 pub use router::Route;

@@ -159,30 +159,18 @@ impl Slither {
         };
         match traits.or(known.traits) {
             same if same == known.traits => Ok(known),
-            traits => Ok(Arc::new(Subject { traits, ..Subject::clone(&known) })),
+            _ => Ok(Arc::new(Subject::clone(&known).with(traits))),
         }
     }
 
     /// Finds out what there is to know of a function, without importing it.
     async fn look_up(&self, function: &str) -> Result<Subject, ConfigError> {
         let source = self.source(function).await?;
-        let matrix = Matrix::builtin();
-        let mut libraries = Vec::new();
-        for module in &source.imports {
-            if let Some(library) = matrix.get(module).filter(|library| !libraries.contains(*library)) {
-                libraries.push(library.clone());
-            }
-        }
-        let function: Arc<str> = function.into();
-        let asked = (function.clone(), source);
-        let (source, verdicts) = tokio::task::spawn_blocking(move || {
-            let verdicts = Verdicts::locate().map(|all| all.of(&asked.0, &asked.1)).unwrap_or_default();
-            (asked.1, verdicts)
-        })
-        .await
-        .map_err(|error| ConfigError::new(format!("the verdicts on `{function}` were not read: {error}")))?;
-        let Source { traits, is_async, .. } = source;
-        Ok(Subject { function, traits, is_async, libraries, verdicts })
+        let name = function.to_owned();
+        let known = move || Subject::of(&name, &source, Matrix::builtin(), &Verdicts::locate());
+        tokio::task::spawn_blocking(known)
+            .await
+            .map_err(|error| ConfigError::new(format!("the verdicts on `{function}` were not read: {error}")))
     }
 
     /// What the source of a function says, read by whichever pool answers: processes first.

@@ -10,6 +10,7 @@ use futures_core::future::BoxFuture;
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 
+use super::adapter::Adapter;
 use super::call::Call;
 use super::caller::Caller;
 use super::slither::Slither;
@@ -158,6 +159,15 @@ impl Session {
         args: &A,
     ) -> Result<T, ItemError> {
         self.caller.execute(self.pool(), function, args).await
+    }
+
+    /// The adapter of the session's pool: its calls go to the session's worker. [`Adapter::stats`] and
+    /// [`Adapter::report`] ask all of the pool's workers all the same.
+    ///
+    /// # Errors
+    /// If the pool has no adapter.
+    pub fn adapter(&self) -> Result<Adapter, ConfigError> {
+        Adapter::of(self.caller.clone(), &self.inner.pool)
     }
 
     /// Runs payloads through a Python function, in batches; as [`Slither::dispatch`] does. `isolate` and `retry`

@@ -9,8 +9,9 @@ use futures_core::Stream;
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 
+use super::adapter::Adapter;
 use super::builder::Builder;
-use super::call::{Call, check_function};
+use super::call::Call;
 use super::caller::Caller;
 use super::router::{Route, Router};
 use super::session::OpenSession;
@@ -21,7 +22,7 @@ use crate::item::Item;
 use crate::letters::{BadLetter, Letter};
 use crate::pipe::{Outputs, Pipe, PipeError, PipeStream, RunOptions};
 use crate::pool::{Each, PoolStats, ProgressFeed, RunningPool};
-use crate::routing::Decision;
+use crate::routing::{Decision, check_function};
 use crate::store::{Store, StoreHandle, Stores};
 
 /// Started pools and opened stores. Cheap to clone; the last clone that is dropped kills the workers. For an
@@ -165,6 +166,30 @@ impl Slither {
         args: &A,
     ) -> Result<T, ItemError> {
         Caller::from(self).execute(pool, function, args).await
+    }
+
+    /// Calls a tool of an adapter by its name: of the one among the pools' adapters that has it. Otherwise as
+    /// [`Adapter::call`].
+    ///
+    /// # Errors
+    /// Of kind `import` if no adapter has such a tool, with those that there are, or several have; else as it failed.
+    ///
+    /// # Cancellation
+    /// As for [`execute`](Self::execute).
+    pub async fn call<A: Serialize + ?Sized, T: DeserializeOwned>(
+        &self,
+        tool: &str,
+        args: &A,
+    ) -> Result<T, ItemError> {
+        Adapter::with(self, tool)?.call(tool, args).await
+    }
+
+    /// The adapter of a pool, to call its tools, also those that yield value by value, and to ask for what it has counted.
+    ///
+    /// # Errors
+    /// If the pool is unknown or has no adapter.
+    pub fn adapter(&self, pool: &str) -> Result<Adapter, ConfigError> {
+        Adapter::of(self.into(), self.pool(pool)?)
     }
 
     /// Calls a Python function once on each live worker, for what every worker keeps for itself, such as

@@ -178,6 +178,12 @@ events! {
         measurements: [uptime, requests, growth],
         fields: [pool, worker, pid, reason],
     }
+    /// A pool's adapter has one slot in each worker because its class does not say that several threads may use it, or it
+    /// says nothing and `Pool::thread_safety_check` is on; `reason` says which.
+    WARN "slither.pool.adapter.limited" AdapterLimited {
+        measurements: [],
+        fields: [pool, adapter, reason],
+    }
     /// A session was opened, or opened anew, and lives in that worker; none for one that only prefers a worker.
     INFO "slither.pool.session.opened" SessionOpened {
         measurements: [duration],

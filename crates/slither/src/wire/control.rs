@@ -23,6 +23,16 @@ pub(crate) struct Setup {
     /// Bytes of address space that a worker may have.
     pub(crate) memory_limit: Option<u64>,
     pub(crate) profile: Profile,
+    /// The class that each worker builds.
+    pub(crate) adapter: Option<SetupAdapter>,
+}
+
+/// Which class, and whether its threads are watched.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub(crate) struct SetupAdapter {
+    pub(crate) name: String,
+    /// `off`, `warn` or `strict`.
+    pub(crate) check: &'static str,
 }
 
 /// How a worker runs its calls.

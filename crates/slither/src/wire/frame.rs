@@ -7,8 +7,10 @@ pub(crate) const HEADER: usize = 16;
 
 /// `CALL`, `EXECUTE`, `OPEN_SESSION`, `END_SESSION`: the worker must win the token before it runs this.
 pub(crate) const CLAIM: u8 = 1;
-/// `CALL`: the host takes `PARTIAL` frames before the answer.
+/// `CALL` and `EXECUTE`: the host takes `PARTIAL` frames before the answer.
 pub(crate) const STREAM: u8 = 2;
+/// The values of a stream that may be on their way to who takes them.
+pub(crate) const AHEAD_VALUES: usize = 32;
 /// On CALL: a fault goes with it.
 pub(crate) const CHAOS: u8 = 4;
 /// `RESULT` and `PARTIAL`: the body is a pair of results and failures.
@@ -54,7 +56,7 @@ kinds! {
     /// Run a batch.
     Call = 1, flags CLAIM | STREAM | CHAOS;
     /// Run one call.
-    Execute = 2, flags CLAIM;
+    Execute = 2, flags CLAIM | STREAM;
     /// Import a function.
     Bind = 3, flags 0;
     /// The answer to a view call.
@@ -73,6 +75,8 @@ kinds! {
     Cancel = 10, flags 0;
     /// The host wants to know where a task awaits.
     Dump = 11, flags 0;
+    /// The host has taken values of a stream.
+    More = 12, flags 0;
     /// The first frame of a worker.
     Hello = 32, flags 0;
     /// What a call gave.

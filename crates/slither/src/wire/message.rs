@@ -5,6 +5,7 @@ use std::time::Duration;
 use serde::Deserialize;
 use serde::de::DeserializeOwned;
 
+use super::adapter::Adapter;
 use super::frame::FAILED;
 use super::skip::value_len;
 use crate::codec::{decode, decode_prefix};
@@ -32,6 +33,9 @@ pub(crate) struct Hello {
     /// How many calls it takes at once.
     #[serde(default = "one")]
     pub(crate) slots: usize,
+    /// The adapter that it hosts.
+    #[serde(default)]
+    pub(crate) adapter: Option<Adapter>,
 }
 
 fn one() -> usize {

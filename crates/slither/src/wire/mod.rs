@@ -4,6 +4,7 @@
 //! the Python SDK's. Only this module knows bytes. It never trusts a length: each is compared with its cap
 //! before anything is allocated, and a frame's buffer grows with the bytes that arrive, not with those claimed.
 
+mod adapter;
 mod control;
 mod frame;
 mod message;
@@ -11,10 +12,12 @@ mod reader;
 mod request;
 mod skip;
 
-pub(crate) use control::{FromNursery, MAX_PACKET, Profile, Setup, ToNursery};
+pub(crate) use adapter::Adapter;
+pub use adapter::{Tool, ToolParameter};
+pub(crate) use control::{FromNursery, MAX_PACKET, Profile, Setup, SetupAdapter, ToNursery};
+pub(crate) use frame::{AHEAD_VALUES, Kind, MANY, REFS, WireError};
 #[cfg(test)]
 pub(crate) use frame::{CLAIM, FAILED, Header, STREAM};
-pub(crate) use frame::{Kind, MANY, REFS, WireError};
 #[cfg(any(test, feature = "fuzzing"))]
 pub(crate) use message::well_formed;
 pub(crate) use message::{
@@ -22,7 +25,7 @@ pub(crate) use message::{
 };
 pub(crate) use reader::{Frame, FrameReader};
 pub(crate) use request::{
-    Fault, about, bare, batch, bind, is_call, refs, session, set_claim, set_fault, set_stream, single,
+    Fault, about, bare, batch, bind, is_call, more, refs, session, set_claim, set_fault, set_stream, single,
     view_error, view_reply,
 };
 

@@ -201,7 +201,15 @@ pub(crate) fn set_fault(frame: &mut Vec<u8>, fault: &Fault, cap: usize) -> bool 
     true
 }
 
-/// Marks a whole `CALL` frame as one whose results may come before its answer.
+/// `MORE`: so many values of the stream that call `id` gives were taken.
+pub(crate) fn more(id: u64, values: usize) -> Vec<u8> {
+    let mut builder = Builder::new(Kind::More, 0, id, 9);
+    // A number always encodes, and is as good as nothing.
+    let _ = builder.value(&values);
+    builder.finish(usize::MAX).unwrap_or_default()
+}
+
+/// Marks a whole `CALL` or `EXECUTE` frame as one whose results may come before its answer.
 pub(crate) fn set_stream(frame: &mut [u8]) {
     if let Some(flags) = frame.get_mut(5) {
         *flags |= STREAM;

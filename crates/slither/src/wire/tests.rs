@@ -125,6 +125,14 @@ fn every_golden_frame_to_the_host_is_what_its_description_says() {
 fn golden_bodies_decode_into_what_the_host_knows() {
     let hello: Hello = typed("hello");
     assert_eq!((hello.protocol, hello.pid, hello.gil), (1, 4242, true));
+    assert!(hello.adapter.is_none());
+    let adapter = typed::<Hello>("hello_adapter").adapter.unwrap();
+    assert_eq!((adapter.name.as_str(), adapter.any_tool), ("my_adapter:Scorer", false));
+    assert_eq!(adapter.warning.as_deref(), Some("Scorer denies it"));
+    let [tool] = &adapter.tools[..] else { panic!("{adapter:?}") };
+    assert_eq!((tool.name.as_str(), tool.returns.as_deref()), ("predict", Some("float")));
+    assert_eq!(tool.parameters[1].annotation.as_deref(), Some("float"));
+    assert!(adapter.has("predict") && !adapter.has("other"));
     assert_eq!(typed::<Bound>("bound").kind, "generator");
     let log: Log = typed("log");
     assert_eq!((log.level, &*log.logger, &*log.message, log.call), (30, "my_model", "odd input", Some(1)));
@@ -198,6 +206,7 @@ fn written(name: &str, golden: &Golden) -> Vec<u8> {
             frame[8..].copy_from_slice(&id.to_le_bytes());
             frame
         }
+        12 => more(id, described.value().as_i64().unwrap() as usize),
         other => panic!("{name}: a frame of kind {other} to a worker"),
     };
     if matches!(golden.kind, 1 | 2 | 6 | 7) {
@@ -207,7 +216,7 @@ fn written(name: &str, golden: &Golden) -> Vec<u8> {
         assert!(!set_fault(&mut frame.clone(), &KILL, 29), "beyond the cap it is left out");
         assert!(set_fault(&mut frame, &KILL, 1 << 20));
     }
-    if golden.kind == 1 && golden.flags & STREAM != 0 {
+    if matches!(golden.kind, 1 | 2) && golden.flags & STREAM != 0 {
         set_stream(&mut frame);
     }
     frame

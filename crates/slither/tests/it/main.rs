@@ -1,6 +1,7 @@
 //! The promises of Slither, a file each; one binary.
 #![allow(clippy::unwrap_used, reason = "a test that cannot go on says so")]
 
+mod adapters;
 mod breaker;
 mod call_batch;
 mod cancel;

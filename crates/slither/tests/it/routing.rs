@@ -1,14 +1,22 @@
 //! Promise: a call that leaves the choice to Slither goes where its reason says, and elsewhere when the pools change.
 
+use std::path::Path;
 use std::time::Duration;
 
 use futures_util::{StreamExt, stream};
 use slither::{Breaker, BreakerState, Call, ErrorKind, Item, OnError, Outcome, Pipe, Pool, Slither};
 
+use crate::several::free_threaded;
+use crate::several::gil::{extension, with_gil};
 use crate::support::{Folder, until, within};
 
 fn pool(name: &str, size: usize) -> Pool {
     Pool::processes(name).size(size).python_path(concat!(env!("CARGO_MANIFEST_DIR"), "/tests/python"))
+}
+
+fn in_threads(python: &Path) -> Pool {
+    let path = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/python");
+    Pool::threads("threads").threads_per_worker(4).python(python).python_path(path)
 }
 
 async fn runtime(pools: impl IntoIterator<Item = Pool>) -> Slither {
@@ -137,6 +145,79 @@ async fn a_run_moves_when_its_pool_fails_calls() {
         assert_eq!((&*route.pool, route.changed), ("spare", 1));
         drop(started);
         assert!(results.next().await.is_none());
+    })
+    .await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn each_kind_of_function_has_its_pool_and_none_computes_behind_a_gil() {
+    within(async {
+        let path = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/python");
+        let coroutines = Pool::coroutines("coroutines").python_path(path);
+        let waiting = Pool::threads("waiting").threads_per_worker(8).io_bound(true).python(with_gil());
+        let pools = [pool("processes", 1), in_threads(&with_gil()), coroutines, waiting.python_path(path)];
+        let slither = runtime(pools).await;
+        let goes = async |call: Call<u64>| {
+            let decision = slither.route(&call).await.unwrap();
+            (decision.pool.to_string(), decision.reason)
+        };
+        let (place, why) = goes(Call::new("routed:safe")).await;
+        assert_eq!(place, "processes");
+        assert!(
+            why.ends_with("this Python has a GIL, behind which its threads would compute one at a time"),
+            "{why}"
+        );
+        assert_eq!(goes(Call::new("routed:safe").io_bound()).await.0, "waiting");
+        assert_eq!(goes(Call::new("routed:safe").io_bound().unsafe_native()).await.0, "processes");
+        assert_eq!(
+            goes(Call::new("routed:pid").io_bound()).await.0,
+            "processes",
+            "nothing says that it is safe"
+        );
+        assert_eq!(goes(Call::new("several:meet_in_loop")).await.0, "coroutines");
+        let call = Call::new("several:meet_in_loop").auto().batch_size(1).max_in_flight(4);
+        assert_eq!(slither.dispatch::<u64, u32>([4; 4], call).await.unwrap().results.len(), 4);
+    })
+    .await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_import_that_turns_the_gil_on_sends_the_rest_of_a_run_elsewhere() {
+    let Some(python) = free_threaded() else { return };
+    within(async {
+        let folder = Folder::new();
+        let library = extension(&python, &folder);
+        let slither = runtime([pool("processes", 1), in_threads(&python)]).await;
+        let (started, input) = tokio::sync::mpsc::channel::<u64>(1);
+        let source = stream::unfold(input, |mut input| async move {
+            let payload = input.recv().await?;
+            Some((Item::new(payload, payload), input))
+        });
+        let call = Call::new("routed:safe").auto().batch_size(1);
+        let mut results = Box::pin(slither.dispatch_stream::<u64, u32>(source, call).await.unwrap());
+        let (threads, processes) = (pids(&slither, "threads"), pids(&slither, "processes"));
+        started.send(0).await.unwrap();
+        let outcome = results.next().await.unwrap().unwrap();
+        assert!(matches!(outcome, Outcome::Done(item) if threads.contains(&item.payload)));
+        assert!(slither.routes()[0].reason.starts_with("it computes, it is declared as safe in threads"));
+
+        let on: bool = slither.execute("threads", "several:load", &[&library]).await.unwrap();
+        assert!(on, "it was made to turn the GIL on");
+        // Until the function is imported in the other pool batches still go to the threads, one at a time.
+        for number in 1.. {
+            started.send(number).await.unwrap();
+            let Outcome::Done(item) = results.next().await.unwrap().unwrap() else { panic!("nothing fails") };
+            if processes.contains(&item.payload) {
+                break;
+            }
+        }
+        let route = slither.routes().remove(0);
+        assert_eq!((&*route.pool, route.changed), ("processes", 1));
+        assert!(
+            route.reason.contains("importing `needy` turned the GIL on, behind which"),
+            "{}",
+            route.reason
+        );
     })
     .await;
 }

@@ -10,7 +10,7 @@ use crate::pages::{Block, pages, root};
 use crate::support::Folder;
 
 /// The pages whose programs belong to a crate with a `python` folder; the other guides' run as doc tests.
-const PAGES: [&str; 2] = ["readme", "getting-started"];
+const PAGES: [&str; 3] = ["readme", "getting-started", "threaded-workers"];
 
 struct Program {
     /// The binary's name, which is also that of the folder it runs in.

@@ -64,6 +64,7 @@ impl Pool {
                 ConfigError::new(message).hint("a fault of one call would befall the others of its worker")
             );
         }
+        self.validate_adapter()?;
         if self.queue == 0 {
             return zero("the queue", "leave it out for room for 1024 calls");
         }

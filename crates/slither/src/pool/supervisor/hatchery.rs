@@ -15,10 +15,10 @@ use super::nursery::pipe;
 use crate::error::{Death, ItemError};
 use crate::pool::blackbox::BlackBox;
 use crate::pool::clock::now;
-use crate::pool::gil::Gil;
 use crate::pool::job::WorkerName;
 use crate::pool::station::{Order, Sentence, Station, lock};
 use crate::pool::worker::{Keeper, Parts, Process};
+use crate::python::Gil;
 use crate::telemetry::{self, WorkerStarted};
 use crate::wire::{self, FromNursery, Profile, ToNursery};
 

@@ -27,6 +27,8 @@ pub(crate) enum Cause {
     Rerun,
     /// Nobody is: it was idle, or not ready yet.
     Nobody,
+    /// Nobody is, but it said why it will never be ready. If no other was before, the next will say the same.
+    Unfit,
 }
 
 /// What has happened in the pool.
@@ -319,10 +321,13 @@ impl Supervisor {
             let cause = format!("{calls} killed the worker; the last worker {reason}");
             return self.trip(cause, Trial::Call, now, actions);
         }
+        if cause == Cause::Unfit && !self.begun {
+            return self.trip(format!("a worker {reason}"), Trial::Start, now, actions);
+        }
         let delay = match (cause, role) {
             // It was to go, and its place is taken.
             (_, Role::Outgoing) => return,
-            (Cause::Nobody, _) => {
+            (Cause::Nobody | Cause::Unfit, _) => {
                 if !self.budget.spend(now) {
                     let cause = format!("a worker {reason}, {}", self.budget.spent());
                     return self.trip(cause, Trial::Start, now, actions);

@@ -1,14 +1,20 @@
 //! What is left to do when a worker has died: to hear how, to give back what never began, to fail what did.
 
+use std::time::Duration;
+
 use super::keeper::Keeper;
 use super::link::{End, Link};
 use super::machine::{Action, Event};
 use super::report::Autopsy;
+use super::stacks::Stacks;
 use crate::error::Death;
 use crate::pool::clock::now;
 use crate::pool::job::{Job, MAX_REQUEUES};
 use crate::pool::station::{Sentence, lock};
 use crate::pool::supervisor::{Cause, Note};
+
+/// Characters of a stack that are told of an adapter that took too long.
+const LONGEST_STACK: usize = 4096;
 
 /// A call that is to blame for its worker's death.
 struct Blamed {
@@ -40,7 +46,10 @@ impl<L: Link> Keeper<L> {
             autopsy.starting = true;
         }
         autopsy.rss = self.station.memory.last().map(|sample| sample.rss);
-        let reason = reason(&autopsy, self.sentence.as_ref());
+        let reason = match &self.unfit {
+            Some(why) => format!("could not be given its adapter: {why}"),
+            None => reason(&autopsy, self.sentence.as_ref()),
+        };
         // Before anyone hears of it by a failed call, so that asking what was lost never comes too early.
         lock(&self.graveyard).bury(&self.station.worker, &reason);
         let lost = self.queue.lose(&self.station, &autopsy.findings());
@@ -53,6 +62,7 @@ impl<L: Link> Keeper<L> {
             Some(Blamed { suspect: true }) => Cause::Rerun,
             Some(Blamed { suspect: false }) => Cause::Call,
             None if excused => Cause::Asked,
+            None if self.unfit.is_some() || late(&autopsy, self.sentence.as_ref()) => Cause::Unfit,
             None => Cause::Nobody,
         };
         for job in self.own.drain(..) {
@@ -114,9 +124,28 @@ impl<L: Link> Keeper<L> {
     }
 }
 
+/// Whether its adapter took too long to be built.
+fn late(autopsy: &Autopsy, sentence: Option<&Sentence>) -> bool {
+    autopsy.building.is_some() && matches!(sentence, Some(Sentence::Late(_)))
+}
+
+/// What is said of that, with where it was in Python.
+fn late_adapter(autopsy: &Autopsy, limit: Duration) -> String {
+    let adapter = autopsy.building.as_deref().unwrap_or_default();
+    let stack = autopsy.stacks.as_ref().map(Stacks::all).unwrap_or_default();
+    let stack: String = stack.trim_end().chars().take(LONGEST_STACK).collect();
+    let limit = limit.as_secs_f64();
+    format!(
+        "needs more than {limit} s to build its adapter `{adapter}`\nhint: see `Pool::start_timeout`\n{stack}"
+    )
+}
+
 fn reason(autopsy: &Autopsy, sentence: Option<&Sentence>) -> String {
     let mut reason = match (&autopsy.breach, sentence) {
         (Some(breach), _) => format!("broke the protocol ({breach}) and {}", autopsy.death),
+        (None, Some(Sentence::Late(limit))) if autopsy.building.is_some() => {
+            return late_adapter(autopsy, *limit);
+        }
         (None, Some(Sentence::Late(limit))) => {
             format!("was not ready after {} s and {}", limit.as_secs_f64(), autopsy.death)
         }

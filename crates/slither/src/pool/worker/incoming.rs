@@ -3,10 +3,11 @@
 use super::keeper::Keeper;
 use super::link::Link;
 use super::machine::{CallId, Event};
-use crate::pool::gil::Gil;
+use crate::error::ItemError;
 use crate::pool::station::lock;
 use crate::pool::supervisor::Note;
-use crate::wire::{self, Capacity, Frame, Hello, Kind, ViewCall, WireError};
+use crate::python::Gil;
+use crate::wire::{self, Capacity, Frame, Hello, Kind, RemoteError, ViewCall, WireError};
 
 impl<L: Link> Keeper<L> {
     /// Reads once and takes in the frames that are whole; false if there was nothing to read.
@@ -42,6 +43,10 @@ impl<L: Link> Keeper<L> {
                 self.import_next();
                 self.ready_if_imported();
             }
+            Kind::Error if self.importing.is_none() && header.id == 0 => {
+                let why: RemoteError = wire::body(&frame.body).map_err(unreadable)?;
+                self.unfit = Some(ItemError::from(why).report());
+            }
             Kind::Result | Kind::Error | Kind::Bound => {
                 if self.unclaimed(header.id) {
                     return Err(WireError::Unclaimed { id: header.id });
@@ -55,6 +60,9 @@ impl<L: Link> Keeper<L> {
                 if let Some(job) = held.get_mut(header.id) {
                     job.pass(portion).map_err(unreadable)?;
                 }
+                drop(held);
+                // Who took its values may have gone before there was a worker to be told of it.
+                self.cancel_abandoned();
             }
             Kind::Partial => self.service.stray(&self.station.worker, header.id),
             Kind::Progress => {
@@ -109,6 +117,7 @@ impl<L: Link> Keeper<L> {
             | Kind::DropRefs
             | Kind::Cancel
             | Kind::Dump
+            | Kind::More
             | Kind::Capacity => {
                 return Err(WireError::Unexpected { kind: header.kind });
             }
@@ -128,10 +137,13 @@ impl<L: Link> Keeper<L> {
 
     /// Takes in what the worker says of itself.
     fn greet(&mut self, hello: Hello) -> Result<(), String> {
-        let Hello { slots, gil, gil_build, gil_by, .. } = hello;
+        let Hello { slots, gil, gil_build, gil_by, adapter, .. } = hello;
         self.check_slots(slots, self.most_slots)?;
         self.station.learn(slots, Gil::new(gil, gil_build, gil_by));
         self.on(Event::Capacity(slots));
+        if let Some(adapter) = adapter {
+            self.service.introduce(adapter);
+        }
         Ok(())
     }
 

@@ -27,6 +27,8 @@ use crate::wire::{self, Frame, Kind};
 const ABANDON: Duration = Duration::from_secs(5);
 /// How long a replaced worker may take to exit.
 const RECYCLE_GRACE: Duration = Duration::from_secs(5);
+/// How long a worker that was not ready in time has to write down where it is.
+const SHOW_GRACE: Duration = Duration::from_millis(50);
 /// How long a worker may live on when it has closed its connection.
 pub(super) const SILENT: Duration = Duration::from_secs(1);
 
@@ -80,10 +82,14 @@ pub(crate) struct Keeper<L> {
     pub(super) importing: Option<usize>,
     /// How it broke the protocol, if it did.
     pub(super) breach: Option<String>,
+    /// Why it could not build its adapter, if so.
+    pub(super) unfit: Option<String>,
     /// Behind its breach of the protocol nothing is read.
     pub(super) unread: bool,
     /// Why it was told to die, if it was.
     pub(super) sentence: Option<Sentence>,
+    /// When it is killed because it was not ready in time.
+    condemned: Option<Instant>,
     /// When it was sent the signal that cannot be ignored.
     pub(super) killed: Option<Instant>,
     /// No call is given to it any more.
@@ -117,8 +123,10 @@ impl<L: Link> Keeper<L> {
             recycled: None,
             importing: None,
             breach: None,
+            unfit: None,
             unread: false,
             sentence: None,
+            condemned: None,
             killed: None,
             closed: false,
             death: None,
@@ -131,9 +139,7 @@ impl<L: Link> Keeper<L> {
     pub(crate) fn turn(&mut self) {
         if self.station.bell.rang() {
             self.take_orders();
-            if self.cancels {
-                self.cancel_abandoned();
-            }
+            self.cancel_abandoned();
         }
         self.find_work();
         self.check_time();
@@ -199,12 +205,15 @@ impl<L: Link> Keeper<L> {
         readings.iter().any(|reading| reading.call == id && self.link.how(reading) == How::Awaiting)
     }
 
-    /// Tells the worker to end what nobody waits for any more.
-    fn cancel_abandoned(&mut self) {
+    /// Tells the worker to end what nobody waits for any more: coroutines, and streams, which else would wait for ever
+    /// until somebody takes their values.
+    pub(super) fn cancel_abandoned(&mut self) {
         let station = self.station.clone();
-        for job in lock(&station.held).iter_mut().filter(|job| job.abandoned() && !job.told_to_end) {
-            job.told_to_end = true;
-            self.link.write(&wire::about(Kind::Cancel, job.id));
+        for job in lock(&station.held).iter_mut() {
+            if (self.cancels || job.is_stream()) && job.abandoned() && !job.told_to_end {
+                job.told_to_end = true;
+                self.link.write(&wire::about(Kind::Cancel, job.id));
+            }
         }
     }
 
@@ -253,6 +262,13 @@ impl<L: Link> Keeper<L> {
             Sentence::Nursery | Sentence::Late(_) => Verdict::Crash,
             Sentence::Distrust => Verdict::Protocol,
         };
+        if matches!(sentence, Sentence::Late(_)) && self.condemned.is_none() {
+            // First it shows where it is.
+            self.link.signal(Signal::USR2);
+            self.condemned = Some(now() + SHOW_GRACE);
+            self.sentence.get_or_insert(sentence);
+            return;
+        }
         if sentence == Sentence::Distrust {
             self.breach.get_or_insert_with(|| "an earlier answer of it could not be read".to_owned());
         }
@@ -354,6 +370,9 @@ impl<L: Link> Keeper<L> {
         if let Some(deadline) = self.draining.filter(|at| *at <= now) {
             self.stop(deadline);
         }
+        if self.condemned.is_some_and(|at| at <= now) {
+            self.on(Event::Kill(Verdict::Crash));
+        }
         if self.silent_until().is_some_and(|at| at <= now) {
             let cut = self.link.cut_off().map(|error| error.to_string());
             self.broke(cut.unwrap_or_else(|| "it closed its connection and lived on".to_owned()));
@@ -377,7 +396,9 @@ impl<L: Link> Keeper<L> {
     /// When to take the next turn, should nothing happen before.
     pub(crate) fn due(&self) -> Option<Instant> {
         let abandon = self.killed.map(|at| at + ABANDON);
-        let due = [self.machine.timer(), self.draining, abandon, self.silent_until(), self.views.due()];
+        let condemned = self.condemned.filter(|_| self.killed.is_none());
+        let due =
+            [self.machine.timer(), self.draining, abandon, condemned, self.silent_until(), self.views.due()];
         due.into_iter().flatten().min()
     }
 

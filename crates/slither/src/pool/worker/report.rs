@@ -26,6 +26,8 @@ pub(crate) struct Autopsy {
     pub(crate) suspicion: Suspicion,
     /// It was not ready yet.
     pub(crate) starting: bool,
+    /// The adapter that it was building then.
+    pub(crate) building: Option<String>,
     /// What it was doing: of a worker of one call that it was idle, too; of the others only calls.
     pub(crate) found: Vec<Found>,
     pub(crate) stacks: Option<Stacks>,
@@ -58,8 +60,12 @@ impl Autopsy {
         stderr.drain();
         let stderr = stderr.tail();
         let profile = blackbox.profile();
-        let found: Vec<Found> = blackbox
-            .read()
+        let readings = blackbox.read();
+        let building = readings
+            .iter()
+            .find(|reading| reading.call == 0 && reading.phase == Some(Phase::Import))
+            .and_then(|reading| blackbox.subject(reading.slot));
+        let found: Vec<Found> = readings
             .into_iter()
             .filter(|reading| profile == Profile::Process || reading.call != 0)
             .map(|reading| {
@@ -73,8 +79,20 @@ impl Autopsy {
         let stacks = blackbox.text().map(Stacks::new);
         let fatal = fatal(profile, stacks.as_ref(), &found);
         let End { death, peak_rss, .. } = end;
-        let (starting, rss) = (false, None);
-        Self { worker, death, suspicion, starting, found, stacks, fatal, rss, peak_rss, stderr, breach }
+        Self {
+            worker,
+            death,
+            suspicion,
+            starting: false,
+            building,
+            found,
+            stacks,
+            fatal,
+            rss: None,
+            peak_rss,
+            stderr,
+            breach,
+        }
     }
 
     /// What little is found at the death of a worker that never was a process.
@@ -90,6 +108,7 @@ impl Autopsy {
             death: end.death,
             suspicion: Suspicion::None,
             starting: false,
+            building: None,
             found: readings.into_iter().map(|reading| Found { reading, subject: None }).collect(),
             stacks: None,
             fatal: None,
@@ -132,7 +151,10 @@ impl Autopsy {
     /// What it was doing: with that call, if one is named.
     fn clause(&self, call: Option<CallId>) -> Option<String> {
         if self.starting {
-            return Some(Phase::Start.clause(None));
+            return Some(match &self.building {
+                Some(adapter) => format!("while it built its adapter `{adapter}`"),
+                None => Phase::Start.clause(None),
+            });
         }
         let found = match call {
             Some(id) => self.found(id),

@@ -3,7 +3,7 @@
 use proptest::prelude::*;
 
 use super::*;
-use crate::python::{Library, Matrix};
+use crate::python::{Gil, Library, Matrix};
 use crate::routing::{Traits, Verdict};
 
 fn subject(traits: &str) -> Subject {
@@ -42,11 +42,23 @@ fn tried(traits: &str, finding: Finding, without_gil: bool, profile: Profile) ->
     Subject { verdicts: vec![verdict(finding, without_gil, profile)], ..subject(traits) }
 }
 
+fn built() -> Gil {
+    Gil::new(true, false, None)
+}
+
+fn off() -> Gil {
+    Gil::new(false, true, None)
+}
+
+fn turned_on(by: Option<&str>) -> Gil {
+    Gil::new(true, true, by.map(str::to_owned))
+}
+
 fn processes() -> Candidate {
     Candidate {
         pool: "processes".into(),
         profile: Profile::Processes,
-        gil: Gil::Built,
+        gil: built(),
         workers: 2,
         slots: 2,
         at_once: 1,
@@ -56,7 +68,7 @@ fn processes() -> Candidate {
 }
 
 fn threads(gil: Gil) -> Candidate {
-    let slots = if gil == Gil::Off { 16 } else { 1 };
+    let slots = if gil == off() { 16 } else { 1 };
     Candidate {
         pool: "threads".into(),
         profile: Profile::Threads,
@@ -69,7 +81,7 @@ fn threads(gil: Gil) -> Candidate {
 }
 
 fn waiting() -> Candidate {
-    Candidate { pool: "waiting".into(), slots: 32, at_once: 32, io_bound: true, ..threads(Gil::Built) }
+    Candidate { pool: "waiting".into(), slots: 32, at_once: 32, io_bound: true, ..threads(built()) }
 }
 
 fn coroutines() -> Candidate {
@@ -78,7 +90,7 @@ fn coroutines() -> Candidate {
         profile: Profile::Async,
         slots: 50,
         at_once: 50,
-        ..threads(Gil::Built)
+        ..threads(built())
     }
 }
 
@@ -89,9 +101,9 @@ fn chosen(subject: &Subject, pools: &[Candidate]) -> (String, String) {
 
 #[test]
 fn each_kind_of_function_has_its_place() {
-    let free = [processes(), threads(Gil::Off), waiting(), coroutines()];
-    let bound = [processes(), threads(Gil::Built)];
-    let turned = [processes(), threads(Gil::On(Some("legacy".into())))];
+    let free = [processes(), threads(off()), waiting(), coroutines()];
+    let bound = [processes(), threads(built())];
+    let turned = [processes(), threads(turned_on(Some("legacy")))];
     let coroutine = |traits: &str| Subject { is_async: true, ..subject(traits) };
     let race = || Finding::Race("two calls had one result".into());
     let cases = [
@@ -99,11 +111,11 @@ fn each_kind_of_function_has_its_place() {
         (subject("thread_safe"), &free, "threads", "it computes"),
         (subject("cpu_bound"), &free, "processes", "nothing says that it is safe in threads"),
         (subject(""), &free, "processes", "nothing says that it is safe in threads"),
-        (subject("cpu_bound,thread_safe"), &bound, "processes", "its Python has a GIL, behind which"),
-        (subject("cpu_bound,thread_safe"), &turned, "processes", "its GIL was turned on by legacy"),
+        (subject("cpu_bound,thread_safe"), &bound, "processes", "this Python has a GIL, behind which"),
+        (subject("cpu_bound,thread_safe"), &turned, "processes", "importing `legacy` turned the GIL on"),
         (subject("cpu_bound,thread_safe"), &[processes()], "processes", "one call at a time"),
         (subject("io_bound,thread_safe"), &free, "waiting", "it waits more than it computes"),
-        (subject("io_bound,thread_safe"), &bound, "processes", "one call a worker: its Python has a GIL"),
+        (subject("io_bound,thread_safe"), &bound, "processes", "one call a worker: this Python has a GIL"),
         (subject("io_bound"), &free, "processes", "nothing says that it is safe in threads"),
         (subject("cpu_bound,not_thread_safe"), &free, "processes", "declared as not safe"),
         (subject("cpu_bound,thread_safe,stateful"), &free, "processes", "keeps state"),
@@ -141,7 +153,7 @@ fn each_kind_of_function_has_its_place() {
 
 #[test]
 fn where_nothing_will_do_each_pool_is_named_with_its_reason() {
-    let error = decide(&subject("cpu_bound"), &[threads(Gil::Off), coroutines()]).unwrap_err();
+    let error = decide(&subject("cpu_bound"), &[threads(off()), coroutines()]).unwrap_err();
     assert_eq!(
         error.to_string(),
         "no pool may run `m:f` unless the call names it\n  \
@@ -150,12 +162,12 @@ fn where_nothing_will_do_each_pool_is_named_with_its_reason() {
          hint: add a pool with `Pool::processes`, or name the pool in the call"
     );
     // Never on a GIL build, not even for want of another pool.
-    assert!(decide(&subject("cpu_bound,thread_safe"), &[threads(Gil::Built)]).is_err());
+    assert!(decide(&subject("cpu_bound,thread_safe"), &[threads(built())]).is_err());
 }
 
 #[test]
 fn a_decision_reads_as_a_story() {
-    let decision = decide(&subject("cpu_bound,thread_safe"), &[processes(), threads(Gil::Off)]).unwrap();
+    let decision = decide(&subject("cpu_bound,thread_safe"), &[processes(), threads(off())]).unwrap();
     assert_eq!(
         decision.to_string(),
         "m:f goes to pool `threads` (threads): it computes, it is declared as safe in threads, and the GIL of the \
@@ -165,7 +177,7 @@ fn a_decision_reads_as_a_story() {
 
 #[test]
 fn a_pool_that_fails_calls_is_the_last_resort() {
-    let failing = Candidate { failing: true, ..threads(Gil::Off) };
+    let failing = Candidate { failing: true, ..threads(off()) };
     let safe = subject("cpu_bound,thread_safe");
     let (pool, why) = chosen(&safe, &[processes(), failing.clone()]);
     assert_eq!(
@@ -183,7 +195,7 @@ fn traits() -> impl Strategy<Value = Traits> {
 }
 
 fn gil() -> impl Strategy<Value = Gil> {
-    prop_oneof![Just(Gil::Built), Just(Gil::On(None)), Just(Gil::On(Some("x".into()))), Just(Gil::Off)]
+    prop_oneof![Just(built()), Just(turned_on(None)), Just(turned_on(Some("x"))), Just(off())]
 }
 
 fn profile() -> impl Strategy<Value = Profile> {
@@ -194,7 +206,7 @@ fn candidate() -> impl Strategy<Value = Candidate> {
     (profile(), gil(), 0..4_usize, 1..5_usize, any::<bool>(), any::<bool>()).prop_map(
         |(profile, gil, workers, at_once, io_bound, failing)| {
             let at_once = if profile == Profile::Processes { 1 } else { at_once };
-            let narrow = profile == Profile::Threads && gil != Gil::Off && !io_bound;
+            let narrow = profile == Profile::Threads && gil != off() && !io_bound;
             let slots = workers * if narrow { 1 } else { at_once };
             Candidate { pool: "".into(), profile, gil, workers, slots, at_once, io_bound, failing }
         },
@@ -261,7 +273,7 @@ proptest! {
             prop_assert!(traits.thread_safe != Some(false), "{}", decision);
             prop_assert!(traits.thread_safe == Some(true) || subject.verdicts.iter().any(same), "{}", decision);
         }
-        if pool.profile == Profile::Threads && pool.gil == Gil::Built && pool.at_once > 1 {
+        if pool.profile == Profile::Threads && pool.gil == built() && pool.at_once > 1 {
             let waits = traits.work == Some(Work::Io) || traits.stateful || traits.unsafe_native;
             let alone = matches!(Need::of(&subject), Need::Alone(_));
             prop_assert!(waits || alone, "{}", decision);

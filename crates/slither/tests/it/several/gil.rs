@@ -12,7 +12,7 @@ use slither::{Pool, Slither};
 use super::{PYTHON, free_threaded, several, stats, threads};
 use crate::support::{Folder, runtime, until, within};
 
-fn with_gil() -> PathBuf {
+pub(crate) fn with_gil() -> PathBuf {
     Interpreter::find_with_gil().expect("there is a Python with a GIL").executable
 }
 
@@ -37,7 +37,7 @@ async fn where_there_is_a_gil_a_worker_has_one_slot_and_says_why_unless_its_call
 }
 
 /// A tiny extension module that does not say that it can do without the GIL.
-fn extension(python: &Path, folder: &Folder) -> String {
+pub(crate) fn extension(python: &Path, folder: &Folder) -> String {
     let source = folder.path("needy.c");
     std::fs::write(
         &source,

@@ -2,7 +2,7 @@
 //! it dies, and runs no more of them than its interpreter can.
 
 mod coroutines;
-mod gil;
+pub(crate) mod gil;
 mod threads;
 
 use std::path::{Path, PathBuf};
@@ -15,7 +15,7 @@ const PYTHON: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/python");
 
 /// The interpreter without a GIL; none only where nobody has promised that it is there.
 #[expect(clippy::print_stderr, reason = "what was left out, and why, is for whoever runs the tests")]
-fn free_threaded() -> Option<PathBuf> {
+pub(crate) fn free_threaded() -> Option<PathBuf> {
     let found = Interpreter::find_free_threaded().unwrap();
     assert!(found.is_some() || std::env::var_os("CI").is_none(), "CI has to have a free-threaded python");
     if found.is_none() {

@@ -5,7 +5,7 @@ use std::fmt;
 use serde::Serialize;
 
 /// The global interpreter lock of a worker, as it found it after its imports; kept up to date when an import changes it.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Hash, Serialize)]
 #[non_exhaustive]
 pub struct Gil {
     /// Whether it is on: then threads of the worker take turns.
@@ -17,8 +17,14 @@ pub struct Gil {
 }
 
 impl Gil {
-    pub(crate) fn new(on: bool, free_threaded_build: bool, turned_on_by: Option<String>) -> Self {
+    /// What an interpreter has said.
+    pub fn new(on: bool, free_threaded_build: bool, turned_on_by: Option<String>) -> Self {
         Self { on, free_threaded_build, turned_on_by }
+    }
+
+    /// As long as nobody has said anything.
+    pub(crate) fn unknown() -> Self {
+        Self::new(true, false, None)
     }
 }
 

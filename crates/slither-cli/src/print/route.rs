@@ -1,0 +1,75 @@
+//! Where a function's calls go.
+
+use std::fmt::Write as _;
+use std::io;
+
+use serde::Serialize;
+use slither::python::Library;
+use slither::routing::{Candidate, Decision, Finding, Source, Subject, Verdict};
+
+use super::{Paint, Printed, data, json};
+use crate::text;
+
+/// A decision, and what it was made from.
+pub(crate) fn route(
+    decision: &Decision,
+    subject: &Subject,
+    source: &Source,
+    pools: &[Candidate],
+    as_json: bool,
+) -> Printed {
+    #[derive(Serialize)]
+    struct Explained<'a> {
+        decision: &'a Decision,
+        source: &'a Source,
+        traits: String,
+        libraries: Vec<&'a str>,
+        verdicts: &'a [Verdict],
+        pools: &'a [Candidate],
+    }
+    if as_json {
+        let traits = subject.traits.to_string();
+        let libraries = subject.libraries.iter().map(|library| library.name.as_str()).collect();
+        let verdicts = &subject.verdicts;
+        return json(&Explained { decision, source, traits, libraries, verdicts, pools });
+    }
+    let paint = Paint::of(&io::stdout());
+    let mut out = String::new();
+    let Decision { function, profile, reason, .. } = decision;
+    let place = paint.bold(&profile.to_string());
+    let _ = writeln!(out, "{} goes to {place}: {}", text::line(function), text::line(reason));
+    for other in &decision.passed_over {
+        let _ = writeln!(out, "  not to {}: {}", other.profile, text::line(&other.why_not));
+    }
+    let _ = writeln!(out, "\n{}", paint.bold("What is known of it"));
+    let none = || "nothing".to_owned();
+    let file = source.file.as_ref().map_or_else(|| "not found".to_owned(), |file| file.display().to_string());
+    let traits = Some(subject.traits.to_string()).filter(|said| !said.is_empty()).unwrap_or_else(none);
+    let libraries: Vec<String> = subject.libraries.iter().map(library).collect();
+    let libraries = Some(libraries.join(", ")).filter(|said| !said.is_empty()).unwrap_or_else(none);
+    for (title, said) in [("source", file), ("is said to be", traits), ("imports", libraries)] {
+        let _ = writeln!(out, "  {title:<15} {}", text::line(&said));
+    }
+    for verdict in &subject.verdicts {
+        let _ = writeln!(out, "  {:<15} {}", "was measured", text::line(&measured(verdict)));
+    }
+    if subject.verdicts.is_empty() {
+        let _ = writeln!(out, "  {:<15} no; see `slither probe`", "was measured");
+    }
+    data(&out)
+}
+
+fn library(library: &Library) -> String {
+    format!("{} ({} in threads)", library.name, library.thread_safety)
+}
+
+fn measured(verdict: &Verdict) -> String {
+    let gil = if verdict.without_gil { "without a GIL" } else { "with a GIL" };
+    let found = match &verdict.finding {
+        Finding::Same => "threads make no difference".to_owned(),
+        Finding::Race(what) => format!("threads spoil it: {what}"),
+        Finding::Stateful(what) => format!("it depends on earlier calls: {what}"),
+        Finding::Unrepeatable(what) => format!("its results differ each time: {what}"),
+    };
+    format!("on {} {gil}: {found}; belongs into {}", verdict.version, verdict.profile)
+}

@@ -1,0 +1,193 @@
+//! What pools make of a function: calls a second, latency and memory, round by round, so that what else the machine
+//! does meets all of them alike.
+
+use std::time::{Duration, Instant};
+
+use futures_util::future::join_all;
+use serde::Serialize;
+use serde::de::IgnoredAny;
+use serde_json::Value;
+use slither::routing::Profile;
+use slither::{ConfigError, Pool, Slither};
+
+/// In how many rounds the time for each pool is divided.
+const ROUNDS: u32 = 3;
+/// Beyond it calls are counted, and their latency is not.
+const LATENCIES: usize = 1 << 20;
+
+/// What a pool made of it.
+#[derive(Debug, Clone, Serialize)]
+pub(crate) struct Measured {
+    /// How its workers run calls.
+    pub(crate) profile: Profile,
+    /// How many workers.
+    pub(crate) workers: usize,
+    /// How many calls each of them is given at once.
+    pub(crate) at_once: usize,
+    /// Calls that were made.
+    pub(crate) calls: usize,
+    /// Of those that failed.
+    pub(crate) failed: usize,
+    /// Items a second, in the best round.
+    pub(crate) per_second: f64,
+    /// The same, without the time in which its threads waited for a processor: what it would be where nothing else
+    /// runs, as far as that can be told.
+    pub(crate) undisturbed: f64,
+    /// The time of a call, in seconds: half of them took less.
+    pub(crate) p50: f64,
+    /// The same for 99 of 100.
+    pub(crate) p99: f64,
+    /// Resident memory of its workers, in bytes.
+    pub(crate) memory: u64,
+}
+
+impl Measured {
+    #[cfg(test)]
+    pub(super) fn nothing() -> Self {
+        Self {
+            profile: Profile::Processes,
+            workers: 1,
+            at_once: 1,
+            calls: 0,
+            failed: 0,
+            per_second: 0.0,
+            undisturbed: 0.0,
+            p50: 0.0,
+            p99: 0.0,
+            memory: 0,
+        }
+    }
+}
+
+/// A pool to be measured.
+pub(super) struct Contender {
+    pub(super) pool: Pool,
+    pub(super) name: &'static str,
+    pub(super) profile: Profile,
+    pub(super) workers: usize,
+    pub(super) at_once: usize,
+}
+
+#[derive(Default)]
+struct Tally {
+    calls: usize,
+    failed: usize,
+    best: f64,
+    undisturbed: f64,
+    latencies: Vec<f64>,
+    memory: u64,
+}
+
+/// Runs the batches through each pool, for so long each.
+pub(super) async fn measure(
+    function: &str,
+    batches: &[Vec<Value>],
+    contenders: Vec<Contender>,
+    time: Duration,
+) -> Result<Vec<Measured>, ConfigError> {
+    let builder = contenders.iter().fold(Slither::builder(), |builder, it| builder.pool(it.pool.clone()));
+    let slither = builder.start().await?;
+    let mut tallies: Vec<Tally> = contenders.iter().map(|_| Tally::default()).collect();
+    for round in 0..=ROUNDS {
+        for (contender, tally) in contenders.iter().zip(&mut tallies) {
+            // In round 0 each worker imports the function, and meets its caches cold.
+            let time = if round == 0 { Duration::ZERO } else { time / ROUNDS };
+            let mut fresh = Tally::default();
+            play(&slither, function, batches, contender, time, &mut fresh).await;
+            if round > 0 {
+                tally.calls += fresh.calls;
+                tally.failed += fresh.failed;
+                tally.best = tally.best.max(fresh.best);
+                tally.undisturbed = tally.undisturbed.max(fresh.undisturbed);
+                tally.latencies.append(&mut fresh.latencies);
+                tally.memory = tally.memory.max(fresh.memory);
+            }
+        }
+    }
+    slither.shutdown(Duration::from_secs(5)).await;
+    let measured = |(contender, mut tally): (Contender, Tally)| {
+        tally.latencies.sort_by(f64::total_cmp);
+        Measured {
+            profile: contender.profile,
+            workers: contender.workers,
+            at_once: contender.at_once,
+            calls: tally.calls,
+            failed: tally.failed,
+            per_second: tally.best,
+            undisturbed: tally.undisturbed,
+            p50: quantile(&tally.latencies, 0.5),
+            p99: quantile(&tally.latencies, 0.99),
+            memory: tally.memory,
+        }
+    };
+    Ok(contenders.into_iter().zip(tallies).map(measured).collect())
+}
+
+/// As many callers as it takes calls at once, each with one call at a time, until the time is over.
+async fn play(
+    slither: &Slither,
+    function: &str,
+    batches: &[Vec<Value>],
+    contender: &Contender,
+    time: Duration,
+    tally: &mut Tally,
+) {
+    let usage = || slither.stats(contender.name).map(|stats| stats.usage).unwrap_or_default();
+    // While the host waits for a processor so do its callers.
+    let queued =
+        || usage().iter().map(|worker| worker.pid).chain([std::process::id()]).map(queued).sum::<f64>();
+    let (callers, before, began) = (contender.workers * contender.at_once, queued(), Instant::now());
+    let caller = |number: usize| async move {
+        let (mut latencies, mut failed, mut items) = (Vec::new(), 0, 0);
+        for at in (number..).step_by(callers) {
+            let batch = &batches[at % batches.len()];
+            let asked = Instant::now();
+            let answer = slither.execute::<_, IgnoredAny>(contender.name, function, &(batch,)).await;
+            latencies.push(asked.elapsed().as_secs_f64());
+            failed += usize::from(answer.is_err());
+            items += batch.len();
+            if began.elapsed() >= time || latencies.len() >= LATENCIES {
+                break;
+            }
+        }
+        (latencies, failed, items)
+    };
+    let done = join_all((0..callers).map(caller)).await;
+    let elapsed = began.elapsed().as_secs_f64().max(f64::EPSILON);
+    let mut items = 0;
+    for (mut latencies, failed, count) in done {
+        tally.calls += latencies.len();
+        tally.latencies.append(&mut latencies);
+        tally.failed += failed;
+        items += count;
+    }
+    tally.best = items as f64 / elapsed;
+    // Each of the callers lost its share of what threads waited; no more than all of it can be lost.
+    let lost = ((queued() - before).max(0.0) / callers as f64).min(0.9 * elapsed);
+    tally.undisturbed = items as f64 / (elapsed - lost);
+    tally.memory = usage().iter().filter_map(|worker| worker.rss).sum();
+}
+
+/// The seconds for which the threads of a process have waited for a processor; 0 where the kernel does not say.
+fn queued(pid: u32) -> f64 {
+    let threads = std::fs::read_dir(format!("/proc/{pid}/task")).into_iter().flatten().flatten();
+    let stats = threads.filter_map(|thread| std::fs::read_to_string(thread.path().join("schedstat")).ok());
+    stats.filter_map(|text| text.split_whitespace().nth(1)?.parse::<f64>().ok()).sum::<f64>() / 1e9
+}
+
+fn quantile(sorted: &[f64], share: f64) -> f64 {
+    let last = sorted.len().saturating_sub(1);
+    sorted.get((share * last as f64).round() as usize).copied().unwrap_or(0.0)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::quantile;
+
+    #[test]
+    fn quantiles_are_of_what_is_there() {
+        let hundred: Vec<f64> = (1..=101).map(f64::from).collect();
+        assert_eq!((quantile(&hundred, 0.5), quantile(&hundred, 0.99)), (51.0, 100.0));
+        assert_eq!((quantile(&[7.0], 0.99), quantile(&[], 0.5)), (7.0, 0.0));
+    }
+}

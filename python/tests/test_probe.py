@@ -1,0 +1,113 @@
+"""The probe sees what threads do to a function, and says nothing of one that they do nothing to."""
+
+from __future__ import annotations
+
+import random
+from collections import Counter
+from pathlib import Path
+
+import pytest
+
+from slither._probe import serial, together
+
+ITEMS = list(range(1, 9))
+MODULE = """
+import threading, time
+lock, total, scratch = threading.Lock(), 0, {}
+
+def pure(items):
+    return [sum(each * n for each in range(50)) for n in items]
+
+def shared(items):
+    scratch["n"] = items[0]
+    return [sum(scratch["n"] for _ in range(50))]
+
+def unlocked(items):
+    global total
+    total += 1
+    return [total]
+
+def locked(items):
+    global total
+    with lock:
+        total += 1
+        return [total]
+
+def raises(items):
+    raise ValueError(items[0])
+
+def dies(items):
+    raise SystemExit(1)
+
+async def awaits(items):
+    return items
+
+async def interleaved(items):
+    import asyncio
+    scratch["n"] = items[0]
+    await asyncio.sleep(0)
+    return [scratch["n"]]
+
+def yields(items):
+    yield from items
+"""
+_numbers = random.Random(0)
+
+
+@pytest.fixture
+def module(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> str:
+    name = f"probed_{_numbers.getrandbits(64):x}"
+    (tmp_path / f"{name}.py").write_text(MODULE)
+    monkeypatch.syspath_prepend(str(tmp_path))
+    return name
+
+
+def expected(function: str) -> list[str]:
+    return serial(function, ITEMS, list(range(len(ITEMS))))["outputs"]
+
+
+def test_a_function_of_its_input_is_left_alone(module: str) -> None:
+    found = together(f"{module}:pure", ITEMS, expected(f"{module}:pure"), 4, 0.5)
+    assert found["calls"] > 8
+    assert (found["differing"], found["differences"]) == (0, [])
+
+
+def test_state_that_threads_share_shows_as_a_difference(module: str) -> None:
+    found = together(f"{module}:shared", ITEMS, expected(f"{module}:shared"), 4, 4.0)
+    assert found["differing"] > 0
+    first = found["differences"][0]
+    assert first["expected"] != first["got"]
+
+
+def test_an_update_that_is_lost_shows_in_what_all_calls_gave_together(module: str) -> None:
+    lost = together(f"{module}:unlocked", ITEMS, None, 4, 4.0, repeat=100)
+    assert max(Counter(lost["outputs"]).values()) > 1
+
+
+def test_an_update_under_a_lock_is_not_lost(module: str) -> None:
+    found = together(f"{module}:locked", ITEMS, None, 4, 1.0, repeat=100)
+    assert sorted(map(int, found["outputs"])) == list(range(1, found["calls"] + 1))
+
+
+def test_outputs_are_in_the_order_of_the_calls_and_no_more_than_there_is_time_for(module: str) -> None:
+    told = serial(f"{module}:unlocked", ITEMS, [3, 1], repeat=2)
+    assert told["outputs"] == ["1", "2", "3", "4"]
+    assert told["imported"]["kind"] == "function"
+    assert len(serial(f"{module}:unlocked", ITEMS, [0] * 100, limit=0.0)["outputs"]) == 1
+
+
+@pytest.mark.parametrize(("function", "output"), [("raises", "ValueError: 1"), ("awaits", "1"), ("yields", "1")])
+def test_each_kind_of_function_has_an_output(module: str, function: str, output: str) -> None:
+    assert expected(f"{module}:{function}")[0] == output
+    assert together(f"{module}:{function}", ITEMS, expected(f"{module}:{function}"), 2, 0.1)["differing"] == 0
+
+
+def test_coroutines_that_share_state_between_their_awaits_differ(module: str) -> None:
+    function = f"{module}:interleaved"
+    assert together(function, ITEMS, expected(function), 2, 0.1)["differing"] > 0
+    assert together(function, ITEMS, None, 2, 5.0, repeat=2)["calls"] == 16
+
+
+def test_what_ends_a_thread_ends_the_others_and_is_told(module: str) -> None:
+    with pytest.raises(SystemExit):
+        together(f"{module}:dies", ITEMS, [""] * len(ITEMS), 4, 60.0)
