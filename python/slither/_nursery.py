@@ -112,7 +112,7 @@ class Nursery:
 
     def _ready(self) -> Setup | None:
         """Take the setup, preload, and report; None if that failed."""
-        from slither import _gil, _setup, _start
+        from slither import _setup, _start
         from slither._hello import interpreter
 
         received = self._control.receive()
@@ -129,7 +129,7 @@ class Nursery:
             except OSError:
                 self._host = None  # the end of the control socket has to do
         _setup.apply_path(setup)
-        _gil.WATCH.start()
+        _start.prepare(setup)
         self._start_method = "spawn" if setup.start == "spawn" else "fork"
         reason: str | None = None
         if self._start_method == "fork":

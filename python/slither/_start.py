@@ -102,6 +102,15 @@ def parse(packet: dict[str, Any], fds: list[int], setup: _setup.Setup, setup_byt
     return Start(epoch, slot, fds, setup, setup_bytes)
 
 
+def prepare(setup: _setup.Setup) -> None:
+    """Have what is imported from now on be fit for the threads that are to use it."""
+    _gil.WATCH.start()
+    if setup.profile.kind == "thread":
+        from slither import _constants
+
+        _constants.share()
+
+
 def warm(setup: _setup.Setup) -> None:
     """Import what the workers are going to need, once for all that are forked."""
     if setup.adapter is not None:
@@ -125,7 +134,7 @@ def main() -> int:
     start = Start(0, 0, [_WORK, out, err, _BOX, _TOKEN], setup, data)
     close_all([out, err])
     _setup.apply_path(setup)
-    _gil.WATCH.start()
+    prepare(setup)
     try:
         _setup.preload(setup)
     except _setup.PreloadFailed as failure:

@@ -15,8 +15,8 @@ use serde::Deserialize;
 use slither::store::{BoxError, Tables, Transaction, ViewError};
 use slither::telemetry::CATALOGUE;
 use slither::{
-    Breaker, BreakerState, Call, Chaos, OnError, Pipe, Pool, RestartBudget, Slither, Store, Table, Value,
-    View,
+    Breaker, BreakerState, Call, Chaos, OnError, Pipe, Pool, RestartBudget, Slither, Store, Table,
+    ThreadSafetyCheck, Value, View,
 };
 use tracing::field::{Field, Visit};
 use tracing::{Event, Subscriber, span};
@@ -205,6 +205,10 @@ async fn live() {
     let slither = Slither::builder().pool(slow).start().await.unwrap();
     slither.dispatch::<_, Value>(["a"], Call::new("behave:echo")).await.unwrap();
     slither.shutdown(Duration::from_secs(10)).await;
+
+    let undeclared =
+        pool("default").adapter("showcase:Undeclared").thread_safety_check(ThreadSafetyCheck::Warn);
+    Slither::builder().pool(undeclared).start().await.unwrap().shutdown(Duration::from_secs(10)).await;
 
     let budget = RestartBudget { deaths: 0, ..RestartBudget::default() };
     let failing = pool("failing").preload("no_such_module").restart_budget(budget);

@@ -29,7 +29,7 @@ pub(crate) fn tools(class: &str, tools: &[Tool], as_json: bool) -> Printed {
         vec![tool.name.clone(), tool.signature.clone(), how.to_owned(), tool.description.clone()]
     });
     let mut text = String::new();
-    let heads = ["tool", "arguments", "", "what it does"];
+    let heads = ["tool", "arguments", "kind", "what it does"];
     table(&mut text, &Paint::of(&io::stdout()), &heads, &rows.collect::<Vec<_>>());
     data(&crate::text::lines(&text))
 }

@@ -1,6 +1,7 @@
 //! The promises of the `slither` command, a file each, on the built binary.
 #![allow(clippy::unwrap_used, reason = "the helpers of tests may fail as the tests do")]
 
+mod adapter;
 mod baseline;
 mod chaos;
 mod crash;

@@ -81,7 +81,9 @@ fn bash_completes_commands_and_options() {
         assert_eq!(ended.code(), Some(0), "{ended}");
         ended.stdout
     };
-    assert!(complete("slither").contains("example baseline setup doctor matrix probe completions"));
+    assert!(
+        complete("slither").contains("example baseline setup call check doctor matrix probe completions")
+    );
     assert!(complete("slither example").contains("--input"));
 }
 

@@ -21,6 +21,8 @@ fn help_says_what_there_is() {
       example      List the examples, or run them
       baseline     Do an example's work in plain Python threads, and report what breaks
       setup        Provide what Python needs ahead of time, so that later runs need no network
+      call         Call a tool of an adapter, or list the tools that it has
+      check        Call an adapter's tools from many threads, and report what they write without a lock
       doctor       Say what was found, what is missing, and the command that mends it
       matrix       Say which Python libraries are safe in threads, with and without a GIL, and where
                    their calls belong

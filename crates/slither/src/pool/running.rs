@@ -17,7 +17,7 @@ use super::graveyard::Graveyard;
 use super::job::{Job, Portions, Reply, Route, Waiting};
 use super::progress::{Progress, ProgressFeed};
 use super::queue::Queue;
-use super::service::Service;
+use super::service::{Service, wanted_level};
 use super::session::PoolSession;
 use super::station::{Station, lock};
 use super::supervisor::{BreakerState, Driver, Epoch, Launch, Life, Note, Notes, Plan};
@@ -164,7 +164,7 @@ impl RunningPool {
                     Start::Spawn => "spawn",
                 },
                 host: std::process::id(),
-                log_level: 20,
+                log_level: wanted_level(),
                 memory_limit: config.memory_limit,
                 profile: config.profile,
                 adapter: config.adapter.as_ref().map(|adapter| adapter.setup(config.thread_safety)),

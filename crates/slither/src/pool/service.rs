@@ -24,6 +24,21 @@ use crate::wire::{Adapter, Done, Log, ViewCall};
 /// How long a view that nobody declared takes to be refused, at most.
 const UNKNOWN_VIEW: Duration = Duration::from_secs(5);
 
+/// Python's number for the lowest level of its `logging` that anybody here listens to, so that workers send nothing else.
+pub(super) fn wanted_level() -> u32 {
+    macro_rules! heard {
+        ($level:ident) => {
+            tracing::enabled!(target: "slither::python", tracing::Level::$level)
+        };
+    }
+    match () {
+        () if heard!(DEBUG) => 10,
+        () if heard!(INFO) => 20,
+        () if heard!(WARN) => 30,
+        () => 40,
+    }
+}
+
 /// Shared by the keepers of a pool.
 #[derive(Debug)]
 pub(super) struct Service {
@@ -206,5 +221,42 @@ impl Service {
             10..20 => at!(DEBUG),
             _ => at!(TRACE),
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use tracing::subscriber::with_default;
+    use tracing::{Event, Level, Metadata, Subscriber, span};
+
+    use super::wanted_level;
+
+    /// Listens to one target, down to a level.
+    struct Down(&'static str, Level);
+
+    impl Subscriber for Down {
+        fn enabled(&self, metadata: &Metadata<'_>) -> bool {
+            metadata.target() == self.0 && *metadata.level() <= self.1
+        }
+
+        fn new_span(&self, _: &span::Attributes<'_>) -> span::Id {
+            span::Id::from_u64(1)
+        }
+
+        fn record(&self, _: &span::Id, _: &span::Record<'_>) {}
+        fn record_follows_from(&self, _: &span::Id, _: &span::Id) {}
+        fn event(&self, _: &Event<'_>) {}
+        fn enter(&self, _: &span::Id) {}
+        fn exit(&self, _: &span::Id) {}
+    }
+
+    #[test]
+    fn workers_send_what_somebody_listens_to() {
+        for (level, number) in
+            [(Level::TRACE, 10), (Level::DEBUG, 10), (Level::INFO, 20), (Level::WARN, 30), (Level::ERROR, 40)]
+        {
+            assert_eq!(with_default(Down("slither::python", level), wanted_level), number, "{level}");
+        }
+        assert_eq!(with_default(Down("slither", Level::TRACE), wanted_level), 40);
     }
 }

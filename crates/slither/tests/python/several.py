@@ -178,3 +178,9 @@ def load(path: str) -> bool:
     assert spec is not None and spec.loader is not None
     spec.loader.exec_module(importlib.util.module_from_spec(spec))
     return gil()
+
+
+def counted_constants() -> list[str]:
+    """Return the constants of this module's loop whose use threads would have to count."""
+    is_immortal = sys._is_immortal  # type: ignore[attr-defined]
+    return [repr(constant) for constant in _sum.__code__.co_consts if not is_immortal(constant)]

@@ -268,10 +268,14 @@ impl Autopsy {
         let found = id.and_then(|id| self.found(id));
         let report = self.findings_of(found.or_else(|| self.teller()));
         let stack = self.stacks.as_ref().map(|stacks| {
-            let own = found.and_then(|found| stacks.of(found.reading.slot, found.reading.call));
-            own.unwrap_or_else(|| stacks.all()).to_owned()
+            match found.and_then(|found| stacks.of(found.reading.slot, found.reading.call)) {
+                Some(own) => Some(own.to_owned()),
+                // The stack of another call would only mislead.
+                None if self.found.len() > 1 && self.fatal.is_some() && id != self.culprit() => None,
+                None => Some(stacks.all().to_owned()),
+            }
         });
-        ItemError::new(kind, message).with_traceback(stack, Vec::new()).with_worker(report)
+        ItemError::new(kind, message).with_traceback(stack.flatten(), Vec::new()).with_worker(report)
     }
 }
 

@@ -23,18 +23,25 @@ impl Stacks {
 
     /// The slot whose thread met the fatal signal, if it was the thread of one.
     pub(super) fn fatal_slot(&self) -> Option<usize> {
-        let current = |block: &&str| {
-            block.starts_with("Current thread 0x") || block.starts_with("Stack (most recent call first)")
-        };
-        self.blocks().find(current).and_then(slot)
+        self.blocks().find(|block| block.lines().any(is_fatal)).and_then(slot)
     }
 
     /// Where the call was, if that can be told: the stack of its slot's thread, or where its task awaited.
     pub(super) fn of(&self, slot: usize, call: CallId) -> Option<&str> {
         let task = format!("Task of call {call}\n");
         let task = self.blocks().find(|block| block.starts_with(&task) || *block == task.trim());
-        task.or_else(|| self.blocks().find(|block| self::slot(block) == Some(slot)))
+        let stack = task.or_else(|| self.blocks().find(|block| self::slot(block) == Some(slot)))?;
+        // Without the GIL it begins with the excuse that it is the only one.
+        Some(stack.trim_start_matches(ALONE).trim_start())
     }
+}
+
+/// What stands before the one stack that can be had without the GIL.
+const ALONE: &str = "<Cannot show all threads while the GIL is disabled>";
+
+/// Whether a stack that begins so is of the thread that met the fatal signal.
+fn is_fatal(line: &str) -> bool {
+    line.starts_with("Current thread 0x") || line.starts_with("Stack (most recent call first)")
 }
 
 /// The slot that a thread of this stack runs calls in: its outermost such frame says so.
@@ -62,8 +69,10 @@ mod tests {
 
     #[test]
     fn a_stack_without_the_gil_names_no_thread_but_its_slot() {
-        let text = "Fatal Python error: Aborted\n\nStack (most recent call first):\n  File \"a.py\", line 2 in f\n  File \"_lane.py\", line 1 in slot_12\n";
-        assert_eq!(Stacks::new(text.to_owned()).fatal_slot(), Some(12));
+        let text = "Fatal Python error: Aborted\n\n<Cannot show all threads while the GIL is disabled>\nStack (most recent call first):\n  File \"a.py\", line 2 in f\n  File \"_lane.py\", line 1 in slot_12\n";
+        let stacks = Stacks::new(text.to_owned());
+        assert_eq!(stacks.fatal_slot(), Some(12));
+        assert!(stacks.of(12, 77).unwrap().starts_with("Stack (most"));
         let main = "Stack (most recent call first):\n  File \"a.py\", line 2 in main\n";
         assert_eq!(Stacks::new(main.to_owned()).fatal_slot(), None);
     }

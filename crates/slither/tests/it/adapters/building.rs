@@ -20,6 +20,8 @@ async fn one_that_cannot_be_imported_or_built_fails_the_start_with_the_traceback
                         'showcase:Broken' failed: FileNotFoundError: there is no model.bin\nTraceback (most recent call last):";
             assert!(error.starts_with(said), "{profile}: {error}");
             assert!(error.contains("in load_model"), "{profile}: {error}");
+            // At once, and not when the restart budget is spent.
+            assert!(error.ends_with("\nFileNotFoundError: there is no model.bin"), "{profile}: {error}");
             assert!(!error.contains("_hosted.py"), "{profile}: {error}");
         }
         let pool = |class: &str| Pool::processes("p").size(1).python_path(PYTHON).adapter(class);

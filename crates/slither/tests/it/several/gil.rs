@@ -7,7 +7,7 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Instant;
 
 use slither::python::Interpreter;
-use slither::{Pool, Slither};
+use slither::{MaxInFlight, Pool, Slither};
 
 use super::{PYTHON, free_threaded, several, stats, threads};
 use crate::support::{Folder, runtime, until, within};
@@ -116,11 +116,26 @@ async fn the_bound_on_work_in_flight_follows_the_slots() {
                     }
                 })
             };
-            let call = several("sleep_in_thread").batch_size(1);
+            let call = several("sleep_in_thread").batch_size(1).max_in_flight(MaxInFlight::Auto);
             slither.dispatch::<f64, u32>(vec![0.02; slots * 8], call).await.unwrap();
             watch.abort();
             let most = most.load(Ordering::Relaxed);
             assert!(most <= 2 * slots && most > slots, "{most} calls at once, of {slots} slots");
+        }
+    })
+    .await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn threads_share_the_constants_of_a_module_that_was_compiled_as_it_was_imported() {
+    let Some(python) = free_threaded() else { return };
+    within(async {
+        for preloads in [false, true] {
+            let pool = threads(&python, 1, 2).env("PYTHONDONTWRITEBYTECODE", "1");
+            let slither = runtime(if preloads { pool.preload("several") } else { pool }).await;
+            let counted: Vec<String> =
+                slither.execute("default", "several:counted_constants", &()).await.unwrap();
+            assert!(counted.is_empty(), "{counted:?}");
         }
     })
     .await;
