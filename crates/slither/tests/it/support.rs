@@ -12,8 +12,25 @@ pub(crate) async fn within<T>(test: impl Future<Output = T>) -> T {
 }
 
 /// A pool that finds `tests/python/behave.py`.
+///
+/// With `SLITHER_TEST_PROFILE=thread` its workers are of the profile for several calls, in the interpreter without a GIL where there is
+/// one: what is promised of processes is promised of it as well. They have one thread each, as the tests say who is busy.
 pub(crate) fn pool(size: usize) -> Pool {
-    Pool::processes("default").size(size).python_path(concat!(env!("CARGO_MANIFEST_DIR"), "/tests/python"))
+    let pool = match std::env::var("SLITHER_TEST_PROFILE").as_deref() {
+        Ok("thread") => {
+            let pool = Pool::threads("default").threads_per_worker(1);
+            match slither::python::Interpreter::find_free_threaded().unwrap() {
+                Some(python) => pool.python(python.executable),
+                None => pool,
+            }
+        }
+        Ok("async") => Pool::coroutines("default").concurrency(1),
+        Ok(other) if other != "process" => {
+            panic!("SLITHER_TEST_PROFILE={other}: expected process, thread or async")
+        }
+        _ => Pool::processes("default"),
+    };
+    pool.size(size).python_path(concat!(env!("CARGO_MANIFEST_DIR"), "/tests/python"))
 }
 
 /// A runtime with only that pool.

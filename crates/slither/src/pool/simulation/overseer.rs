@@ -279,7 +279,8 @@ impl Overseer {
             .filter_map(|(number, function)| wire::bind(number as u64 + 1, function, 1 << 20).ok())
             .collect();
         let (faults, short) = (self.plan.faults, self.plan.short);
-        let worker = FakeWorker::new(&station, &self.book, self.dice.split(), faults, short, self.plan.slots);
+        let (slots, in_order) = (self.plan.slots, self.plan.in_order);
+        let worker = FakeWorker::new(&station, &self.book, self.dice.split(), faults, short, slots, in_order);
         let worker = Rc::new(RefCell::new(worker));
         let keeper = Keeper::new(Parts {
             station: station.clone(),
@@ -291,6 +292,7 @@ impl Overseer {
             max_frame: 1 << 20,
             max_requests: self.plan.limits.max_requests,
             most_slots: self.plan.slots,
+            in_order: self.plan.in_order,
             cancels: false,
             binds,
         });

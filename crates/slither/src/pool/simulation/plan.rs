@@ -15,6 +15,8 @@ pub(super) struct Plan {
     pub(super) size: usize,
     /// How many calls each worker runs at once.
     pub(super) slots: usize,
+    /// And in the order in which they are sent, or as they come to their turn.
+    pub(super) in_order: bool,
     pub(super) queue: usize,
     pub(super) budget: RestartBudget,
     pub(super) start_timeout: Duration,
@@ -120,9 +122,11 @@ impl Plan {
         let kills = |dice: &mut Dice, most: u64| -> Vec<Duration> {
             (0..dice.below(most + 1)).map(|_| dice.millis(0, 400)).collect()
         };
+        let slots = if dice.permille(400) { dice.size(2, 4) } else { 1 };
         Self {
             size: dice.size(1, 3),
-            slots: if dice.permille(400) { dice.size(2, 4) } else { 1 },
+            slots,
+            in_order: slots == 1 && dice.permille(750),
             queue: dice.size(1, 12),
             budget: RestartBudget {
                 deaths: dice.size(0, 6),

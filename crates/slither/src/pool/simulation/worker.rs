@@ -41,6 +41,7 @@ pub(super) struct FakeWorker {
     pub(super) lanes: Vec<Lane>,
     /// How many of them take calls.
     slots: usize,
+    in_order: bool,
     greeted: bool,
     /// When fewer of them will.
     shrinks: Option<Instant>,
@@ -112,6 +113,7 @@ impl FakeWorker {
         faults: Faults,
         short: bool,
         slots: usize,
+        in_order: bool,
     ) -> Self {
         let quiet = lock(book).quiet();
         let boot = now() + dice.millis(0, 12);
@@ -136,6 +138,7 @@ impl FakeWorker {
             socket: VecDeque::new(),
             lanes,
             slots,
+            in_order,
             greeted: false,
             shrinks,
             fatal: None,
@@ -182,6 +185,17 @@ impl FakeWorker {
         Some((lane, self.inbox.iter().position(|arrived| !waits(arrived))?))
     }
 
+    /// A frame that is not of the session that the first is of, which its line does not know of yet as free.
+    fn passes(&self, first: usize) -> Option<usize> {
+        let session = self.inbox[first].work.session.as_ref();
+        let session = session.filter(|session| self.sessions.contains_key(*session))?;
+        let other = |arrived: &Arrived| {
+            let of = arrived.work.session.as_ref();
+            is_call(arrived.work.kind) && of.is_none_or(|of| of != session && !self.sessions.contains_key(of))
+        };
+        self.inbox.iter().position(other)
+    }
+
     /// When it does something next.
     pub(super) fn due(&self) -> Option<Instant> {
         if self.dead.is_some() {
@@ -223,9 +237,10 @@ impl FakeWorker {
             if let Some((_, step)) = self.lanes[lane].script.pop_front() {
                 self.perform(lane, step);
             }
-        } else if let Some((lane, place)) = self.reads()
-            && let Some(arrived) = self.inbox.remove(place)
-        {
+        } else if let Some((lane, first)) = self.reads() {
+            let passes = !self.in_order && self.dice.permille(300);
+            let place = if passes { self.passes(first).unwrap_or(first) } else { first };
+            let Some(arrived) = self.inbox.remove(place) else { return };
             self.read(lane, arrived);
         }
     }

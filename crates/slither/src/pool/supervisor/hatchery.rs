@@ -163,6 +163,7 @@ impl Driver {
             max_frame,
             max_requests: self.plan.limits.max_requests,
             most_slots: self.launch.setup.profile.most(),
+            in_order: self.launch.setup.profile == Profile::Process,
             cancels: self.launch.setup.profile.cancels(),
             binds,
         });

@@ -77,18 +77,19 @@ impl<L: Link> Keeper<L> {
         let ahead = held.ahead().map(|job| job.id);
         // Its calls may be over for the worker, but for one that it has not claimed.
         let unclaimed = if self.unread && ahead.is_some() && self.station.unclaimed() { ahead } else { None };
+        // Behind a breach it is not known which of them was still running.
+        let culprit = autopsy.culprit().filter(|id| !self.unread && held.get(*id).is_some());
         let begun = held.iter().filter(|job| match self.unread {
             true => Some(job.id) != unclaimed,
             false => {
-                let likely = job.has_yielded() || job.requeues >= MAX_REQUEUES;
+                let suspect = culprit.is_none() && job.requeues >= MAX_REQUEUES;
+                let likely = job.has_yielded() || suspect;
                 autopsy.ran(job.id) || (likely && Some(job.id) != ahead)
             }
         });
         let begun = begun.map(|job| job.id).collect();
         let mut blamed = None;
         let mut actions = Vec::new();
-        // Behind a breach it is not known which of them was still running.
-        let culprit = autopsy.culprit().filter(|_| !self.unread);
         self.machine.on(Event::Gone { begun, culprit }, now(), &mut actions);
         let mut named = None;
         for action in &actions {
@@ -113,7 +114,7 @@ impl<L: Link> Keeper<L> {
                     if job.pinned {
                         job.finish(Err(autopsy.lost()));
                     } else {
-                        job.requeues += 1;
+                        job.requeues = job.requeues.saturating_add(1);
                         self.queue.put_back(job);
                     }
                 }

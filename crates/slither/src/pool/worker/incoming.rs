@@ -127,8 +127,8 @@ impl<L: Link> Keeper<L> {
 
     /// Whether this is the call ahead, which may be another's at any moment, as the worker has not claimed it.
     fn unclaimed(&self, id: CallId) -> bool {
-        if self.most_slots == 1 {
-            // It begins calls in their order, and this one is no answer to any.
+        if self.in_order {
+            // This one is no answer to any: the machine says so.
             return false;
         }
         let ahead = lock(&self.station.held).ahead().is_some_and(|job| job.id == id);

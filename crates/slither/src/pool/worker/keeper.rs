@@ -46,6 +46,8 @@ pub(crate) struct Parts<L> {
     pub(crate) max_requests: Option<u64>,
     /// How many calls it may say that it takes at once.
     pub(crate) most_slots: usize,
+    /// It begins calls in the order in which they are sent.
+    pub(crate) in_order: bool,
     /// Calls can be ended that have begun: they are coroutines.
     pub(crate) cancels: bool,
     /// Frames that import what the pool's calls need; the worker is ready when all are answered.
@@ -64,6 +66,7 @@ pub(crate) struct Keeper<L> {
     max_frame: usize,
     max_requests: Option<u64>,
     pub(super) most_slots: usize,
+    pub(super) in_order: bool,
     cancels: bool,
     pub(super) binds: VecDeque<Vec<u8>>,
     pub(super) machine: Worker,
@@ -111,9 +114,10 @@ impl<L: Link> Keeper<L> {
             max_frame: parts.max_frame,
             max_requests: parts.max_requests,
             most_slots: parts.most_slots,
+            in_order: parts.in_order,
             cancels: parts.cancels,
             binds: parts.binds,
-            machine: Worker::new(),
+            machine: Worker::new(parts.in_order),
             actions: Vec::with_capacity(4),
             orders: Vec::new(),
             views: Views::default(),
@@ -290,7 +294,7 @@ impl<L: Link> Keeper<L> {
         }
         match self.machine.wants() {
             // An earlier one waits in the worker for a session or a thread: a token is for one call at a time.
-            Want::Ahead if self.most_slots > 1 && self.station.token_is_down() => Want::Nothing,
+            Want::Ahead if !self.in_order && self.station.token_is_down() => Want::Nothing,
             want => want,
         }
     }

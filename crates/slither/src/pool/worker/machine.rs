@@ -173,8 +173,9 @@ pub(crate) struct Worker {
     state: State,
     /// How many calls it may begin.
     slots: usize,
-    /// It began as one of several slots: what waits in it for a session or a thread may be passed by what was sent later.
-    several: bool,
+    /// It begins calls in the order in which they are sent; else what waits in it for a session or a thread may be passed
+    /// by what was sent later.
+    in_order: bool,
     /// In the order in which they were sent; the last may be ahead.
     calls: VecDeque<Call>,
     /// Calls taken back and not yet known to be forgotten.
@@ -185,11 +186,11 @@ pub(crate) struct Worker {
 }
 
 impl Worker {
-    pub(crate) fn new() -> Self {
+    pub(crate) fn new(in_order: bool) -> Self {
         Self {
             state: State::Starting,
             slots: 1,
-            several: false,
+            in_order,
             calls: VecDeque::with_capacity(2),
             withdrawn: Vec::new(),
             service: None,
@@ -277,13 +278,10 @@ impl Worker {
         match event {
             Event::Ready if self.state == State::Starting => self.state = State::Serving,
             Event::Ready => {}
-            Event::Capacity(slots) => {
-                self.slots = slots.max(1);
-                self.several |= slots > 1;
-            }
+            Event::Capacity(slots) => self.slots = slots.max(1),
             Event::Given { id, timeout } => {
                 let ahead = self.calls.len() >= self.slots;
-                let front = (!ahead || self.several).then_some(now);
+                let front = (!ahead || !self.in_order).then_some(now);
                 self.calls.push_back(Call { id, timeout, front, ahead, cancelled: None });
                 actions.push(Action::Send { id, ahead });
             }

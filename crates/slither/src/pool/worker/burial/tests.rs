@@ -96,6 +96,7 @@ async fn breach(claims: bool, sentence: Option<Sentence>) -> [Option<ErrorKind>;
         max_frame: 1024,
         max_requests: None,
         most_slots: 1,
+        in_order: true,
         cancels: false,
         binds: VecDeque::new(),
     });

@@ -11,7 +11,11 @@ struct Bench {
 
 impl Bench {
     fn ready() -> Self {
-        let mut bench = Self { worker: Worker::new(), now: Instant::now() };
+        Self::of(Worker::new(true))
+    }
+
+    fn of(worker: Worker) -> Self {
+        let mut bench = Self { worker, now: Instant::now() };
         assert_eq!(bench.on(Event::Ready), []);
         bench
     }
@@ -33,7 +37,7 @@ impl Bench {
 
     /// One that takes so many calls at once, and has them.
     fn busy(slots: usize) -> Self {
-        let mut bench = Self::ready();
+        let mut bench = Self::of(Worker::new(false));
         bench.on(Event::Capacity(slots));
         for id in 1..=slots as CallId {
             assert_eq!(bench.give(id), [Action::Send { id, ahead: false }]);
