@@ -22,6 +22,7 @@ const STEPS: &[Step] = &[
     }),
     ("build", |root, _| passed(cargo(root, &["build", "--release"]).run())),
     ("test", test),
+    ("threads", |root, _| passed(threads(root))),
     ("rustdoc", |root, _| passed(rustdoc(root))),
     ("python", |root, _| passed(python::check(root))),
     ("deny", deny),
@@ -93,6 +94,14 @@ fn test(root: &Path, counts: &mut Vec<String>) -> Result<Outcome, String> {
         }
     };
     passed(cargo(root, &["test", "--workspace"]).run_watched(keep))
+}
+
+/// What is promised of processes once more in workers of threads, where the tests are of dispatch, pipes and sessions: some of the
+/// others reach into a worker of one call, or hold its main thread.
+fn threads(root: &Path) -> Result<(), String> {
+    let tests = "test -p slither --test it -- --skip chaos:: dispatch pipe sessions:: yields:: retry:: poison:: sticky:: call_batch:: \
+                 cancel:: progress::";
+    cargo(root, &tests.split_whitespace().collect::<Vec<_>>()).env("SLITHER_TEST_PROFILE", "thread").run()
 }
 
 /// Adds up lines like `test result: ok. 3 passed; 0 failed; 1 ignored; …`.

@@ -9,6 +9,9 @@ pub(super) struct Holdings {
     pub(super) rss: u64,
     pub(super) fds: u64,
     pub(super) threads: u64,
+    /// Of these, Slither's own. The others are the runtime's: its workers, and those for blocking work, of which a
+    /// burst leaves as many as it needed until they have been idle for a while.
+    pub(super) own_threads: u64,
 }
 
 impl Holdings {
@@ -20,12 +23,21 @@ impl Holdings {
             rss: rss.trim().trim_end_matches(" kB").parse().ok()?,
             fds: entries(&format!("/proc/{pid}/fd"))?,
             threads: entries(&format!("/proc/{pid}/task"))?,
+            own_threads: own_threads(pid)?,
         })
     }
 }
 
 fn entries(folder: &str) -> Option<u64> {
     Some(fs::read_dir(folder).ok()?.count() as u64)
+}
+
+/// Its threads whose names begin as Slither's do.
+fn own_threads(pid: u32) -> Option<u64> {
+    let tasks = fs::read_dir(format!("/proc/{pid}/task")).ok()?.flatten();
+    let names = tasks.filter_map(|task| fs::read_to_string(task.path().join("comm")).ok());
+    // The main thread is named after the program, `slither-bench`.
+    Some(names.filter(|name| name.starts_with("slither") && !name.starts_with("slither-bench")).count() as u64)
 }
 
 /// A process's parent; none if it is gone or a zombie.

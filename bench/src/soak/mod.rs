@@ -236,7 +236,7 @@ async fn sample(slither: &Slither, account: &Account, period: Duration) -> Falli
     let me = std::process::id();
     let cores = std::thread::available_parallelism().map_or(1.0, |cores| cores.get() as f64);
     let (begun, items, busy) = (Instant::now(), account.items.load(Relaxed), gauge::busy(me));
-    let mut looks: Vec<[f64; 7]> = Vec::new();
+    let mut looks: Vec<[f64; 8]> = Vec::new();
     let mut every = every(period.min(Duration::from_secs(1)));
     // The first tick is at once.
     every.tick().await;
@@ -248,7 +248,8 @@ async fn sample(slither: &Slither, account: &Account, period: Duration) -> Falli
         let nursery = of(worker("rough").and_then(parent));
         // A worker that is just dying has none.
         let (Some(host), Some(steady), Some(nursery)) = (host, steady, nursery) else { continue };
-        let look = [host.rss, host.fds, host.threads, children(me), nursery.rss, nursery.fds, steady.rss];
+        let Holdings { rss, fds, threads, own_threads } = host;
+        let look = [rss, fds, threads, children(me), nursery.rss, nursery.fds, steady.rss, own_threads];
         looks.push(look.map(|value| value as f64));
     }
     let middle = |at: usize| median(&looks.iter().map(|look| look[at]).collect::<Vec<_>>());
@@ -264,6 +265,7 @@ async fn sample(slither: &Slither, account: &Account, period: Duration) -> Falli
         nursery_rss: middle(4),
         nursery_fds: middle(5),
         worker_rss: middle(6),
+        own_threads: middle(7),
         recycled: slither.stats("aging").map_or(0, |stats| stats.recycled) as f64,
         deaths: ["steady", "rough", "aging"]
             .map(|pool| slither.stats(pool).map_or(0, |stats| stats.deaths))

@@ -12,6 +12,7 @@ use super::slither::Slither;
 use crate::context::Context;
 use crate::error::{ConfigError, ErrorKind, ItemError};
 use crate::pool::{AdapterStats, Each, RunningPool, ThreadSafetyReport, Tool, ToolStream};
+use crate::wire;
 
 /// Functions of the SDK that answer for a worker's adapter.
 const STATS: &str = "slither._hosted:stats";
@@ -131,13 +132,16 @@ fn function(tool: &str) -> String {
     format!(":{tool}")
 }
 
-fn has(pool: &RunningPool, tool: &str) -> bool {
-    pool.adapter().is_some_and(|adapter| adapter.has(tool))
-}
-
 /// The pool whose adapter has this tool.
 pub(super) fn home<'a>(slither: &'a Slither, tool: &str) -> Result<&'a Arc<RunningPool>, ConfigError> {
-    let mut having: Vec<_> = slither.pools().filter(|pool| has(pool, tool)).collect();
+    let pools = |which: fn(&wire::Adapter, &str) -> bool| -> Vec<_> {
+        slither.pools().filter(|pool| pool.adapter().is_some_and(|adapter| which(adapter, tool))).collect()
+    };
+    // Who takes any name is meant by those that nobody lists.
+    let mut having = pools(wire::Adapter::lists);
+    if having.is_empty() {
+        having = pools(|adapter, _| adapter.any_tool);
+    }
     having.sort_by_key(|pool| pool.name.clone());
     match having[..] {
         [pool] => Ok(pool),

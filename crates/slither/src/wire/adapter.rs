@@ -15,9 +15,9 @@ pub(crate) struct Adapter {
 }
 
 impl Adapter {
-    /// Whether it can be asked for a tool of this name.
-    pub(crate) fn has(&self, tool: &str) -> bool {
-        self.any_tool || self.tools.iter().any(|known| known.name == tool)
+    /// Whether a tool of this name is among those that it lists.
+    pub(crate) fn lists(&self, tool: &str) -> bool {
+        self.tools.iter().any(|known| known.name == tool)
     }
 }
 

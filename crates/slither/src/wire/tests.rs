@@ -132,7 +132,7 @@ fn golden_bodies_decode_into_what_the_host_knows() {
     let [tool] = &adapter.tools[..] else { panic!("{adapter:?}") };
     assert_eq!((tool.name.as_str(), tool.returns.as_deref()), ("predict", Some("float")));
     assert_eq!(tool.parameters[1].annotation.as_deref(), Some("float"));
-    assert!(adapter.has("predict") && !adapter.has("other"));
+    assert!(adapter.lists("predict") && !adapter.lists("other"));
     assert_eq!(typed::<Bound>("bound").kind, "generator");
     let log: Log = typed("log");
     assert_eq!((log.level, &*log.logger, &*log.message, log.call), (30, "my_model", "odd input", Some(1)));

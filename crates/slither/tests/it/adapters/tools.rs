@@ -107,6 +107,7 @@ async fn a_tool_of_two_pools_has_to_be_asked_for_in_one_of_them() {
             .pool(with(Pool::processes("one"), "Predictions"))
             .pool(with(Pool::processes("two"), "Predictions"))
             .pool(Pool::processes("bare").size(1).python_path(PYTHON))
+            .pool(Pool::processes("any").size(1).python_path(PYTHON).adapter("from_snakepit:Dispatching"))
             .start()
             .await
             .unwrap();
@@ -116,6 +117,10 @@ async fn a_tool_of_two_pools_has_to_be_asked_for_in_one_of_them() {
             "pool `one` has a tool `logged`, and so has pool `two`\n  hint: say which one, as \
              `slither.adapter(\"one\")?.call(…)`"
         );
+        // Who calls its tools itself, and so has any, is meant by the names that nobody else has.
+        let (name, ..): (String, Value, Value) =
+            slither.call("another", &BTreeMap::from([("a", 1)])).await.unwrap();
+        assert_eq!(name, "another");
         let two = slither.adapter("two").unwrap();
         assert_eq!(two.call::<_, u64>("logged", &()).await.unwrap(), 0);
         let error = slither.adapter("bare").unwrap_err();
