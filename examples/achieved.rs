@@ -3,7 +3,9 @@
 use serde_json::Value;
 
 use crate::report::Report;
-use crate::{batch_stats, data_etl, image_pipeline, ml_scoring, text_analysis};
+use crate::{
+    batch_stats, data_etl, failure_domains, hybrid_routing, image_pipeline, ml_scoring, text_analysis,
+};
 
 /// What an example showed; or which of its checks did not hold, which comes first.
 pub fn achieved(report: &Report) -> String {
@@ -31,6 +33,15 @@ pub fn achieved(report: &Report) -> String {
             actual("predictions_diverge")
         ),
         image_pipeline::NAME => format!("{arrived} thumbnails, peak {}", actual("peak_within_bound")),
+        hybrid_routing::NAME => format!(
+            "{arrived} items, computing in `{}`; threads alone lost {} beside crashes",
+            actual("computing_goes_to_threads_without_a_gil"),
+            actual("threads_lose_what_runs_beside_a_crash")
+        ),
+        failure_domains::NAME => format!(
+            "a crash took {} calls along in threads and none in processes; threads hold a model once",
+            actual("a_crash_among_threads_takes_calls_beside_it_along")
+        ),
         _ => format!("{} checks hold", report.checks.len()),
     }
 }

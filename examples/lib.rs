@@ -8,12 +8,15 @@ pub mod baseline;
 pub mod batch_stats;
 pub mod data_etl;
 pub mod documents;
+pub mod failure_domains;
 pub mod faults;
+pub mod hybrid_routing;
 pub mod image_pipeline;
 mod jsonl;
 pub mod ml_scoring;
 pub mod observe;
 pub mod report;
+pub mod shared_data;
 pub mod text_analysis;
 
 pub use achieved::achieved;
@@ -34,6 +37,8 @@ pub struct Listed {
     pub summary: &'static str,
     /// Packages it needs beside the standard library.
     pub requirements: &'static [&'static str],
+    /// Whether it is run by its name only: it compares and measures by itself.
+    pub alone: bool,
 }
 
 /// Every example, in the order of the guide.
@@ -42,26 +47,49 @@ pub const EXAMPLES: &[Listed] = &[
         name: text_analysis::NAME,
         summary: "documents through a pipe; every worker counts for itself, and Rust merges the counts",
         requirements: &[],
+        alone: false,
     },
     Listed {
         name: batch_stats::NAME,
         summary: "good datasets among bad ones, one of which kills its worker; what each policy loses is counted",
         requirements: &[],
+        alone: false,
     },
     Listed {
         name: data_etl::NAME,
         summary: "rows checked by a schema that is reloaded while they flow; none meets half a change",
         requirements: &[],
+        alone: false,
     },
     Listed {
         name: ml_scoring::NAME,
         summary: "two sessions with models of their own, one of which loses its worker and has to train again",
         requirements: ml_scoring::REQUIREMENTS,
+        alone: false,
     },
     Listed {
         name: image_pipeline::NAME,
         summary: "thumbnails of small and large pictures, in memory bounded by their pixels and measured",
         requirements: image_pipeline::REQUIREMENTS,
+        alone: false,
+    },
+    Listed {
+        name: hybrid_routing::NAME,
+        summary: "work that waits, computes or crashes, each routed to its kind of pool; beside one kind for all",
+        requirements: &[],
+        alone: true,
+    },
+    Listed {
+        name: failure_domains::NAME,
+        summary: "a crash, recycling, sessions and a large model, in processes and in threads; what each costs",
+        requirements: &[],
+        alone: true,
+    },
+    Listed {
+        name: shared_data::NAME,
+        summary: "values asked of a store, carried with items, and shared by threads; what a read costs, and why",
+        requirements: &[],
+        alone: true,
     },
 ];
 
@@ -112,6 +140,9 @@ pub async fn run(
         data_etl::NAME => data_etl::run(settings, observer, stop).await,
         ml_scoring::NAME => ml_scoring::run(settings, observer, stop).await,
         image_pipeline::NAME => image_pipeline::run(settings, observer, stop).await,
+        hybrid_routing::NAME => hybrid_routing::run(settings, observer, stop).await,
+        failure_domains::NAME => failure_domains::run(settings, observer, stop).await,
+        shared_data::NAME => shared_data::run(settings, observer, stop).await,
         other => Err(ConfigError::new(format!("example `{other}` is listed but cannot be run"))),
     }
 }

@@ -226,7 +226,8 @@ mod tests {
     /// The baseline of models and sessions is run by itself, with the package that it needs.
     #[tokio::test(flavor = "multi_thread")]
     async fn models_behind_a_lock_stay_with_their_sessions() {
-        let listed = Listed { name: "ml_scoring", summary: "", requirements: &["scikit-learn>=1.3"] };
+        let listed =
+            Listed { name: "ml_scoring", summary: "", requirements: &["scikit-learn>=1.3"], alone: false };
         let interpreters =
             Interpreters { found: vec![Interpreter::find(None).unwrap()], missing: Vec::new() };
         let (_sender, stop) = Stop::new();

@@ -84,7 +84,7 @@ them; ml_scoring takes none.")]
 pub(crate) struct Example {
     /// Which example
     pub(crate) name: Option<String>,
-    /// All examples, one after the other, and a summary
+    /// All examples but those that measure, one after the other, and a summary
     #[arg(long, conflicts_with = "name")]
     pub(crate) all: bool,
     /// Of all examples, those that need the standard library only
@@ -147,7 +147,12 @@ pub(crate) struct Baseline {
 impl Example {
     /// Whether batches and workers fail on purpose.
     pub(crate) fn means_failures(&self) -> bool {
-        let meant = [slither_examples::batch_stats::NAME, slither_examples::ml_scoring::NAME];
+        let meant = [
+            slither_examples::batch_stats::NAME,
+            slither_examples::ml_scoring::NAME,
+            slither_examples::hybrid_routing::NAME,
+            slither_examples::failure_domains::NAME,
+        ];
         let named = self.name.as_deref().is_some_and(|name| meant.contains(&name));
         self.chaos.is_some() || self.input.is_none() && (self.all || self.stdlib || named)
     }

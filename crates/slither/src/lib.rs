@@ -120,7 +120,7 @@ pub use pool::{
 };
 pub use python::Gil;
 pub use routing::{Traits, Work};
-pub use runtime::{Adapter, Builder, Call, OpenSession, Route, Session, Slither};
+pub use runtime::{Adapter, Builder, Call, OpenSession, Route, RuntimeStats, Session, Slither};
 pub use store::{Store, StoreHandle, Table, View};
 pub use value::{Dtype, Tensor, Timestamp, Value};
 

@@ -9,17 +9,24 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use metrics::{
-    Counter, CounterFn, Gauge, Histogram, HistogramFn, Key, KeyName, Metadata, Recorder, SharedString, Unit,
+    Counter, CounterFn, Gauge, GaugeFn, Histogram, HistogramFn, Key, KeyName, Metadata, Recorder,
+    SharedString, Unit,
 };
 use serde::Deserialize;
+use slither::python::Interpreter;
 use slither::store::{BoxError, Tables, Transaction, ViewError};
-use slither::telemetry::CATALOGUE;
+use slither::telemetry::{CATALOGUE, GAUGES};
 use slither::{
     Breaker, BreakerState, Call, Chaos, OnError, Pipe, Pool, RestartBudget, Slither, Store, Table,
     ThreadSafetyCheck, Value, View,
 };
 use tracing::field::{Field, Visit};
 use tracing::{Event, Subscriber, span};
+
+#[path = "it/several/extension.rs"]
+mod extension;
+
+use extension::extension;
 
 /// What was heard: for each message of a `tracing` event its field names, and each metric's count.
 #[derive(Debug, Default, Clone)]
@@ -96,6 +103,20 @@ impl CounterFn for Metric {
     }
 }
 
+impl GaugeFn for Metric {
+    fn increment(&self, _: f64) {
+        self.raise();
+    }
+
+    fn decrement(&self, _: f64) {
+        self.raise();
+    }
+
+    fn set(&self, _: f64) {
+        self.raise();
+    }
+}
+
 impl HistogramFn for Metric {
     fn record(&self, _: f64) {
         self.raise();
@@ -113,8 +134,8 @@ impl Recorder for Heard {
         Counter::from_arc(Arc::new(Metric { name: key.name().to_owned(), heard: self.clone() }))
     }
 
-    fn register_gauge(&self, _: &Key, _: &Metadata<'_>) -> Gauge {
-        Gauge::noop()
+    fn register_gauge(&self, key: &Key, _: &Metadata<'_>) -> Gauge {
+        Gauge::from_arc(Arc::new(Metric { name: key.name().to_owned(), heard: self.clone() }))
     }
 
     fn register_histogram(&self, key: &Key, _: &Metadata<'_>) -> Histogram {
@@ -210,6 +231,22 @@ async fn live() {
         pool("default").adapter("showcase:Undeclared").thread_safety_check(ThreadSafetyCheck::Warn);
     Slither::builder().pool(undeclared).start().await.unwrap().shutdown(Duration::from_secs(10)).await;
 
+    if let Some(python) = Interpreter::find_free_threaded().unwrap() {
+        let folder = std::env::temp_dir().join(format!("slither-telemetry-{}", std::process::id()));
+        std::fs::create_dir_all(&folder).unwrap();
+        let library = extension(&python.executable, &folder.to_string_lossy());
+        let path = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/python");
+        let threads =
+            Pool::threads("threads").threads_per_worker(2).python(&python.executable).python_path(path);
+        let slither = Slither::builder().pool(threads).start().await.unwrap();
+        slither.execute::<_, bool>("threads", "several:load", &[&library]).await.unwrap();
+        while slither.stats("threads").unwrap().slots > 1 {
+            tokio::task::yield_now().await;
+        }
+        slither.shutdown(Duration::from_secs(10)).await;
+        std::fs::remove_dir_all(folder).unwrap();
+    }
+
     let budget = RestartBudget { deaths: 0, ..RestartBudget::default() };
     let failing = pool("failing").preload("no_such_module").restart_budget(budget);
     Slither::builder().pool(failing).start().await.unwrap_err();
@@ -224,8 +261,15 @@ fn every_event_is_traced_and_counted_with_what_it_says_it_carries() {
     let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build().unwrap();
     runtime.block_on(async { tokio::time::timeout(Duration::from_secs(120), live()).await.unwrap() });
 
+    let page = include_str!("../../../guides/operations.md");
     heard.notes(|notes| {
-        for event in CATALOGUE {
+        for (gauge, meaning) in GAUGES {
+            assert!(notes.metrics.contains_key(*gauge), "{gauge} was not set");
+            assert!(page.contains(&format!("| `{gauge}` | {meaning} |")), "{gauge} is not in the guide");
+        }
+        // Capacity falls only where there was no GIL.
+        let free = Interpreter::find_free_threaded().unwrap().is_some();
+        for event in CATALOGUE.iter().filter(|event| free || event.name != "slither.pool.worker.capacity") {
             let fields =
                 notes.fields.get(event.name).unwrap_or_else(|| panic!("{} was not traced", event.name));
             for field in event.fields.iter().chain(event.measurements) {

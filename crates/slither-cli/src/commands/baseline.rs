@@ -16,7 +16,7 @@ pub(crate) fn run(args: Baseline) -> Result<End, ConfigError> {
     let Baseline { name, all: _, python, json } = args;
     let chosen: Vec<_> = match name {
         Some(name) => vec![slither_examples::find(&name)?],
-        None => EXAMPLES.iter().collect(),
+        None => EXAMPLES.iter().filter(|example| !example.alone).collect(),
     };
     match signals::guarded(|stop| play(chosen, python, json, stop))? {
         Ok(played) => played?,

@@ -20,7 +20,10 @@ pub(crate) fn run(args: Example) -> Result<End, ConfigError> {
     let whole = args.all || args.stdlib;
     let chosen: Vec<_> = match &args.name {
         Some(name) => vec![slither_examples::find(name)?],
-        None if whole => EXAMPLES.iter().filter(|it| !args.stdlib || it.requirements.is_empty()).collect(),
+        None if whole => {
+            let chosen = |it: &&Listed| !it.alone && (!args.stdlib || it.requirements.is_empty());
+            EXAMPLES.iter().filter(chosen).collect()
+        }
         None => {
             print::examples(EXAMPLES, args.json)?;
             return Ok(End::Done);
@@ -106,7 +109,7 @@ async fn play(
     let (input, output) = (args.input.clone(), args.output.clone());
     let settings = Settings { input, output, workers: args.workers, chaos };
     let report = slither_examples::run(example, settings, Arc::new(Bars::new()), stop.clone()).await?;
-    if args.no_baseline || stop.is_requested() {
+    if args.no_baseline || example.alone || stop.is_requested() {
         return Ok((report, None));
     }
     let interpreters = match found.take() {

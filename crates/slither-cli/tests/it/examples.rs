@@ -16,12 +16,15 @@ fn the_list_names_every_example() {
     assert_snapshot!(run(slither(&["example"])), @r"
     exit code: 0
     ----- stdout -----
-      example         what it shows                                                                                   needs
-      text_analysis   documents through a pipe; every worker counts for itself, and Rust merges the counts            the standard library
-      batch_stats     good datasets among bad ones, one of which kills its worker; what each policy loses is counted  the standard library
-      data_etl        rows checked by a schema that is reloaded while they flow; none meets half a change             the standard library
-      ml_scoring      two sessions with models of their own, one of which loses its worker and has to train again     scikit-learn>=1.3
-      image_pipeline  thumbnails of small and large pictures, in memory bounded by their pixels and measured          Pillow>=10
+      example          what it shows                                                                                   needs
+      text_analysis    documents through a pipe; every worker counts for itself, and Rust merges the counts            the standard library
+      batch_stats      good datasets among bad ones, one of which kills its worker; what each policy loses is counted  the standard library
+      data_etl         rows checked by a schema that is reloaded while they flow; none meets half a change             the standard library
+      ml_scoring       two sessions with models of their own, one of which loses its worker and has to train again     scikit-learn>=1.3
+      image_pipeline   thumbnails of small and large pictures, in memory bounded by their pixels and measured          Pillow>=10
+      hybrid_routing   work that waits, computes or crashes, each routed to its kind of pool; beside one kind for all  the standard library
+      failure_domains  a crash, recycling, sessions and a large model, in processes and in threads; what each costs    the standard library
+      shared_data      values asked of a store, carried with items, and shared by threads; what a read costs, and why  the standard library
 
     Run one: slither example NAME
     ----- stderr -----

@@ -64,7 +64,7 @@ fn help_says_what_there_is() {
 
     Options:
           --all
-              All examples, one after the other, and a summary
+              All examples but those that measure, one after the other, and a summary
 
           --stdlib
               Of all examples, those that need the standard library only
@@ -190,7 +190,7 @@ fn an_unknown_example() {
     ----- stdout -----
     ----- stderr -----
     error: unknown example `poetry`
-      hint: known: text_analysis, batch_stats, data_etl, ml_scoring, image_pipeline
+      hint: known: text_analysis, batch_stats, data_etl, ml_scoring, image_pipeline, hybrid_routing, failure_domains, shared_data
     ");
 }
 

@@ -184,6 +184,9 @@ impl PoolExecutor {
 
     fn encode<I: Serialize>(&self, id: u64, batch: &Batch<I>, context: &Context) -> Sent {
         let cap = self.pool.max_frame;
+        if context.attempt > 1 {
+            self.pool.service.retry();
+        }
         // Python finds its state by the session's id, whatever views the run may ask.
         let inside = self.inside(context);
         let encode = || match wire::batch(id, &self.function, &inside, batch.payloads(), cap) {

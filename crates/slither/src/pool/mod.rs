@@ -26,6 +26,7 @@ mod chaos;
 mod clock;
 mod config;
 mod executor;
+mod gauges;
 mod graveyard;
 mod held;
 mod job;

@@ -58,10 +58,20 @@ pub struct PoolStats {
     pub breaker: BreakerState,
     /// Answers that belonged to no call: late, or given twice.
     pub strays: u64,
+    /// Batches that were run again, whole or in part, as `retry` and `isolate` do.
+    pub retries: u64,
     /// How far the running calls are whose functions have said so.
     pub progress: Vec<Progress>,
     /// What [`Pool::chaos`] has injected; none without it.
     pub chaos: Option<ChaosStats>,
+}
+
+impl PoolStats {
+    /// What is asked of the pool in terms of what it can run at once: 1 when each slot has a call and nothing waits, 2 when
+    /// as much waits as runs; 0 while it has no worker.
+    pub fn saturation(&self) -> f64 {
+        if self.slots == 0 { 0.0 } else { (self.running + self.queued) as f64 / self.slots as f64 }
+    }
 }
 
 /// What a worker takes of its machine.
@@ -106,7 +116,7 @@ pub(crate) struct RunningPool {
     start_timeout: Duration,
     pub(super) queue: Arc<Queue>,
     notes: Arc<Notes>,
-    service: Arc<Service>,
+    pub(super) service: Arc<Service>,
     life: watch::Receiver<Life>,
     bound: Arc<Mutex<Vec<String>>>,
     graveyard: Arc<Mutex<Graveyard>>,
@@ -517,6 +527,7 @@ impl RunningPool {
             recycled,
             breaker: self.queue.breaker(),
             strays: self.service.strays(),
+            retries: self.service.retries(),
             slots: stations.iter().map(|at| at.slots()).sum(),
             progress: stations.iter().flat_map(|at| progress(at)).collect(),
             chaos: self.chaos.as_ref().map(Striker::stats),

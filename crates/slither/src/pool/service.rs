@@ -46,6 +46,7 @@ pub(super) struct Service {
     views: Views,
     runtime: Handle,
     strays: AtomicU64,
+    retries: AtomicU64,
     /// What the first worker said of its adapter; the others build the same class.
     adapter: OnceLock<Adapter>,
     progress: broadcast::Sender<Progress>,
@@ -58,6 +59,7 @@ impl Service {
             views,
             runtime,
             strays: AtomicU64::new(0),
+            retries: AtomicU64::new(0),
             adapter: OnceLock::new(),
             progress: broadcast::Sender::new(KEPT),
         }
@@ -72,6 +74,16 @@ impl Service {
     /// Answers that belonged to no call.
     pub(super) fn strays(&self) -> u64 {
         self.strays.load(Ordering::Relaxed)
+    }
+
+    /// Counts a batch that is run again.
+    pub(super) fn retry(&self) {
+        self.retries.fetch_add(1, Ordering::Relaxed);
+    }
+
+    /// Batches that were run again, whole or in part.
+    pub(super) fn retries(&self) -> u64 {
+        self.retries.load(Ordering::Relaxed)
     }
 
     /// Takes in what a worker says of its adapter, and passes on what there is to warn of, once.

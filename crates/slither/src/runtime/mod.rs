@@ -51,6 +51,6 @@ mod slither;
 pub use adapter::Adapter;
 pub use builder::Builder;
 pub use call::Call;
-pub use router::Route;
+pub use router::{Route, RuntimeStats};
 pub use session::{OpenSession, Session};
 pub use slither::Slither;

@@ -9,7 +9,7 @@ use super::slither::Slither;
 use crate::context::Context;
 use crate::dispatch::ids;
 use crate::error::{ConfigError, ItemError};
-use crate::pool::{RunningPool, Via, open_single};
+use crate::pool::{PoolStats, RunningPool, Via, open_single};
 use crate::python::Matrix;
 use crate::routing::{self, Candidate, Decision, Profile, Source, Subject, Traits, Verdicts};
 use crate::telemetry::{Labels, RouteDecided, emit};
@@ -40,6 +40,16 @@ pub struct Route {
     pub decided: u64,
     /// How often it went elsewhere than the time before.
     pub changed: u64,
+}
+
+/// A runtime as it stands.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[non_exhaustive]
+pub struct RuntimeStats {
+    /// Its pools, by name.
+    pub pools: BTreeMap<String, PoolStats>,
+    /// Where the calls go that left the choice to Slither, by function, pipe and stage.
+    pub routes: Vec<Route>,
 }
 
 type Place = (Arc<str>, Option<Arc<str>>, Option<Arc<str>>);

@@ -13,7 +13,7 @@ use super::adapter::Adapter;
 use super::builder::Builder;
 use super::call::Call;
 use super::caller::Caller;
-use super::router::{Route, Router};
+use super::router::{Route, Router, RuntimeStats};
 use super::session::OpenSession;
 use crate::context::Context;
 use crate::dispatch::{DispatchError, DispatchStream, Dispatched};
@@ -292,6 +292,12 @@ impl Slither {
     /// If the pool is unknown.
     pub fn progress(&self, pool: &str) -> Result<ProgressFeed, ConfigError> {
         Ok(self.pool(pool)?.progress())
+    }
+
+    /// All pools as they stand, and where calls went that left the choice to Slither.
+    pub fn runtime_stats(&self) -> RuntimeStats {
+        let pools = self.pools().map(|pool| (pool.name.to_string(), pool.stats())).collect();
+        RuntimeStats { pools, routes: self.routes() }
     }
 
     /// A pool as it stands.

@@ -12,7 +12,7 @@
 
 mod catalogue;
 
-use metrics::{Counter, Histogram, Label};
+use metrics::{Counter, Gauge, Histogram, Label};
 
 pub use catalogue::*;
 
@@ -98,6 +98,25 @@ impl std::fmt::Debug for Meter {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         f.write_str("Meter")
     }
+}
+
+/// The gauges, each with what it says of a pool; all have the label `pool`, and are set every 250 ms.
+pub const GAUGES: &[(&str, &str)] = &[
+    ("slither.pool.workers", "workers that take work"),
+    (
+        "slither.pool.slots",
+        "calls that they run at once: the pool's capacity, as the GIL and the workers are now",
+    ),
+    ("slither.pool.running", "calls that workers hold, those sent ahead included"),
+    ("slither.pool.queued", "calls that no worker holds yet"),
+    ("slither.pool.saturation", "running and queued calls for each slot: above 1 something waits"),
+    ("slither.pool.load", "calls for each slot of the worker that has most"),
+    ("slither.pool.retries", "batches that were run again since the pool was started"),
+];
+
+/// A gauge of the list.
+pub(crate) fn gauge(name: &'static str, labels: Labels<'_>) -> Gauge {
+    metrics::gauge!(name, labels.to_vec())
 }
 
 /// Emits a rare event, looking its metrics up.

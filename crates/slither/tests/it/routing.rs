@@ -6,8 +6,9 @@ use std::time::Duration;
 use futures_util::{StreamExt, stream};
 use slither::{Breaker, BreakerState, Call, ErrorKind, Item, OnError, Outcome, Pipe, Pool, Slither};
 
+use crate::several::extension::extension;
 use crate::several::free_threaded;
-use crate::several::gil::{extension, with_gil};
+use crate::several::gil::with_gil;
 use crate::support::{Folder, until, within};
 
 fn pool(name: &str, size: usize) -> Pool {
@@ -186,7 +187,7 @@ async fn an_import_that_turns_the_gil_on_sends_the_rest_of_a_run_elsewhere() {
     let Some(python) = free_threaded() else { return };
     within(async {
         let folder = Folder::new();
-        let library = extension(&python, &folder);
+        let library = extension(&python, &folder.path(""));
         let slither = runtime([pool("processes", 1), in_threads(&python)]).await;
         let (started, input) = tokio::sync::mpsc::channel::<u64>(1);
         let source = stream::unfold(input, |mut input| async move {

@@ -16,6 +16,7 @@ use super::outputs::Outputs;
 use super::recycling::Seen;
 use crate::error::{Death, ErrorKind, ItemError, Recycled};
 use crate::pool::clock::{later, until};
+use crate::pool::gauges::Gauges;
 use crate::pool::graveyard::Graveyard;
 use crate::pool::memory;
 use crate::pool::oom::Claims;
@@ -70,6 +71,7 @@ pub(crate) struct Driver {
     nursery_deadline: Option<Instant>,
     /// It was said that the threads of this pool take turns.
     pub(super) serial_said: bool,
+    gauges: Gauges,
     /// When the memory of the workers is sampled next.
     sampling: Instant,
     /// Since it was shut down: when every worker has to have ended.
@@ -93,6 +95,7 @@ impl Driver {
     ) -> Self {
         Self {
             machine: Supervisor::new(&plan, Instant::now()),
+            gauges: Gauges::of(&pool),
             pool,
             launch,
             plan,
@@ -252,6 +255,7 @@ impl Driver {
             }
         }
         self.queue.wake_outgoing();
+        self.gauges.set(&self.queue, &self.service);
     }
 
     /// Tells the machine how far a worker's life has gone.

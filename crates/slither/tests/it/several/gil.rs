@@ -1,7 +1,6 @@
 //! How many calls run at once follows the interpreter's lock, as it really is.
 
-use std::path::{Path, PathBuf};
-use std::process::Command;
+use std::path::PathBuf;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Instant;
@@ -9,6 +8,7 @@ use std::time::Instant;
 use slither::python::Interpreter;
 use slither::{MaxInFlight, Pool, Slither};
 
+use super::extension::extension;
 use super::{PYTHON, free_threaded, several, stats, threads};
 use crate::support::{Folder, runtime, until, within};
 
@@ -36,38 +36,12 @@ async fn where_there_is_a_gil_a_worker_has_one_slot_and_says_why_unless_its_call
     .await;
 }
 
-/// A tiny extension module that does not say that it can do without the GIL.
-pub(crate) fn extension(python: &Path, folder: &Folder) -> String {
-    let source = folder.path("needy.c");
-    std::fs::write(
-        &source,
-        "#include <Python.h>\n\
-         static PyModuleDef_Slot slots[] = {{0, NULL}};\n\
-         static struct PyModuleDef module = {PyModuleDef_HEAD_INIT, \"needy\", NULL, 0, NULL, slots, NULL, NULL, NULL};\n\
-         PyMODINIT_FUNC PyInit_needy(void) { return PyModuleDef_Init(&module); }\n",
-    )
-    .unwrap();
-    let out = Command::new(python)
-        .args(["-c", "import sysconfig as s; print(s.get_path('include'), s.get_config_var('EXT_SUFFIX'))"])
-        .output()
-        .unwrap();
-    let said = String::from_utf8(out.stdout).unwrap();
-    let (include, suffix) = said.trim().split_once(' ').unwrap();
-    let library = folder.path(&format!("needy{suffix}"));
-    let built = Command::new("cc")
-        .args(["-shared", "-fPIC", "-I", include, &source, "-o", &library])
-        .output()
-        .expect("a C compiler is there");
-    assert!(built.status.success(), "{}", String::from_utf8_lossy(&built.stderr));
-    library
-}
-
 #[tokio::test(flavor = "multi_thread")]
 async fn an_import_that_turns_the_gil_on_is_named_and_capacity_follows() {
     let Some(python) = free_threaded() else { return };
     within(async {
         let folder = Folder::new();
-        let library = extension(&python, &folder);
+        let library = extension(&python, &folder.path(""));
         let slither = runtime(threads(&python, 1, 4)).await;
         assert_eq!(stats(&slither).slots, 4);
         let on: bool = slither.execute("default", "several:load", &[&library]).await.unwrap();
@@ -87,7 +61,7 @@ async fn a_preload_that_turns_the_gil_on_is_named_from_the_start() {
     let Some(python) = free_threaded() else { return };
     within(async {
         let folder = Folder::new();
-        extension(&python, &folder);
+        extension(&python, &folder.path(""));
         let pool = threads(&python, 1, 4).python_path(folder.path("")).preload("needy");
         let slither = runtime(pool).await;
         let usage = stats(&slither).usage[0].clone();

@@ -2,6 +2,7 @@
 //! it dies, and runs no more of them than its interpreter can.
 
 mod coroutines;
+pub(crate) mod extension;
 pub(crate) mod gil;
 mod threads;
 

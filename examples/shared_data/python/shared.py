@@ -1,0 +1,69 @@
+"""The same values, read in three ways and written in two; each function says how long its own loop took."""
+
+from __future__ import annotations
+
+import threading
+import time
+from collections.abc import Callable
+
+import slither
+
+__thread_safe__ = True
+
+
+def by_view(key: int, times: int) -> float:
+    """Ask the store for one value at a time."""
+    return _timed(lambda: slither.view("value", key=key), times)
+
+
+def by_view_many(key: int, times: int, together: int) -> float:
+    """Ask for so many values in one exchange."""
+    asked = [{"key": key}] * together
+    return _timed(lambda: slither.view_many("value", asked), times)
+
+
+def carried(items: list[str]) -> list[int]:
+    """Take values as they come with the items."""
+    return [len(item) for item in items]
+
+
+def shared_reads(size: int, times: int, threads: int) -> float:
+    """Read a value of a dict that threads share, under its lock."""
+    table, lock = {0: "x" * size}, threading.Lock()
+
+    def read() -> None:
+        with lock:
+            len(table[0])
+
+    return _in_threads(lambda: _timed(read, times), threads)
+
+
+def shared_writes(size: int, times: int, threads: int) -> float:
+    """Write a value of that size into a dict that threads share, under its lock."""
+    table: dict[int, str] = {}
+    lock = threading.Lock()
+
+    def write() -> None:
+        made = "x" * size
+        with lock:
+            table[0] = made
+
+    return _in_threads(lambda: _timed(write, times), threads)
+
+
+def _timed(act: Callable[[], object], times: int) -> float:
+    act()
+    begun = time.perf_counter()
+    for _ in range(times):
+        act()
+    return time.perf_counter() - begun
+
+
+def _in_threads(run: Callable[[], object], threads: int) -> float:
+    crowd = [threading.Thread(target=run) for _ in range(threads)]
+    begun = time.perf_counter()
+    for each in crowd:
+        each.start()
+    for each in crowd:
+        each.join()
+    return time.perf_counter() - begun
