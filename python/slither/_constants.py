@@ -1,10 +1,10 @@
 """Constants of modules that threads share.
 
-Without a GIL an object that several threads use is counted in two ways: cheaply by the thread that made it, and by the others under a
-lock of the memory bus. CPython spares the constants of code that: it makes them immortal, but only of code that comes out
-of a file of bytecode. A module that is compiled as it is imported (the first time ever, or always under
-`PYTHONDONTWRITEBYTECODE`, which images of containers like to set) keeps mortal ones, and a loop with a
-number in it runs slower in two threads than in one (seen in 3.14.0: 0.4 times the throughput instead of 1.9).
+Without a GIL an object that several threads use is counted in two ways: cheaply by the thread that made it, and by
+the others with the whole memory bus. CPython spares the constants of code that: it makes them immortal, but only in
+code that comes out of a file of bytecode. A module that is compiled as it is imported (the first time ever, or always
+under `PYTHONDONTWRITEBYTECODE`, which images of containers like to set) keeps mortal ones, and a loop with a number in
+it runs slower in two threads than in one (seen in 3.14: 0.4 times the throughput instead of 1.9).
 """
 
 from __future__ import annotations
@@ -31,4 +31,4 @@ def share() -> None:
         return code
 
     source_to_code.shares = True  # type: ignore[attr-defined]
-    SourceFileLoader.source_to_code = source_to_code  # type: ignore[method-assign, assignment]
+    SourceFileLoader.source_to_code = source_to_code  # type: ignore[method-assign]
