@@ -9,7 +9,7 @@
 //! pools as they stand ───────┘
 //! ```
 //!
-//! The decision is a pure function, [`decide`]: what it is given decides, and nothing else. Who gathers that is the
+//! The decision is a pure function, [`decide()`]: what it is given decides, and nothing else. Who gathers that is the
 //! runtime, for calls of the pool [`AUTO`].
 //!
 //! # Guarantees
