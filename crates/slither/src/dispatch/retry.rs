@@ -14,6 +14,9 @@ const LONGEST_WAIT: Duration = Duration::from_secs(24 * 60 * 60);
 /// of memory (not when that ended a session, whose state died, too), one that found its session busy, one that raised an exception of a class named by [`on`](Self::on), and whatever raised `slither.Retry` or
 /// returned it for one item.
 ///
+/// A batch that was lost to another call of its worker ([`Collateral`](crate::ErrorKind::Collateral)) is run again as well, at once and
+/// without counting an attempt, up to 8 times.
+///
 /// Between two attempts the batch keeps its place in the window and gives its permit back. What fails
 /// otherwise, or once more after the last attempt, meets the policy [`then`](Self::then).
 ///
