@@ -6,6 +6,7 @@
 mod achieved;
 pub mod baseline;
 pub mod batch_stats;
+mod comparison;
 pub mod data_etl;
 pub mod documents;
 pub mod failure_domains;

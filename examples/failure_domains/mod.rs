@@ -5,15 +5,14 @@ mod acts;
 mod evidence;
 mod summary;
 
-use std::path::Path;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use include_dir::{Dir, include_dir};
-use slither::python::Interpreter;
 use slither::{ConfigError, Pool, Slither};
 
 use crate::Settings;
+use crate::comparison::Ground;
 use crate::observe::{Observer, Provision, Stop};
 use crate::report::Report;
 
@@ -38,19 +37,10 @@ const GRACE: Duration = Duration::from_secs(5);
 /// # Errors
 /// If there is an input or chaos, if the environment is not as it must be, or if `stop` was requested before the end.
 pub async fn run(settings: Settings, observer: Arc<dyn Observer>, stop: Stop) -> Result<Report, ConfigError> {
-    if settings.input.is_some() || settings.chaos.is_some() {
-        return Err(ConfigError::new(format!("the example `{NAME}` takes no input and no chaos"))
-            .hint("leave --input and --chaos out: its items crash as it is"));
-    }
-    let unwritten = |error| ConfigError::new(format!("the example's files cannot be written: {error}"));
-    let folder = tempfile::tempdir().map_err(unwritten)?;
-    PYTHON.extract(folder.path()).map_err(unwritten)?;
-    observer.step("looking for a Python without a GIL", None);
-    let found = tokio::task::spawn_blocking(Interpreter::find_free_threaded).await;
-    let free =
-        found.map_err(|error| ConfigError::new(format!("no interpreter was looked for: {error}")))??;
-    let play =
-        Play { at_once: settings.workers.unwrap_or(AT_ONCE), free, path: folder.path(), observer, stop };
+    let because = "its items crash as it is";
+    let ground = Ground::prepare(NAME, because, &PYTHON, &settings, &*observer).await?;
+    let at_once = settings.workers.unwrap_or(AT_ONCE);
+    let play = Play { at_once, ground, observer, stop };
     let (mut evidence, begun) = (Vec::new(), Instant::now());
     for domain in [Domain::Processes, Domain::Threads] {
         let acts = play.acts(domain);
@@ -59,19 +49,18 @@ pub async fn run(settings: Settings, observer: Arc<dyn Observer>, stop: Stop) ->
             () = play.stop.clone().requested() => return Err(ConfigError::new("stopped in the middle of a comparison")),
         });
     }
-    Ok(summary::report(play.free.as_ref(), play.at_once, &evidence, begun.elapsed()))
+    Ok(summary::report(play.ground.free.as_ref(), play.at_once, &evidence, begun.elapsed()))
 }
 
 /// What every act needs.
-struct Play<'a> {
+struct Play {
     at_once: usize,
-    free: Option<Interpreter>,
-    path: &'a Path,
+    ground: Ground,
     observer: Arc<dyn Observer>,
     stop: Stop,
 }
 
-impl Play<'_> {
+impl Play {
     async fn acts(&self, domain: Domain) -> Result<Evidence, ConfigError> {
         let step = |what: &str| self.observer.step(&format!("{domain}: {what}"), None);
         step("a crash among calls");
@@ -99,8 +88,8 @@ impl Play<'_> {
             // Its work waits, so that a Python with a GIL runs it at once as well.
             Domain::Threads => Pool::threads(POOL).threads_per_worker(at_once).io_bound(true),
         };
-        let pool = self.free.iter().fold(pool, |pool, free| pool.python(&free.executable));
-        pool.python_path(self.path)
+        let pool = self.ground.free.iter().fold(pool, |pool, free| pool.python(&free.executable));
+        pool.python_path(self.ground.path())
     }
 
     async fn start(&self, pool: Pool) -> Result<Slither, ConfigError> {

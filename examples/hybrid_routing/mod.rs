@@ -8,10 +8,10 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use include_dir::{Dir, include_dir};
-use slither::python::Interpreter;
 use slither::{ConfigError, Slither};
 
 use crate::Settings;
+use crate::comparison::Ground;
 use crate::observe::{Observer, Provision, Stop};
 use crate::report::Report;
 
@@ -30,25 +30,16 @@ const GRACE: Duration = Duration::from_secs(5);
 /// # Errors
 /// If there is an input or chaos, if the environment is not as it must be, or if `stop` was requested before the end.
 pub async fn run(settings: Settings, observer: Arc<dyn Observer>, stop: Stop) -> Result<Report, ConfigError> {
-    if settings.input.is_some() || settings.chaos.is_some() {
-        return Err(ConfigError::new(format!("the example `{NAME}` takes no input and no chaos"))
-            .hint("leave --input and --chaos out: some of its items crash as it is"));
-    }
+    let because = "some of its items crash as it is";
+    let ground = Ground::prepare(NAME, because, &PYTHON, &settings, &*observer).await?;
     let cores = std::thread::available_parallelism().map_or(2, usize::from);
     let workers = settings.workers.unwrap_or(cores);
-    let unwritten = |error| ConfigError::new(format!("the example's files cannot be written: {error}"));
-    let folder = tempfile::tempdir().map_err(unwritten)?;
-    PYTHON.extract(folder.path()).map_err(unwritten)?;
-    observer.step("looking for a Python without a GIL", None);
-    let found = tokio::task::spawn_blocking(Interpreter::find_free_threaded).await;
-    let free =
-        found.map_err(|error| ConfigError::new(format!("no interpreter was looked for: {error}")))??;
 
     let mut outcomes: Vec<Outcome> = Vec::new();
     for arrangement in Arrangement::ALL {
         let items = Some(arrangement::items());
         observer.step(&format!("starting {arrangement}"), None);
-        let pools = arrangement.pools(workers, free.as_ref(), folder.path());
+        let pools = arrangement.pools(workers, ground.free.as_ref(), ground.path());
         let builder = pools.into_iter().fold(Slither::builder(), slither::Builder::pool);
         let provision = Provision::new(observer.clone(), stop.clone());
         let slither = tokio::select! {
@@ -63,5 +54,5 @@ pub async fn run(settings: Settings, observer: Arc<dyn Observer>, stop: Stop) ->
         outcomes.push(played);
         slither.shutdown(GRACE).await;
     }
-    Ok(summary::report(free.as_ref(), &outcomes))
+    Ok(summary::report(ground.free.as_ref(), &outcomes))
 }

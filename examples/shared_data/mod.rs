@@ -9,10 +9,10 @@ use std::time::{Duration, Instant};
 
 use include_dir::{Dir, include_dir};
 use serde::Serialize;
-use slither::python::Interpreter;
 use slither::{Call, ConfigError, Pool, Slither};
 
 use crate::Settings;
+use crate::comparison::Ground;
 use crate::observe::{Observer, Provision, Stop};
 use crate::report::Report;
 
@@ -56,20 +56,12 @@ struct Costs {
 /// # Errors
 /// If there is an input or chaos, if the environment is not as it must be, or if `stop` was requested before the end.
 pub async fn run(settings: Settings, observer: Arc<dyn Observer>, stop: Stop) -> Result<Report, ConfigError> {
-    if settings.input.is_some() || settings.chaos.is_some() {
-        return Err(ConfigError::new(format!("the example `{NAME}` takes no input and no chaos"))
-            .hint("leave --input and --chaos out: it measures values of its own"));
-    }
-    let unwritten = |error| ConfigError::new(format!("the example's files cannot be written: {error}"));
-    let folder = tempfile::tempdir().map_err(unwritten)?;
-    PYTHON.extract(folder.path()).map_err(unwritten)?;
-    observer.step("looking for a Python without a GIL", None);
-    let found = tokio::task::spawn_blocking(Interpreter::find_free_threaded).await;
-    let free =
-        found.map_err(|error| ConfigError::new(format!("no interpreter was looked for: {error}")))??;
-    let pool = free.iter().fold(Pool::processes(POOL).size(1), |pool, free| pool.python(&free.executable));
+    let because = "it measures values of its own";
+    let ground = Ground::prepare(NAME, because, &PYTHON, &settings, &*observer).await?;
+    let pool =
+        ground.free.iter().fold(Pool::processes(POOL).size(1), |pool, free| pool.python(&free.executable));
     let slither = Slither::builder()
-        .pool(pool.python_path(folder.path()).call_timeout(Duration::from_secs(120)))
+        .pool(pool.python_path(ground.path()).call_timeout(Duration::from_secs(120)))
         .store(Shared::default())
         .progress(Provision::new(observer.clone(), stop.clone()))
         .start()
@@ -83,7 +75,7 @@ pub async fn run(settings: Settings, observer: Arc<dyn Observer>, stop: Stop) ->
             () = stop.clone().requested() => return Err(ConfigError::new("stopped in the middle of a comparison")),
         });
     }
-    let report = summary::report(free.as_ref(), &costs, begun.elapsed());
+    let report = summary::report(ground.free.as_ref(), &costs, begun.elapsed());
     slither.shutdown(GRACE).await;
     Ok(report)
 }

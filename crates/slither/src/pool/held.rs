@@ -56,9 +56,9 @@ impl Held {
 
     /// Takes out a call that was answered; the one ahead is at the front now.
     pub(super) fn answered(&mut self, id: CallId) -> Option<Job> {
-        let at = self.jobs.iter().position(|job| job.id == id)?;
+        let job = self.remove(id)?;
         self.ahead = false;
-        self.jobs.remove(at)
+        Some(job)
     }
 
     /// Takes out the call that was sent ahead.
