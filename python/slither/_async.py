@@ -10,7 +10,6 @@ import asyncio
 import contextlib
 import threading
 from collections import deque
-from queue import Queue
 from typing import TYPE_CHECKING, Any, Final
 
 from slither import _blackbox, _values, _wire
@@ -48,8 +47,7 @@ class AsyncWorker(Several):
         self.loop = loop
         self.outbox = Outbox(connection, self.loop)
         self._thread = threading.get_ident()
-        self._jobs: Queue[Job | None] = Queue(maxsize=self.backlog.limit + 1)
-        self._lane = Lane(self, 0, _STRIDE, self._jobs)
+        self._lane = Lane(self, 0, _STRIDE, self.jobs)
         self._idle = [Task(self, number) for number in range(setup.profile.concurrency, 0, -1)]
         self._waiting: deque[tuple[Job, Bound]] = deque()
         self._tasks: dict[int, Task] = {}
@@ -60,8 +58,7 @@ class AsyncWorker(Several):
         """Serve until STOP has been done or the connection ends. Return the exit code."""
         loop = self.loop
         try:
-            self.greet()
-            self._lane.start()
+            self.begin([self._lane])
             loop.add_reader(self.connection.fileno(), self._readable)
             while not self.closed:
                 # A task of the user's own may raise these; asyncio passes them on, and can go on.
@@ -71,7 +68,7 @@ class AsyncWorker(Several):
             self.fail(error)
         self.closed = True
         self._lane.end_replies()
-        self._jobs.put_nowait(None)
+        self.jobs.close()
         self._lane.join()
         self.outbox.flush()
         self._close()
@@ -138,7 +135,7 @@ class AsyncWorker(Several):
         if bound is not None and bound.is_async:
             self._run_task(job, bound)
         else:
-            self._jobs.put_nowait(job)
+            self.jobs.put(job)
 
     def _run_freed(self, job: Job) -> None:
         try:

@@ -50,8 +50,7 @@ class Backlog:
     """What is outstanding, and the lines in which the jobs of sessions wait. Any thread may ask."""
 
     def __init__(self, slots: int, is_open: Callable[[str], bool]) -> None:
-        # All that may be outstanding, and the STOP.
-        self.limit = slots + AHEAD + 1
+        self._slots = slots
         self._is_open = is_open
         self._outstanding: dict[int, Job] = {}
         self._lines: dict[str, _Line] = {}
@@ -64,8 +63,8 @@ class Backlog:
         with self._lock:
             if self._stop is not None:
                 return False
-            if len(self._outstanding) >= self.limit - 1:
-                raise ProtocolError(f"{self.limit} calls outstanding, and {self.limit - 1 - AHEAD} slots")
+            if len(self._outstanding) >= self._slots + AHEAD:
+                raise ProtocolError(f"{len(self._outstanding) + 1} calls outstanding, and {self._slots} slots")
             self._outstanding[job.ident] = job
             if session is None:
                 return True

@@ -8,13 +8,13 @@ from __future__ import annotations
 
 import threading
 from contextvars import copy_context
-from queue import Queue
 from types import FunctionType
 from typing import TYPE_CHECKING, Any
 
 from slither import _blackbox, _current, _errors, _values, _wire
 from slither._backlog import Job
 from slither._exceptions import ViewFailed
+from slither._jobs import Inbox, Jobs
 from slither._resolve import Bound
 from slither._worker import Worker
 
@@ -27,10 +27,11 @@ if TYPE_CHECKING:
 class Lane(Worker):
     """One thread, which takes jobs until it is told to end."""
 
-    def __init__(self, home: Several, number: int, stride: int, jobs: Queue[Job | None]) -> None:
+    def __init__(self, home: Several, number: int, stride: int, jobs: Jobs) -> None:
         super().__init__(home.connection, home.box.slot(number), home.token, home.path)
         self._home = home
         self._jobs = jobs
+        self._inbox = Inbox()
         self._bound = home.bound
         self.sessions = home.sessions
         # Numbers of views are dealt out in turn, so that no two lanes have the same and each is found by its own.
@@ -75,12 +76,12 @@ class Lane(Worker):
 
     def serve(self) -> None:
         """Run jobs, in the lane's thread."""
-        home, jobs = self._home, self._jobs
+        home, jobs, inbox = self._home, self._jobs, self._inbox
         self.thread = threading.get_ident()
         self._box.belong(self.thread)
         try:
             while not home.closed:
-                job = jobs.get()
+                job = jobs.take(inbox)
                 if job is None or home.closed:
                     break
                 # A context of its own: what the function sets in it is gone with the call.

@@ -11,13 +11,14 @@ from __future__ import annotations
 import sys
 import threading
 import traceback
-from collections.abc import Callable, Coroutine
+from collections.abc import Callable, Coroutine, Sequence
 from typing import TYPE_CHECKING, Any, Final
 
 from slither import _blackbox, _current, _gil, _logging, _setup, _values, _vetting, _wire
 from slither._backlog import Backlog, Job
 from slither._exceptions import ProtocolError
 from slither._hello import hello
+from slither._jobs import Jobs
 from slither._profile import Profile
 from slither._resolve import Bound
 from slither._sessions import Sessions
@@ -25,6 +26,7 @@ from slither._worker import Unfit, Worker, build_adapter
 
 if TYPE_CHECKING:
     from slither._hosted import Hosted
+    from slither._lane import Lane
 
 _WORK: Final = frozenset({_wire.CALL, _wire.EXECUTE, _wire.BIND, _wire.OPEN_SESSION, _wire.END_SESSION})
 # How long a log record may hold up an event loop.
@@ -49,12 +51,14 @@ class Several:
         self.box = box
         self.token = token
         self.path = setup.path
+        self.memory_limit = setup.memory_limit
         self.profile = profile
         self.hosted = hosted
         self.slots = profile.slots() if hosted is None else min(profile.slots(), hosted.slots)
         self.sessions = Sessions()
         self.bound: dict[str, Bound] = {}
         self.backlog = Backlog(self.slots, lambda session: self.sessions.find(session) is not None)
+        self.jobs = Jobs()
         self.closed = False
         self._failure: BaseException | None = None
         self._news = False
@@ -100,8 +104,14 @@ class Several:
 
     # Reading
 
-    def greet(self) -> None:
-        """Send HELLO, and hear from now on what changes."""
+    def begin(self, lanes: Sequence[Lane]) -> None:
+        """Start the lanes, say HELLO, and hear from now on what changes."""
+        try:
+            for lane in lanes:
+                lane.start()
+        except RuntimeError as error:
+            room = "" if self.memory_limit is None else f" within a memory_limit of {self.memory_limit} bytes"
+            sys.exit(f"slither: {len(lanes)} threads cannot be started{room}: {error}")
         frame = bytearray(_wire.HEADER_SIZE)
         _values.encode_trusted(hello(self.slots, self.hosted), frame)
         self.connection.send(_wire.HELLO, 0, 0, frame)
@@ -120,6 +130,7 @@ class Several:
             self.take_reply(ident, flags, body)
         elif kind in (_wire.KEEP_REFS, _wire.DROP_REFS):
             Worker.turn_refs(kind, ident, body)
+            self.jobs.stir()
         elif kind == _wire.CANCEL:
             self.backlog.withdraw(ident)
             self.cancel(ident)

@@ -5,7 +5,6 @@ Without the GIL they run at the same time. With it they take turns, which is wor
 
 from __future__ import annotations
 
-from queue import Queue
 from typing import TYPE_CHECKING
 
 from slither import _blackbox, _wire
@@ -31,16 +30,13 @@ class ThreadWorker(Several):
         hosted: Hosted | None = None,
     ) -> None:
         super().__init__(connection, box, token, setup, hosted)
-        self._jobs: Queue[Job | None] = Queue(maxsize=self.backlog.limit + self.slots)
-        self._lanes = [Lane(self, number, self.slots, self._jobs) for number in range(self.slots)]
+        self._lanes = [Lane(self, number, self.slots, self.jobs) for number in range(self.slots)]
 
     def run(self) -> int:
         """Read until STOP has been done or the connection ends; then wait for what runs. Return the exit code."""
         read, route = self.connection.read, self.route
         try:
-            self.greet()
-            for lane in self._lanes:
-                lane.start()
+            self.begin(self._lanes)
             while True:
                 try:
                     route(*read())
@@ -51,15 +47,15 @@ class ThreadWorker(Several):
         self.closed = True
         for lane in self._lanes:
             lane.end_replies()
-            self._jobs.put_nowait(None)
+        self.jobs.close()
         for lane in self._lanes:
             lane.join()
         self.clean_up()
         return self.code()
 
     def run_job(self, job: Job) -> None:
-        """Queue a job for the next lane that is free."""
-        self._jobs.put_nowait(job)
+        """Have the next lane that is free run a job."""
+        self.jobs.put(job)
 
     def cancel(self, ident: int) -> None:
         """Have a stream end at its next value; no other call can be made to."""

@@ -22,7 +22,7 @@ const STEPS: &[Step] = &[
     }),
     ("build", |root, _| passed(cargo(root, &["build", "--release"]).run())),
     ("test", test),
-    ("threads", |root, _| passed(threads(root))),
+    ("profiles", |root, _| passed(profiles(root))),
     ("rustdoc", |root, _| passed(rustdoc(root))),
     ("python", |root, _| passed(python::check(root))),
     ("deny", deny),
@@ -96,12 +96,27 @@ fn test(root: &Path, counts: &mut Vec<String>) -> Result<Outcome, String> {
     passed(cargo(root, &["test", "--workspace"]).run_watched(keep))
 }
 
-/// What is promised of processes once more in workers of threads, where the tests are of dispatch, pipes and sessions: some of the
-/// others reach into a worker of one call, or hold its main thread.
-fn threads(root: &Path) -> Result<(), String> {
-    let tests = "test -p slither --test it -- --skip chaos:: dispatch pipe sessions:: yields:: retry:: poison:: sticky:: call_batch:: \
-                 cancel:: progress::";
-    cargo(root, &tests.split_whitespace().collect::<Vec<_>>()).env("SLITHER_TEST_PROFILE", "thread").run()
+/// What is promised of processes once more in workers of threads, and of coroutines. Left out is what has no pool, what chooses the
+/// profile itself, and chaos, which is for processes alone.
+fn profiles(root: &Path) -> Result<(), String> {
+    let mut args = vec!["test", "-p", "slither", "--test", "it", "--"];
+    for module in [
+        "adapters::",
+        "chaos::",
+        "environments::",
+        "guides_python::",
+        "pages::",
+        "python_suite::",
+        "routing::",
+        "scratch_crate::",
+        "several::",
+        "troubleshooting::",
+    ] {
+        args.extend(["--skip", module]);
+    }
+    ["thread", "async"]
+        .into_iter()
+        .try_for_each(|profile| cargo(root, &args).env("SLITHER_TEST_PROFILE", profile).run())
 }
 
 /// Adds up lines like `test result: ok. 3 passed; 0 failed; 1 ignored; …`.

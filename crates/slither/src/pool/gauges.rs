@@ -36,10 +36,9 @@ impl Gauges {
 
     pub(super) fn set(&self, queue: &Queue, service: &Service) {
         let workers: Vec<(usize, usize)> =
-            queue.stations().iter().map(|at| (lock(&at.held).len(), at.slots())).collect();
-        let (running, slots) =
-            workers.iter().fold((0, 0), |(sum, all), (running, slots)| (sum + running, all + slots));
-        let queued = queue.depth();
+            queue.stations().iter().map(|at| (lock(&at.held).begun(), at.slots())).collect();
+        let slots = workers.iter().map(|(_, slots)| slots).sum();
+        let (running, queued) = queue.load();
         let share = |of: usize, slots: usize| if slots == 0 { 0.0 } else { of as f64 / slots as f64 };
         let load = workers.iter().map(|(running, slots)| share(*running, *slots)).fold(0.0, f64::max);
         self.workers.set(workers.len() as f64);

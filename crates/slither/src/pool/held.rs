@@ -19,6 +19,11 @@ impl Held {
         self.jobs.len()
     }
 
+    /// How many of them are the worker's own: all but the one ahead, which still waits.
+    pub(super) fn begun(&self) -> usize {
+        self.len() - usize::from(self.ahead().is_some())
+    }
+
     pub(super) fn is_empty(&self) -> bool {
         self.jobs.is_empty()
     }

@@ -158,10 +158,13 @@ impl Queue {
         }
     }
 
-    /// Drops the calls that nobody waits for any more, and with them their places.
+    /// Drops the calls that no worker has begun and nobody waits for any more, and with them their places.
     pub(super) fn sweep(&self) {
         let abandoned = lock(&self.state).lanes.sweep();
         drop::<Vec<Job>>(abandoned);
+        for station in self.stations() {
+            station.sweep();
+        }
     }
 
     /// The next call for a worker that wants one.
@@ -388,6 +391,14 @@ impl Queue {
     /// Calls that no worker holds.
     pub(super) fn depth(&self) -> usize {
         lock(&self.state).lanes.depth()
+    }
+
+    /// How many calls workers have begun, and how many none has, those ahead included.
+    pub(super) fn load(&self) -> (usize, usize) {
+        self.stations().iter().fold((0, self.depth()), |(running, waiting), station| {
+            let held = lock(&station.held);
+            (running + held.begun(), waiting + held.len() - held.begun())
+        })
     }
 }
 

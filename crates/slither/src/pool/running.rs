@@ -42,9 +42,9 @@ pub struct PoolStats {
     pub workers: Vec<(String, u32)>,
     /// What each of these workers takes.
     pub usage: Vec<WorkerUsage>,
-    /// Calls that no worker holds yet.
+    /// Calls that no worker has begun.
     pub queued: usize,
-    /// Calls that workers hold.
+    /// Calls that workers have begun.
     pub running: usize,
     /// How many calls the workers run at once: one each in a pool of processes, and otherwise as many as they have said.
     pub slots: usize,
@@ -94,7 +94,7 @@ pub struct WorkerUsage {
     pub requests: u64,
     /// How many calls it runs at once.
     pub slots: usize,
-    /// Calls that it holds: those that it runs, and at most one that was sent ahead.
+    /// Calls that it has begun.
     pub running: usize,
     /// Its interpreter's lock; none before it has said so.
     pub gil: Option<Gil>,
@@ -517,11 +517,12 @@ impl RunningPool {
     pub(crate) fn stats(&self) -> PoolStats {
         let stations = self.queue.stations();
         let (deaths, recycled) = lock(&self.graveyard).counts();
+        let (running, queued) = self.queue.load();
         PoolStats {
             workers: stations.iter().map(|at| (at.worker.name.clone(), at.worker.pid)).collect(),
             usage: stations.iter().map(|at| at.usage()).collect(),
-            queued: self.queue.depth(),
-            running: stations.iter().map(|at| lock(&at.held).len()).sum(),
+            queued,
+            running,
             sessions: lock(&self.queue.sessions).len(),
             deaths,
             recycled,

@@ -208,6 +208,11 @@ impl Station {
         self.take_ahead(|job| job.route.slot().is_none())
     }
 
+    /// Takes back the call ahead if nobody waits for it any more.
+    pub(super) fn sweep(&self) {
+        drop(self.take_ahead(Job::abandoned));
+    }
+
     fn take_ahead(&self, may: impl Fn(&Job) -> bool) -> Option<Job> {
         let mut held = lock(&self.held);
         if !held.ahead().is_some_and(may) || !self.win_token() {
@@ -307,7 +312,7 @@ impl Station {
             growth: self.memory.growth(),
             requests: self.completed(),
             slots: self.slots(),
-            running: lock(&self.held).len(),
+            running: lock(&self.held).begun(),
             gil: self.gil(),
         }
     }

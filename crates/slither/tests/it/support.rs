@@ -16,21 +16,24 @@ pub(crate) async fn within<T>(test: impl Future<Output = T>) -> T {
 /// With `SLITHER_TEST_PROFILE=thread` its workers are of the profile for several calls, in the interpreter without a GIL where there is
 /// one: what is promised of processes is promised of it as well. They have one thread each, as the tests say who is busy.
 pub(crate) fn pool(size: usize) -> Pool {
-    let pool = match std::env::var("SLITHER_TEST_PROFILE").as_deref() {
-        Ok("thread") => {
+    let pool = match &*profile() {
+        "thread" => {
             let pool = Pool::threads("default").threads_per_worker(1);
             match slither::python::Interpreter::find_free_threaded().unwrap() {
                 Some(python) => pool.python(python.executable),
                 None => pool,
             }
         }
-        Ok("async") => Pool::coroutines("default").concurrency(1),
-        Ok(other) if other != "process" => {
-            panic!("SLITHER_TEST_PROFILE={other}: expected process, thread or async")
-        }
-        _ => Pool::processes("default"),
+        "async" => Pool::coroutines("default").concurrency(1),
+        "process" => Pool::processes("default"),
+        other => panic!("SLITHER_TEST_PROFILE={other}: expected process, thread or async"),
     };
     pool.size(size).python_path(concat!(env!("CARGO_MANIFEST_DIR"), "/tests/python"))
+}
+
+/// How the workers of [`pool`] run their calls: `process`, `thread` or `async`.
+pub(crate) fn profile() -> String {
+    std::env::var("SLITHER_TEST_PROFILE").unwrap_or_else(|_| "process".to_owned())
 }
 
 /// A runtime with only that pool.

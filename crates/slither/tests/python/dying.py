@@ -48,15 +48,15 @@ def _act(item: Any) -> Any:
         case "encode":
             return Bomb(deed)
         case "view":
-            threading.Thread(target=_when_viewing, args=[deed], daemon=True).start()
+            threading.Thread(target=_when_viewing, args=[_current.find(), deed], daemon=True).start()
             slither.view("gate")
         case "reply":
-            worker: Any = _current._runner
+            worker: Any = _current.find()
             # The reply claims a hundred bytes, of which there are two.
             worker._connection._sock.sendall(_wire.HEADER.pack(100, _wire.RESULT, 0, 0, worker.call) + b"\x91\xa6")
             return die(deed)
         case "idle":
-            threading.Thread(target=_when_idle, args=[deed], daemon=True).start()
+            threading.Thread(target=_when_idle, args=[_current.find(), deed], daemon=True).start()
     return item
 
 
@@ -81,15 +81,13 @@ def _decoding(frame: FrameType, event: str, _: Any) -> None:
             die(next(deed for deed in deeds if rest.startswith(deed.encode())))
 
 
-def _when_viewing(deed: str) -> None:
-    worker: Any = _current._runner
+def _when_viewing(worker: Any, deed: str) -> None:
     while worker._box.words[2] != 4:
         time.sleep(0.001)  # sleep: the box has nothing to wait for
     die(deed)
 
 
-def _when_idle(deed: str) -> None:
-    worker: Any = _current._runner
+def _when_idle(worker: Any, deed: str) -> None:
     while worker._box.words[1]:
         time.sleep(0.001)  # sleep: the box has nothing to wait for
     die(deed)

@@ -29,9 +29,16 @@ impl Pool {
                 vars.push((name.into(), (&threads).into()));
             }
         }
+        // The allocator of a Python without a GIL maps a gigabyte at once, which would count.
+        if self.memory_limit.is_some() && !vars.iter().any(|(other, _)| other == ALLOCATOR_RESERVE) {
+            vars.push((ALLOCATOR_RESERVE.into(), "16m".into()));
+        }
         vars
     }
 }
+
+/// How much mimalloc maps at a time.
+const ALLOCATOR_RESERVE: &str = "MIMALLOC_ARENA_RESERVE";
 
 fn listed(name: &str) -> bool {
     const NAMES: [&str; 16] = [
@@ -80,6 +87,18 @@ mod tests {
         assert!(names(Pool::processes("p").inherit_env(Inherit::All)).contains(&"API_TOKEN".to_owned()));
         let set = Pool::processes("p").env("API_TOKEN", "x");
         assert!(names(set).contains(&"API_TOKEN".to_owned()));
+    }
+
+    #[test]
+    fn a_limit_to_memory_has_the_allocator_map_less_at_once_unless_it_is_set() {
+        let reserve = |pool: Pool| {
+            let mut vars = pool.environment(std::iter::empty()).into_iter();
+            vars.find(|(name, _)| name == ALLOCATOR_RESERVE).map(|(_, value)| value)
+        };
+        assert_eq!(reserve(Pool::processes("p")), None);
+        let limited = || Pool::processes("p").memory_limit(1 << 30);
+        assert_eq!(reserve(limited()), Some("16m".into()));
+        assert_eq!(reserve(limited().env(ALLOCATOR_RESERVE, "64m")), Some("64m".into()));
     }
 
     #[test]

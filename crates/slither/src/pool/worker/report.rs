@@ -28,7 +28,7 @@ pub(crate) struct Autopsy {
     pub(crate) starting: bool,
     /// The adapter that it was building then.
     pub(crate) building: Option<String>,
-    /// What it was doing: of a worker of one call that it was idle, too; of the others only calls.
+    /// The calls that it ran; or one that is none, if it was idle.
     pub(crate) found: Vec<Found>,
     pub(crate) stacks: Option<Stacks>,
     /// The slot of a call that brought it down.
@@ -65,9 +65,10 @@ impl Autopsy {
             .iter()
             .find(|reading| reading.call == 0 && reading.phase == Some(Phase::Import))
             .and_then(|reading| blackbox.subject(reading.slot));
+        let idle = readings.len() == profile.boxes() && readings.iter().all(|reading| reading.call == 0);
         let found: Vec<Found> = readings
             .into_iter()
-            .filter(|reading| profile == Profile::Process || reading.call != 0)
+            .filter(|reading| reading.call != 0 || (idle && reading.slot == 0))
             .map(|reading| {
                 let subject = match reading.phase {
                     Some(Phase::Import | Phase::View) => blackbox.subject(reading.slot),
@@ -269,7 +270,7 @@ impl Autopsy {
         let report = self.findings_of(found.or_else(|| self.teller()));
         let stack = self.stacks.as_ref().map(|stacks| {
             match found.and_then(|found| stacks.of(found.reading.slot, found.reading.call)) {
-                Some(own) => Some(own.to_owned()),
+                Some(own) => Some(own),
                 // The stack of another call would only mislead.
                 None if self.found.len() > 1 && self.fatal.is_some() && id != self.culprit() => None,
                 None => Some(stacks.all().to_owned()),

@@ -27,14 +27,29 @@ impl Stacks {
     }
 
     /// Where the call was, if that can be told: the stack of its slot's thread, or where its task awaited.
-    pub(super) fn of(&self, slot: usize, call: CallId) -> Option<&str> {
+    ///
+    /// Not where the fatal signal met a thread that runs no calls: then that one's stack is the one to see.
+    pub(super) fn of(&self, slot: usize, call: CallId) -> Option<String> {
+        if self.title().is_some() && self.fatal_slot().is_none() {
+            return None;
+        }
         let task = format!("Task of call {call}\n");
         let task = self.blocks().find(|block| block.starts_with(&task) || *block == task.trim());
         let stack = task.or_else(|| self.blocks().find(|block| self::slot(block) == Some(slot)))?;
         // Without the GIL it begins with the excuse that it is the only one.
-        Some(stack.trim_start_matches(ALONE).trim_start())
+        let stack = stack.trim_start_matches(ALONE).trim_start();
+        let fatal = if stack.lines().any(is_fatal) { self.title() } else { None };
+        Some(fatal.map_or_else(|| stack.to_owned(), |title| format!("{title}\n\n{stack}")))
+    }
+
+    /// What stands above all stacks: the signal, if one was fatal.
+    fn title(&self) -> Option<&str> {
+        self.0.lines().find(|line| line.starts_with(FATAL))
     }
 }
+
+/// How the line begins that names a fatal signal.
+const FATAL: &str = "Fatal Python error: ";
 
 /// What stands before the one stack that can be had without the GIL.
 const ALONE: &str = "<Cannot show all threads while the GIL is disabled>";
@@ -54,16 +69,18 @@ fn slot(block: &str) -> Option<usize> {
 mod tests {
     use super::*;
 
-    const FATAL: &str = "Fatal Python error: Segmentation fault\n\n\
+    const CRASH: &str = "Fatal Python error: Segmentation fault\n\n\
         Thread 0x01 [slither-0] (most recent call first):\n  File \"a.py\", line 1 in work\n  File \"x/_lane.py\", line 70 in slot_0\n\n\
         Current thread 0x02 [slither-3] (most recent call first):\n  File \"a.py\", line 2 in crash\n  File \"x/_lane.py\", line 70 in slot_3\n\n\
         Thread 0x03 (most recent call first):\n  File \"x/_threads.py\", line 9 in read\n";
 
     #[test]
     fn the_slot_of_the_current_thread_is_to_blame() {
-        let stacks = Stacks::new(FATAL.to_owned());
+        let stacks = Stacks::new(CRASH.to_owned());
         assert_eq!(stacks.fatal_slot(), Some(3));
         assert!(stacks.of(0, 77).unwrap().contains("in work"));
+        assert!(stacks.of(0, 77).unwrap().starts_with("Thread 0x01"));
+        assert!(stacks.of(3, 77).unwrap().starts_with("Fatal Python error: Segmentation fault\n\nCurrent"));
         assert_eq!(stacks.of(1, 77), None);
     }
 
@@ -72,9 +89,15 @@ mod tests {
         let text = "Fatal Python error: Aborted\n\n<Cannot show all threads while the GIL is disabled>\nStack (most recent call first):\n  File \"a.py\", line 2 in f\n  File \"_lane.py\", line 1 in slot_12\n";
         let stacks = Stacks::new(text.to_owned());
         assert_eq!(stacks.fatal_slot(), Some(12));
-        assert!(stacks.of(12, 77).unwrap().starts_with("Stack (most"));
+        assert!(stacks.of(12, 77).unwrap().starts_with("Fatal Python error: Aborted\n\nStack (most"));
         let main = "Stack (most recent call first):\n  File \"a.py\", line 2 in main\n";
         assert_eq!(Stacks::new(main.to_owned()).fatal_slot(), None);
+    }
+
+    #[test]
+    fn where_a_thread_without_calls_met_the_signal_no_stack_of_a_call_hides_it() {
+        let text = CRASH.replace(" in slot_3", " in run");
+        assert_eq!(Stacks::new(text).of(0, 77), None);
     }
 
     #[test]

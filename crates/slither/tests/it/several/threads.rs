@@ -67,6 +67,21 @@ async fn views_sessions_and_yields_work_as_in_processes() {
     .await;
 }
 
+#[tokio::test(flavor = "multi_thread")]
+async fn a_memory_limit_without_room_for_the_threads_says_so() {
+    let Some(python) = free_threaded() else { return };
+    within(async {
+        let pool = threads(&python, 1, 64).memory_limit(256 << 20);
+        let error = Slither::builder().pool(pool).start().await.unwrap_err().to_string();
+        assert!(
+            error.contains("64 threads cannot be started within a memory_limit of 268435456 bytes"),
+            "{error}"
+        );
+        assert!(!error.contains("Traceback"), "{error}");
+    })
+    .await;
+}
+
 /// A call does its deed when another runs beside it, and a third waits in line.
 async fn disaster(
     python: &std::path::Path,
