@@ -36,6 +36,16 @@ async def meet_in_loop(items: list[int]) -> list[int]:
     return [os.getpid()] * len(items)
 
 
+def doze_or_load(items: list[float | str]) -> list[float | str]:
+    """Sleeps so many seconds for a number, and imports the extension module at a path."""
+    for item in items:
+        if isinstance(item, str):
+            load(item)
+        else:
+            time.sleep(item)  # sleep: the work that is asked for
+    return items
+
+
 def sleep_in_thread(items: list[float]) -> list[int]:
     """Hold a thread for the sum of the items in seconds; return the process."""
     time.sleep(sum(items))  # sleep: holding a thread is its work

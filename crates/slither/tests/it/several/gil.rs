@@ -6,7 +6,7 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Instant;
 
 use slither::python::Interpreter;
-use slither::{MaxInFlight, Pool, Slither};
+use slither::{MaxInFlight, Pool, Slither, Value};
 
 use super::extension::extension;
 use super::{PYTHON, free_threaded, several, stats, threads};
@@ -96,6 +96,43 @@ async fn the_bound_on_work_in_flight_follows_the_slots() {
             let most = most.load(Ordering::Relaxed);
             assert!(most <= 2 * slots && most > slots, "{most} calls at once, of {slots} slots");
         }
+    })
+    .await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn the_bound_on_work_in_flight_falls_in_the_middle_of_a_run() {
+    let Some(python) = free_threaded() else { return };
+    within(async {
+        let folder = Folder::new();
+        let library = extension(&python, &folder.path(""));
+        let slither = runtime(threads(&python, 1, 16)).await;
+        let watch = {
+            let slither = slither.clone();
+            tokio::spawn(async move {
+                let (mut high, mut low) = (0, None);
+                loop {
+                    let stats = stats(&slither);
+                    let all = stats.running + stats.queued;
+                    match (stats.slots, low) {
+                        (1, Some(most)) if all == 0 => break (high, most),
+                        (1, Some(most)) => low = Some(all.max(most)),
+                        // What was in flight comes back first.
+                        (1, None) => low = (all <= 2).then_some(all),
+                        _ => high = all.max(high),
+                    }
+                    tokio::task::yield_now().await;
+                }
+            })
+        };
+        let dozes = |number| std::iter::repeat_n(Value::from(0.005), number);
+        let items = dozes(200).chain([library.into()]).chain(dozes(200));
+        let call = several("doze_or_load").batch_size(1).max_in_flight(MaxInFlight::Auto);
+        let done = slither.dispatch::<Value, Value>(items, call).await.unwrap();
+        assert_eq!(done.ledger.emitted, 401);
+        let (high, low) = watch.await.unwrap();
+        println!("at most {high} calls at once with 16 slots, and {low} with 1");
+        assert!((17..=32).contains(&high) && (1..=2).contains(&low), "{high}, then {low}");
     })
     .await;
 }
