@@ -105,8 +105,8 @@ pub mod telemetry;
 
 pub use context::{Context, RunId, SessionId};
 pub use dispatch::{
-    Batching, DispatchError, Dispatched, FixedBatch, KeyPartition, Limits, MaxInFlight, OnError, Order,
-    Outcome, Retry, WeightedBatch,
+    AutoBatch, Batching, DispatchError, Dispatched, FixedBatch, KeyPartition, Limits, MaxInFlight, OnError,
+    Order, Outcome, Retry, WeightedBatch,
 };
 pub use error::{ConfigError, Death, ErrorKind, ItemError, Phase, Recycled, RunError, WorkerReport, nearest};
 pub use item::{Failure, Item, ItemId, Ledger, Payload};

@@ -32,7 +32,10 @@ struct Open<I, K> {
 /// none is made while one waits.
 pub(super) struct Batcher<I, K> {
     batching: Batching<I>,
+    /// The most items of the batches that are gathered now.
     max_items: usize,
+    /// The slots that those items were shared among.
+    slots: usize,
     /// The number of the next batch, given when its first item comes.
     sequence: u64,
     /// The one that is gathered by number or weight.
@@ -78,6 +81,7 @@ impl<I, K> Batcher<I, K> {
         };
         Self {
             max_items: batching.max_items(),
+            slots: 0,
             batching,
             sequence: 0,
             open: Open::new(),
@@ -98,6 +102,25 @@ impl<I, K> Batcher<I, K> {
         self.max_items
     }
 
+    /// Whether batches share what is left of the input among the executor's slots.
+    pub(super) fn shares(&self) -> bool {
+        matches!(self.batching.strategy, Strategy::Auto(_))
+    }
+
+    /// The executor has so many slots, and so much is to come, if that is known. Batches stay as they are until the slots
+    /// change.
+    pub(super) fn share(&mut self, slots: usize, left: Option<usize>) {
+        let Strategy::Auto(auto) = &self.batching.strategy else { return };
+        if self.slots == slots {
+            return;
+        }
+        self.slots = slots;
+        self.max_items = match left {
+            Some(left) => auto.share(left.saturating_add(self.open.items.len()), slots),
+            None => self.batching.max_items(),
+        };
+    }
+
     /// Whether no closed batch waits.
     pub(super) fn has_room(&self) -> bool {
         self.formed.is_empty()
@@ -107,7 +130,7 @@ impl<I, K> Batcher<I, K> {
     #[inline]
     pub(super) fn push(&mut self, item: Item<I>, tag: K, now: Instant) -> u64 {
         match &self.batching.strategy {
-            Strategy::Fixed(_) => self.add(item, tag, now),
+            Strategy::Fixed(_) | Strategy::Auto(_) => self.add(item, tag, now),
             Strategy::Weighted(_) => self.weigh(item, tag, now),
             Strategy::Keyed(_) => self.sort(item, tag, now),
         }

@@ -1,4 +1,4 @@
-//! How items are gathered into batches: [`FixedBatch`], [`WeightedBatch`], and what holds for all of them.
+//! How items are gathered into batches: [`FixedBatch`], [`AutoBatch`], [`WeightedBatch`], and what holds for all of them.
 
 use std::fmt;
 use std::sync::Arc;
@@ -16,6 +16,52 @@ impl FixedBatch {
     #[must_use]
     pub fn max_wait<I>(self, wait: Duration) -> Batching<I> {
         Batching { strategy: Strategy::Fixed(self), max_wait: Some(wait) }
+    }
+}
+
+/// Batches that are small enough for a short input to keep every slot of the executor busy: what is left of the input,
+/// shared among twice its [`slots`](super::Executor::slots), as they are at the time.
+///
+/// When the slots change in the middle of a run, what is left then is shared anew. A batch never holds more than
+/// [`max_items`](Self::max_items), 64 by default, and as many if the source does not say how much is left
+/// ([`size_hint`](futures_core::Stream::size_hint)): a channel does not, and so no stage of a pipe behind another.
+///
+/// Not for functions that work best on batches of one size.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct AutoBatch {
+    max_items: usize,
+    max_wait: Option<Duration>,
+}
+
+impl AutoBatch {
+    /// At most 64 items a batch.
+    pub fn new() -> Self {
+        Self { max_items: 64, max_wait: None }
+    }
+
+    /// Bounds the items of a batch, however much is left; 64 by default.
+    #[must_use]
+    pub fn max_items(mut self, items: usize) -> Self {
+        self.max_items = items;
+        self
+    }
+
+    /// A batch whose first item has waited this long is closed, as soon as it can be started.
+    #[must_use]
+    pub fn max_wait(mut self, wait: Duration) -> Self {
+        self.max_wait = Some(wait);
+        self
+    }
+
+    /// The items of a batch, of so many that are left, for so many slots.
+    pub(super) fn share(self, left: usize, slots: usize) -> usize {
+        left.div_ceil(slots.max(1).saturating_mul(2)).min(self.max_items).max(1)
+    }
+}
+
+impl Default for AutoBatch {
+    fn default() -> Self {
+        Self::new()
     }
 }
 
@@ -68,7 +114,8 @@ impl<I> fmt::Debug for WeightedBatch<I> {
     }
 }
 
-/// How items are gathered into batches. Made from a [`FixedBatch`], a [`WeightedBatch`] or a [`KeyPartition`].
+/// How items are gathered into batches. Made from a [`FixedBatch`], an [`AutoBatch`], a [`WeightedBatch`] or a
+/// [`KeyPartition`].
 pub struct Batching<I> {
     pub(super) strategy: Strategy<I>,
     max_wait: Option<Duration>,
@@ -76,6 +123,7 @@ pub struct Batching<I> {
 
 pub(super) enum Strategy<I> {
     Fixed(FixedBatch),
+    Auto(AutoBatch),
     Weighted(WeightedBatch<I>),
     Keyed(KeyPartition<I>),
 }
@@ -84,6 +132,7 @@ impl<I> Batching<I> {
     pub(super) fn validate(&self) -> Result<(), ConfigError> {
         match &self.strategy {
             Strategy::Fixed(FixedBatch(size)) => at_least_one("batch_size", *size as u64),
+            Strategy::Auto(auto) => at_least_one("max_items", auto.max_items as u64),
             Strategy::Weighted(weighted) => {
                 at_least_one("max_weight", weighted.max_weight)?;
                 at_least_one("max_items", weighted.max_items as u64)
@@ -96,6 +145,7 @@ impl<I> Batching<I> {
     pub(crate) fn max_items(&self) -> usize {
         match &self.strategy {
             Strategy::Fixed(FixedBatch(size)) => *size,
+            Strategy::Auto(auto) => auto.max_items,
             Strategy::Weighted(weighted) => weighted.max_items,
             Strategy::Keyed(keyed) => keyed.batch_size,
         }
@@ -136,6 +186,12 @@ impl<I> From<FixedBatch> for Batching<I> {
     }
 }
 
+impl<I> From<AutoBatch> for Batching<I> {
+    fn from(auto: AutoBatch) -> Self {
+        Self { max_wait: auto.max_wait, strategy: Strategy::Auto(auto) }
+    }
+}
+
 impl<I> From<WeightedBatch<I>> for Batching<I> {
     fn from(weighted: WeightedBatch<I>) -> Self {
         Self { max_wait: weighted.max_wait, strategy: Strategy::Weighted(weighted) }
@@ -152,6 +208,7 @@ impl<I> Clone for Batching<I> {
     fn clone(&self) -> Self {
         let strategy = match &self.strategy {
             Strategy::Fixed(fixed) => Strategy::Fixed(*fixed),
+            Strategy::Auto(auto) => Strategy::Auto(*auto),
             Strategy::Weighted(weighted) => Strategy::Weighted(weighted.clone()),
             Strategy::Keyed(keyed) => Strategy::Keyed(keyed.clone()),
         };
@@ -163,6 +220,7 @@ impl<I> fmt::Debug for Batching<I> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let strategy: &dyn fmt::Debug = match &self.strategy {
             Strategy::Fixed(fixed) => fixed,
+            Strategy::Auto(auto) => auto,
             Strategy::Weighted(weighted) => weighted,
             Strategy::Keyed(keyed) => keyed,
         };
@@ -174,6 +232,7 @@ impl<I> fmt::Display for Batching<I> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match &self.strategy {
             Strategy::Fixed(FixedBatch(size)) => write!(f, "batches of {size}")?,
+            Strategy::Auto(auto) => write!(f, "batches that share the slots, of at most {}", auto.max_items)?,
             Strategy::Weighted(weighted) => write!(f, "batches of weight {}", weighted.max_weight)?,
             Strategy::Keyed(keyed) => {
                 write!(f, "batches of {} by key, {} keys open", keyed.batch_size, keyed.max_open_keys)?;

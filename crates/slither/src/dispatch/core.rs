@@ -121,6 +121,16 @@ impl<I, O, K> Core<I, O, K> {
         self.permits.set_max(batches);
     }
 
+    /// Whether batches follow the executor's slots, so that `share` has to be told of them.
+    pub(super) fn shares(&self) -> bool {
+        self.batcher.shares()
+    }
+
+    /// The executor has so many slots, and so much is to be offered, if that is known.
+    pub(super) fn share(&mut self, slots: usize, left: Option<usize>) {
+        self.batcher.share(slots, left);
+    }
+
     fn max_window(&self) -> usize {
         self.max_window.unwrap_or(self.permits.max().saturating_mul(4))
     }

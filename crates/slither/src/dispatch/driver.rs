@@ -110,6 +110,9 @@ where
         if self.follows_slots {
             self.core.set_max_in_flight(self.executor.slots().max(1).saturating_mul(2));
         }
+        if self.core.shares() {
+            self.core.share(self.executor.slots().max(1), self.left());
+        }
         let mut moved = true;
         while moved {
             moved = self.collect(task);
@@ -119,6 +122,15 @@ where
             }
             moved |= self.start();
             moved |= self.pull(task);
+        }
+    }
+
+    /// How many items are still to be pulled, if the source says so.
+    fn left(&self) -> Option<usize> {
+        match self.source.as_ref()?.size_hint() {
+            (_, Some(most)) => Some(most),
+            (0, None) => None,
+            (least, None) => Some(least),
         }
     }
 

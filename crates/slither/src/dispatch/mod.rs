@@ -79,7 +79,7 @@ mod turns;
 mod window;
 mod yields;
 
-pub use batching::{Batching, FixedBatch, WeightedBatch};
+pub use batching::{AutoBatch, Batching, FixedBatch, WeightedBatch};
 pub use call_batch::call_batch;
 pub use collect::{DispatchError, Dispatched, dispatch};
 pub(crate) use driver::Driver;

@@ -12,7 +12,9 @@ use super::outcome::Ended;
 use super::permits::Permit;
 use super::sticky::tests::OneByOne;
 use super::yields::Yielded;
-use super::{Batching, FixedBatch, KeyPartition, Limits, OnError, Order, Reply, Retry, WeightedBatch};
+use super::{
+    AutoBatch, Batching, FixedBatch, KeyPartition, Limits, OnError, Order, Reply, Retry, WeightedBatch,
+};
 use crate::error::{ErrorKind, ItemError};
 use crate::item::{Item, Ledger};
 
@@ -85,6 +87,8 @@ impl Flying {
 #[derive(Debug, Clone, Copy, PartialEq)]
 enum Shape {
     Fixed,
+    /// By the slots, which change between turns.
+    Auto,
     Weighted,
     /// By the remainder of the id, with so many keys open; sticky or not.
     Keyed(u64, usize, bool),
@@ -118,6 +122,10 @@ impl Case {
         let batching: Batching<u64> = match (self.shape, self.max_wait) {
             (Shape::Fixed, None) => FixedBatch(self.batch).into(),
             (Shape::Fixed, Some(wait)) => FixedBatch(self.batch).max_wait(wait),
+            (Shape::Auto, wait) => {
+                let auto = AutoBatch::new().max_items(self.batch);
+                wait.map_or(auto, |wait| auto.max_wait(wait)).into()
+            }
             (Shape::Weighted, wait) => {
                 let by_weight = WeightedBatch::new(MAX_WEIGHT, |id| weight(*id)).max_items(self.batch);
                 wait.map_or(by_weight.clone(), |wait| by_weight.max_wait(wait)).into()
@@ -238,6 +246,9 @@ impl Case {
                     if self.max_wait.is_some() && source % 11 == 0 {
                         return false;
                     }
+                    if core.shares() {
+                        core.share(1 + step / 16 % 3, Some(input.clone().count()));
+                    }
                     match input.next() {
                         Some(id) => core.offer(Item::new(id, id), id, now),
                         None => core.end_input(),
@@ -350,6 +361,7 @@ fn cases() -> impl Strategy<Value = Case> {
     let order = prop_oneof![Just(Order::Preserve), Just(Order::AsCompleted)];
     let shape = prop_oneof![
         Just(Shape::Fixed),
+        Just(Shape::Auto),
         Just(Shape::Weighted),
         (1u64..20, 1usize..8, any::<bool>())
             .prop_map(|(keys, open, sticky)| Shape::Keyed(keys, open, sticky)),

@@ -10,7 +10,8 @@ use futures_core::future::BoxFuture;
 use futures_util::{FutureExt, StreamExt, stream};
 use slither::dispatch::{Batch, Executor, InProcess, KeyPartition, Limits, Reply, dispatch, dispatch_stream};
 use slither::{
-    Batching, Context, ErrorKind, FixedBatch, Item, MaxInFlight, OnError, Order, Outcome, WeightedBatch,
+    AutoBatch, Batching, Context, ErrorKind, FixedBatch, Item, MaxInFlight, OnError, Order, Outcome,
+    WeightedBatch,
 };
 use tokio::sync::Semaphore;
 use tokio::time::Instant;
@@ -227,6 +228,42 @@ async fn auto_follows_the_slots_and_pays_its_debt() {
     noting.gate.add_permits(1);
     assert!(poll().is_some());
     assert!(noting.inside.load(SeqCst) > 0, "a pool that has no worker at the moment gets work all the same");
+}
+
+#[tokio::test]
+async fn batches_share_the_input_among_the_slots_also_when_these_change() {
+    for (slots, lengths) in [(1, vec![48, 48, 4]), (5, vec![10; 10]), (200, vec![1; 100])] {
+        let noting = Noting::open();
+        noting.slots.store(slots, SeqCst);
+        let limits = Limits::new().batching(AutoBatch::new().max_items(48));
+        let done = within(dispatch(noting.clone(), 0..100, &limits, Context::run())).await.unwrap();
+        assert_eq!(done.into_payloads(), (0..100).collect::<Vec<_>>());
+        assert_eq!(noting.batches().iter().map(Vec::len).collect::<Vec<_>>(), lengths, "{slots} slots");
+    }
+
+    let noting = Noting::gated(0);
+    noting.slots.store(10, SeqCst);
+    let limits = Limits::new().batching(AutoBatch::new()).max_in_flight(2);
+    let source = stream::iter((0..200u64).map(|id| Item::new(id, id)));
+    let mut outcomes = dispatch_stream(noting.clone(), source, &limits, Context::run()).unwrap();
+    assert!(outcomes.next().now_or_never().is_none());
+    // One more has been gathered, and waits for a permit.
+    noting.slots.store(2, SeqCst);
+    noting.gate.add_permits(100);
+    let done = within(outcomes.collect::<Vec<_>>()).await;
+    assert_eq!(done.len(), 200);
+    let lengths: Vec<usize> = noting.batches().iter().map(Vec::len).collect();
+    assert_eq!(lengths, [10, 10, 10, 43, 43, 43, 41], "the 170 that are left, among 2 slots");
+
+    // A source that does not say how much is left.
+    let noting = Noting::open();
+    noting.slots.store(10, SeqCst);
+    let source = stream::unfold(0u64, async |id| (id < 200).then_some((Item::new(id, id), id + 1)));
+    let source = Box::pin(source);
+    let limits = Limits::new().batching(AutoBatch::new());
+    let stream = dispatch_stream(noting.clone(), source, &limits, Context::run()).unwrap();
+    within(stream.collect::<Vec<_>>()).await;
+    assert_eq!(noting.batches().iter().map(Vec::len).collect::<Vec<_>>(), [64, 64, 64, 8]);
 }
 
 #[tokio::test(flavor = "multi_thread")]

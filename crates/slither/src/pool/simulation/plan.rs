@@ -3,7 +3,9 @@
 use std::time::Duration;
 
 use super::dice::Dice;
-use crate::dispatch::{Batching, FixedBatch, KeyPartition, Limits, OnError, Order, Retry, WeightedBatch};
+use crate::dispatch::{
+    AutoBatch, Batching, FixedBatch, KeyPartition, Limits, OnError, Order, Retry, WeightedBatch,
+};
 use crate::pool::{Affinity, Breaker, RestartBudget, supervisor};
 
 /// No fault begins after this.
@@ -82,6 +84,7 @@ pub(super) struct Run {
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub(super) enum Shape {
     Fixed,
+    Auto,
     Weighted,
     Keyed { keys: u64, open: usize, sticky: bool },
 }
@@ -190,8 +193,9 @@ impl Run {
             2 => Ending::Drop(dice.millis(0, 120)),
             _ => Ending::Input,
         };
-        let shape = match dice.below(4) {
+        let shape = match dice.below(5) {
             0 => Shape::Weighted,
+            2 => Shape::Auto,
             1 => Shape::Keyed { keys: dice.between(1, 5), open: dice.size(1, 4), sticky: dice.permille(600) },
             _ => Shape::Fixed,
         };
@@ -217,6 +221,10 @@ impl Run {
         let batching: Batching<u64> = match (self.shape, self.max_wait) {
             (Shape::Fixed, None) => FixedBatch(self.batch).into(),
             (Shape::Fixed, Some(wait)) => FixedBatch(self.batch).max_wait(wait),
+            (Shape::Auto, wait) => {
+                let auto = AutoBatch::new().max_items(self.batch);
+                wait.map_or(auto, |wait| auto.max_wait(wait)).into()
+            }
             (Shape::Weighted, wait) => {
                 let by_weight = WeightedBatch::new(10, |item| item * 7 % 13).max_items(self.batch);
                 wait.map_or(by_weight.clone(), |wait| by_weight.max_wait(wait)).into()
