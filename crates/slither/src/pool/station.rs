@@ -11,7 +11,7 @@ use rustix::io::Errno;
 use super::held::Held;
 use super::job::{Job, WorkerName};
 use super::memory::Memory;
-use super::running::WorkerUsage;
+use super::stats::WorkerUsage;
 use super::supervisor::Epoch;
 use super::worker::CallId;
 use crate::context::SessionId;
