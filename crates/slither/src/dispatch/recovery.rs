@@ -55,7 +55,7 @@ impl Attempt {
 
 /// How often a batch is run again that was lost to other calls, before it is treated as to blame itself: whoever is
 /// always beside a crash may have a part in it.
-const MAX_COLLATERAL: u32 = 8;
+pub(super) const MAX_COLLATERAL: u32 = 8;
 
 /// Items of a batch that are to be run together.
 pub(super) struct Part<I> {
