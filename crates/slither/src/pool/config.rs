@@ -278,9 +278,9 @@ impl Pool {
     /// Default: no limit; at least 128 MiB.
     ///
     /// It counts what is mapped, shared libraries and files included, and not what is occupied: numpy or torch map some
-    /// gigabytes at once, each thread of a worker maps about 75 MiB, and the allocator of a Python without a GIL would map
-    /// a gigabyte if `MIMALLOC_ARENA_RESERVE` were not set to `16m` then, unless you set it. Where memory is limited from outside, as in a container, the kernel kills instead, which costs
-    /// the worker.
+    /// gigabytes at once, and each thread of a worker maps about 75 MiB. The allocator of a Python without a GIL would map a
+    /// gigabyte at once; `MIMALLOC_ARENA_RESERVE` is `16m` then, unless you set it. Where memory is limited from outside, as
+    /// in a container, the kernel kills instead, which costs the worker.
     #[must_use]
     pub fn memory_limit(mut self, bytes: u64) -> Self {
         self.memory_limit = Some(bytes);
