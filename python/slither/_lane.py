@@ -16,6 +16,7 @@ from slither._backlog import Job
 from slither._exceptions import ViewFailed
 from slither._jobs import Inbox, Jobs
 from slither._resolve import Bound
+from slither._view_reply import open_reply
 from slither._worker import Worker
 
 if TYPE_CHECKING:
@@ -128,7 +129,7 @@ class Lane(Worker):
             reply, self._reply = self._reply, None
             if reply is None:
                 raise ViewFailed(f"view {name!r}: the connection has ended")
-            return self._opened(name, *reply)
+            return open_reply(name, *reply)
         except _wire.Closed as error:
             raise ViewFailed(f"view {name!r}: {error}") from None
         finally:

@@ -15,6 +15,7 @@ from collections.abc import Callable, Coroutine, Sequence
 from typing import TYPE_CHECKING, Any, Final
 
 from slither import _blackbox, _current, _gil, _logging, _setup, _values, _vetting, _wire
+from slither._adapter import Unfit, build_adapter
 from slither._backlog import Backlog, Job
 from slither._exceptions import ProtocolError
 from slither._hello import hello
@@ -22,7 +23,7 @@ from slither._jobs import Jobs
 from slither._profile import Profile
 from slither._resolve import Bound
 from slither._sessions import Sessions
-from slither._worker import Unfit, Worker, build_adapter
+from slither._worker import Worker
 
 if TYPE_CHECKING:
     from slither._hosted import Hosted

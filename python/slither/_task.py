@@ -19,6 +19,7 @@ from slither._backlog import Job
 from slither._exceptions import NotInWorker, ProtocolError
 from slither._resolve import Bound, spread
 from slither._room import ENDLESS
+from slither._view_reply import open_reply
 from slither._worker import Worker, each_of
 
 if TYPE_CHECKING:
@@ -254,16 +255,16 @@ class Task(Worker):
     def ask(self, name: str, args: Any, many: bool) -> Any:
         """Ask from a thread of the call's own, and wait there."""
         asking = self._home.ask(self.call, name, args, many)
-        return self._opened(name, *asyncio.run_coroutine_threadsafe(asking, self._home.loop).result())
+        return open_reply(name, *asyncio.run_coroutine_threadsafe(asking, self._home.loop).result())
 
     async def ask_async(self, name: str, args: Any, many: bool) -> Any:
         """Ask, and let other calls run until the answer is there."""
         asking = self._home.ask(self.call, name, args, many)
         if threading.get_ident() == self.thread:
-            return self._opened(name, *await asking)
+            return open_reply(name, *await asking)
         # From a loop of the user's, in a thread of the call.
         other = asyncio.run_coroutine_threadsafe(asking, self._home.loop)
-        return self._opened(name, *await asyncio.wrap_future(other))
+        return open_reply(name, *await asyncio.wrap_future(other))
 
 
 class _LoopYields(_yields.Yields):

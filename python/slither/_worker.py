@@ -19,24 +19,22 @@ from typing import TYPE_CHECKING, Any, Final
 import msgspec
 
 from slither import _blackbox, _current, _errors, _gil, _logging, _refs, _values, _wire
+from slither._adapter import Unfit, build_adapter
 from slither._answers import answer_batch, answer_rest, wrong_count
 from slither._blackbox import DECODE, ENCODE, USER
 from slither._exceptions import (
     NotInWorker,
     ProtocolError,
     TooLarge,
-    UnknownView,
     ValueNotSupported,
-    ViewError,
     ViewFailed,
-    ViewRefused,
-    ViewTimeout,
 )
 from slither._hello import hello
 from slither._resolve import Bound, CannotImport, resolve, spread
 from slither._room import ENDLESS, Room, Withdrawn
 from slither._sessions import Sessions
 from slither._values import KEEP, decode_call, encode_plain
+from slither._view_reply import open_reply
 from slither._wire import CALL, RESULT
 from slither._yields import TooMany, Yields
 
@@ -52,12 +50,6 @@ _WAITING_LIMIT: Final = 64
 
 # How long a report of progress waits for room in the socket, before it is dropped.
 _REPORT_PATIENCE: Final = 0.05
-
-_VIEW_ERRORS: Final[dict[str, type[ViewError]]] = {
-    "unknown": UnknownView,
-    "timeout": ViewTimeout,
-    "refused": ViewRefused,
-}
 
 
 class Worker:
@@ -488,7 +480,7 @@ class Worker:
             raise ViewFailed(f"view {name!r}: {error}") from None
         finally:
             self._box.enter(USER)
-        return self._opened(name, flags, body)
+        return open_reply(name, flags, body)
 
     def _keep(self, frame: _wire.Frame) -> None:
         """Take in a frame that comes while a call waits for the host: at once, or when the call has ended."""
@@ -509,18 +501,6 @@ class Worker:
         """Send a view call and wait for its answer: there is one call, so that no other waits with it."""
         self.check_thread(f"view {name!r}")
         return self.ask(name, args, many)
-
-    @staticmethod
-    def _opened(name: str, flags: int, body: memoryview) -> Any:
-        try:
-            value = _values.decode_value(body)
-        except _values.Undecodable as error:
-            raise ViewFailed(f"view {name!r} answered with {error}") from None
-        if not flags & _wire.VIEW_FAILED:
-            return value
-        if not isinstance(value, dict):
-            raise ProtocolError("a VIEW_REPLY with ERROR that is no map")
-        raise _VIEW_ERRORS.get(str(value.get("kind")), ViewFailed)(str(value.get("message", f"view {name!r} failed")))
 
 
 async def each_of(results: AsyncGenerator[Any, None], take: Callable[[Any], object]) -> None:
@@ -545,30 +525,3 @@ def main(connection: _wire.Connection, box: _blackbox.BlackBox, token: int, setu
         logs.report()
         _current.install(None)
         connection.close()
-
-
-class Unfit(Exception):
-    """The adapter could not be built, and the host knows why: there will be no hello."""
-
-
-def build_adapter(
-    connection: _wire.Connection,
-    box: _blackbox.Slot,
-    setup: _setup.Setup,
-    drive: Callable[[Coroutine[Any, Any, Any]], Any],
-) -> Hosted | None:
-    """Build the adapter of the setup, if it has one. Raises `Unfit`."""
-    if setup.adapter is None:
-        return None
-    from slither import _hosted  # the others do without what it imports
-
-    box.enter_with(_blackbox.IMPORT, setup.adapter.name)
-    try:
-        return _hosted.build(setup.adapter, setup.profile.slots, drive)
-    except CannotImport as failure:
-        frame = bytearray(_wire.HEADER_SIZE)
-        _values.encode_trusted(failure.error, frame)
-        connection.send(_wire.ERROR, 0, 0, frame)
-        raise Unfit from None
-    finally:
-        box.enter(_blackbox.IDLE)
