@@ -152,18 +152,27 @@ async fn a_death_that_says_nothing_is_blamed_on_all_that_ran() {
 async fn a_deadline_takes_the_process_and_says_whose_work_went_with_it() {
     let Some(python) = free_threaded() else { return };
     within(async {
+        let folder = Folder::new();
         for deed in ["hang", "hold-gil"] {
-            let done = disaster(&python, deed, Duration::from_millis(700), OnError::Skip).await;
-            let kinds = kinds(&done);
-            assert_eq!(kinds.get(&0).copied(), Some(ErrorKind::Timeout), "{deed}: {done:?}");
-            let stack = done.failures[0].error.traceback().unwrap();
+            let slither = runtime(threads(&python, 1, 2)).await;
+            let dispatch = |item: Value, timeout| {
+                let slither = slither.clone();
+                let call = several("act").timeout(timeout).on_error(OnError::Skip);
+                tokio::spawn(async move { slither.dispatch::<Value, String>([item], call).await.unwrap() })
+            };
+            let (begun, never) = (folder.path(deed), folder.path("never"));
+            let beside = value(json!({"mark": begun, "await_file": never, "deed": "nothing"}));
+            let beside = dispatch(beside, Duration::from_secs(100));
+            until(|| std::fs::exists(&begun).unwrap()).await;
+            let late = dispatch(value(json!({"deed": deed})), Duration::from_millis(700));
+
+            let late = late.await.unwrap().failures.remove(0).error;
+            assert_eq!(late.kind(), ErrorKind::Timeout, "{deed}: {late:?}");
+            let stack = late.traceback().unwrap_or_default();
             assert!(stack.contains("in _act") && !stack.contains("_await_file"), "{deed}: {stack}");
-            // It has begun at the same time, so that its own deadline may come first.
-            let other = &done.failures[1].error;
-            match other.kind() {
-                ErrorKind::Collateral => assert!(other.message().contains("ran past its deadline of 0.7 s")),
-                kind => assert_eq!(kind, ErrorKind::Timeout, "{other}"),
-            }
+            let beside = beside.await.unwrap().failures.remove(0).error;
+            assert_eq!(beside.kind(), ErrorKind::Collateral, "{deed}: {beside:?}");
+            assert!(beside.message().contains("ran past its deadline of 0.7 s"), "{beside}");
         }
     })
     .await;
