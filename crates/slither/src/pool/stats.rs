@@ -39,7 +39,7 @@ pub struct PoolStats {
     pub retries: u64,
     /// How far the running calls are whose functions have said so.
     pub progress: Vec<Progress>,
-    /// What [`Pool::chaos`] has injected; none without it.
+    /// What [`Pool::chaos`](crate::Pool::chaos) has injected; none without it.
     pub chaos: Option<ChaosStats>,
 }
 
