@@ -24,7 +24,8 @@ impl FixedBatch {
 ///
 /// When the slots change in the middle of a run, what is left then is shared anew. A batch never holds more than
 /// [`max_items`](Self::max_items), 64 by default, and as many if the source does not say how much is left
-/// ([`size_hint`](futures_core::Stream::size_hint)): a channel does not, and so no stage of a pipe behind another.
+/// ([`size_hint`](futures_core::Stream::size_hint)): a channel does not, nor what comes to the stage of a
+/// pipe.
 ///
 /// Not for functions that work best on batches of one size.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
