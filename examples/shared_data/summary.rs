@@ -90,7 +90,7 @@ fn sections(free: Option<&Interpreter>, costs: &[Costs]) -> Vec<Section> {
     vec![
         Section::Table(
             format!(
-                "A second on {python}: reads by views, {TOGETHER} together, with the item, of a dict by {THREADS} threads"
+                "Reads a second on {python}: by views, {TOGETHER} at once, carried with the item, of a dict by {THREADS} threads; and writes"
             ),
             heads,
             rates.collect(),

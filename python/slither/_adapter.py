@@ -29,7 +29,7 @@ def build_adapter(
 
     box.enter_with(_blackbox.IMPORT, setup.adapter.name)
     try:
-        return _hosted.build(setup.adapter, setup.profile.slots, drive)
+        return _hosted.build(setup.adapter, setup.path, setup.profile.slots, drive)
     except CannotImport as failure:
         frame = bytearray(_wire.HEADER_SIZE)
         _values.encode_trusted(failure.error, frame)

@@ -23,7 +23,7 @@ _NIL: Final = msgspec.Raw(b"\xc0")
 def answer_batch(results: Any, count: int, frame: bytearray, max_frame: int) -> tuple[int, int]:
     """Put the body of the answer into `frame`; return its kind and flags."""
     if not isinstance(results, (list, tuple)) or len(results) != count:
-        _values.encode_trusted(_errors.make("contract", _broken(results, count)), frame)
+        _values.encode_trusted(_errors.make("contract", broken(results, count)), frame)
         return _wire.ERROR, 0
     delivered: list[msgspec.Raw] = []
     failures: list[tuple[int, _errors.Error]] = []
@@ -92,7 +92,8 @@ def _too_large(size: int, count: int, frame: bytearray, max_frame: int) -> tuple
     return _wire.ERROR, 0
 
 
-def _broken(results: Any, count: int) -> str:
+def broken(results: Any, count: int) -> str:
+    """Say what a function returned that is no list of as many results as it had items."""
     expected = f"a list of {count} result{'' if count == 1 else 's'} was expected"
     if isinstance(results, (list, tuple)):
         return f"the function returned a {type(results).__name__} of {len(results)}; {expected}"

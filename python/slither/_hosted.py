@@ -90,15 +90,15 @@ class Hosted:
 _hosted: Hosted | None = None
 
 
-def build(adapter: Adapter, threads: Callable[[], int], run: Run) -> Hosted:
+def build(adapter: Adapter, folders: list[str], threads: Callable[[], int], run: Run) -> Hosted:
     """Import the class, build the adapter and have it initialized. Raises `CannotImport`.
 
-    `threads` says how many calls the worker could take at once, asked when the adapter has been built: what it imports
-    may have turned the GIL on.
+    `folders` are the user's on `sys.path`, which an error names. `threads` says how many calls the worker could take
+    at once, asked when the adapter has been built: what it imports may have turned the GIL on.
     """
     global _hosted
     name = adapter.name
-    owner = find_class(name)
+    owner = find_class(name, folders)
     checker = None
     if adapter.check == "strict" and declares_thread_safety(owner) is None:
         raise CannotImport(

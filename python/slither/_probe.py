@@ -22,7 +22,7 @@ from contextlib import contextmanager
 from types import FrameType
 from typing import Any, Final, TypedDict
 
-from slither import _gil, _resolve, _values, _wire
+from slither import _answers, _gil, _resolve, _values, _wire
 from slither._failed import Failed
 
 # Longer outputs are compared by their hash alone, and errors are cut.
@@ -34,6 +34,10 @@ _SWITCH: Final = 1e-5
 # How many events of a call are traced, which takes some 20 ms.
 _TRACED: Final = 10_000
 _DIFFERENCES: Final = 8
+
+
+class Contract(Exception):
+    """What came of a call is no list of one result."""
 
 
 class Imported(TypedDict):
@@ -52,6 +56,7 @@ class Serial(TypedDict):
 
     imported: Imported
     outputs: list[str]
+    failed: list[int]  # the calls that raised, or whose result is none: their places in `outputs`
     seconds: float
     cpu: float  # of these seconds those in which there was something to compute
 
@@ -81,13 +86,18 @@ def serial(function: str, items: list[Any], order: list[int], repeat: int = 1, l
     """
     imported, call = _import(function)
     outputs: list[str] = []
+    failed: list[int] = []
     began, used = time.perf_counter(), _busy()
     for index in order * repeat:
-        outputs.append(call(items[index]))
+        try:
+            outputs.append(call(items[index]))
+        except Exception as error:
+            failed.append(len(outputs))
+            outputs.append(_raised(error))
         if time.perf_counter() - began > limit:
             break
     seconds, cpu = time.perf_counter() - began, _busy() - used
-    return Serial(imported=imported, outputs=outputs, seconds=seconds, cpu=cpu)
+    return Serial(imported=imported, outputs=outputs, failed=failed, seconds=seconds, cpu=cpu)
 
 
 def together(
@@ -106,8 +116,8 @@ def together(
         return _in_a_loop(_resolve.resolve(function, []), items, expected, seconds, repeat)
     crowd = _Crowd(threads, seconds)
     if expected is not None:
-        return _hunt(crowd, call, items, expected)
-    return _spread(crowd, call, items, repeat)
+        return _hunt(crowd, _telling(call), items, expected)
+    return _spread(crowd, _telling(call), items, repeat)
 
 
 class _Crowd:
@@ -307,12 +317,21 @@ def _import(function: str) -> tuple[Imported, Callable[[Any], str]]:
     )
 
     def call(item: Any) -> str:
+        return _shown(_results(bound, bound.call([item])))
+
+    return imported, call
+
+
+def _telling(call: Callable[[Any], str]) -> Callable[[Any], str]:
+    """The same call, of which an exception is an output as well."""
+
+    def told(item: Any) -> str:
         try:
-            return _shown(_results(bound, bound.call([item])))
+            return call(item)
         except Exception as error:
             return _raised(error)
 
-    return imported, call
+    return told
 
 
 def _raised(error: Exception) -> str:
@@ -333,10 +352,12 @@ async def _gathered(made: Any) -> list[Any]:
 
 def _shown(results: Any) -> str:
     """What a call gave, as a text that is the same for the same bytes."""
-    plain = [f"Failed({each.reason})" if isinstance(each, Failed) else each for each in results]
+    if not isinstance(results, (list, tuple)) or len(results) != 1:
+        raise Contract(_answers.broken(results, 1).partition("\n")[0])
+    plain = f"Failed({results[0].reason})" if isinstance(results[0], Failed) else results[0]
     frame = bytearray(_wire.HEADER_SIZE)
-    _values.encode_value(plain[0] if len(plain) == 1 else plain, "result", frame, _MAX_FRAME)
-    text = repr(plain[0] if len(plain) == 1 else plain)
+    _values.encode_value(plain, "result", frame, _MAX_FRAME)
+    text = repr(plain)
     if len(text) <= _SHOWN:
         return text
     return f"{text[:_SHOWN]}… {hashlib.sha256(frame).hexdigest()[:16]}"

@@ -26,6 +26,7 @@ class Description(TypedDict):
     """What the host is told; of what cannot be found, nothing."""
 
     file: str | None
+    is_defined: bool  # by a `def` of its name
     hash: str | None
     is_async: bool
     traits: str
@@ -64,13 +65,14 @@ class _Module:
 def describe(function: str, known: Sequence[str] = ()) -> Description:
     """Say what the source of `module:qualified.name` says. `known` are modules of which the host knows something."""
     name, _, attribute = function.partition(":")
-    told = Description(file=None, hash=None, is_async=False, traits="", imports=[])
+    told = Description(file=None, is_defined=False, hash=None, is_async=False, traits="", imports=[])
     module = _read(name)
     if module is None:
         return told
     told["imports"] = _reached(module, known)
     module, path = _followed(module, attribute.split("."))
     told["file"], told["hash"] = module.file, module.hash
+    told["is_defined"] = bool(path)
     told["is_async"] = isinstance(path[-1], ast.AsyncFunctionDef) if path else False
     told["traits"] = ",".join(_declared(module, path))
     return told

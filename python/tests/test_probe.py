@@ -36,6 +36,15 @@ def locked(items):
 def raises(items):
     raise ValueError(items[0])
 
+def half(items):
+    return [1 // (n % 2) for n in items]
+
+def single(n):
+    return n * n
+
+def bare(items):
+    return items[0]
+
 def dies(items):
     raise SystemExit(1)
 
@@ -111,3 +120,17 @@ def test_coroutines_that_share_state_between_their_awaits_differ(module: str) ->
 def test_what_ends_a_thread_ends_the_others_and_is_told(module: str) -> None:
     with pytest.raises(SystemExit):
         together(f"{module}:dies", ITEMS, [""] * len(ITEMS), 4, 60.0)
+
+
+def test_calls_that_raise_or_break_the_contract_are_told_apart_from_results(module: str) -> None:
+    def failed(function: str) -> tuple[list[int], str]:
+        told = serial(f"{module}:{function}", ITEMS, list(range(len(ITEMS))))
+        return told["failed"], told["outputs"][told["failed"][0]] if told["failed"] else ""
+
+    everything = list(range(len(ITEMS)))
+    assert failed("pure") == ([], "")
+    assert failed("yields") == ([], "")
+    assert failed("half") == ([1, 3, 5, 7], "ZeroDivisionError: integer division or modulo by zero")
+    assert failed("raises") == (everything, "ValueError: 1")
+    assert failed("single")[0] == everything
+    assert failed("bare") == (everything, "Contract: the function returned an int; a list of 1 result was expected")

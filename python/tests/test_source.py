@@ -46,6 +46,8 @@ def test_traits_are_read_where_they_are_written(folder: Path) -> None:
     waits = said("declared:waits")
     assert (waits["traits"], waits["is_async"]) == ("io_bound", True)
     assert said("declared:plain")["traits"] == ""
+    assert said("declared:plain")["is_defined"]
+    assert not said("declared:absent")["is_defined"]
     assert said("declared:absent")["traits"] == ""
 
 

@@ -89,6 +89,16 @@ pub(crate) fn examples(examples: &[Listed], as_json: bool) -> Printed {
     data(&text)
 }
 
+/// A sentence, broken between words where the terminal ends; what is wrapped stands two columns further in.
+fn wrapped(out: &mut String, margin: &str, sentence: &str) {
+    for (number, line) in
+        text::paragraph(sentence, width().map(|width| width.saturating_sub(margin.len()))).enumerate()
+    {
+        let hang = if number > 0 { "  " } else { "" };
+        let _ = writeln!(out, "{margin}{hang}{line}");
+    }
+}
+
 fn table(text: &mut String, paint: &Paint, heads: &[&str], rows: &[Vec<String>]) {
     let mut lines = text::table(heads, rows, width()).into_iter();
     if let Some(heads) = lines.next() {

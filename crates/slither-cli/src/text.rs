@@ -109,6 +109,35 @@ fn layout(row: &[String], widths: &[usize], numeric: &[bool]) -> Vec<String> {
         .collect()
 }
 
+/// The lines of a sentence that fit `width`, with room for two columns more before all but the first. Words stay
+/// whole, such as paths, which are to be copied.
+pub(crate) fn paragraph(sentence: &str, width: Option<usize>) -> impl Iterator<Item = String> {
+    let mut lines = vec![String::new()];
+    let mut used = 0;
+    for word in sentence.split_inclusive(' ') {
+        let wide = measure_text_width(word.trim_end());
+        if used > 0 && width.is_some_and(|width| used + wide > width) {
+            lines.push(String::new());
+            used = 2;
+        }
+        used += measure_text_width(word);
+        if let Some(last) = lines.last_mut() {
+            last.push_str(word);
+        }
+    }
+    lines.into_iter().map(|line| line.trim_end().to_owned())
+}
+
+/// What is wrong with a text that is to be JSON, without serde's line: there is only one.
+pub(crate) fn no_json(error: &serde_json::Error) -> String {
+    let text = error.to_string();
+    let what = text.rsplit_once(" at line ").map_or(text.as_str(), |(what, _)| what);
+    match (error.is_eof(), error.column()) {
+        (true, _) => format!("it ends too early, {}", what.replace("EOF while ", "while ")),
+        (false, column) => format!("{what}, at column {column}"),
+    }
+}
+
 /// Breaks between words, and inside those that are too wide.
 fn wrap(text: &str, width: usize) -> Vec<String> {
     let mut lines = vec![String::new()];
@@ -180,6 +209,24 @@ mod tests {
                     .all(|line| line.len() <= width.max(24))
             );
         }
+    }
+
+    #[test]
+    fn a_sentence_is_wrapped_between_words() {
+        let wrapped = |text, width| paragraph(text, width).collect::<Vec<_>>();
+        assert_eq!(wrapped("one two three", None), ["one two three"]);
+        assert_eq!(wrapped("one two three", Some(13)), ["one two three"]);
+        assert_eq!(wrapped("one two three", Some(8)), ["one two", "three"]);
+        assert_eq!(wrapped("one two four", Some(7)), ["one two", "four"]);
+        assert_eq!(wrapped("one five six", Some(8)), ["one five", "six"]);
+        assert_eq!(wrapped("at /a/long/path", Some(6)), ["at", "/a/long/path"]);
+    }
+
+    #[test]
+    fn what_is_no_json_is_said_without_a_line() {
+        let said = |text| no_json(&serde_json::from_str::<serde_json::Value>(text).unwrap_err());
+        assert_eq!(said("a text"), "expected value, at column 1");
+        assert_eq!(said("{\"a\": \n"), "it ends too early, while parsing a value");
     }
 
     #[test]

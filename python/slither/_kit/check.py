@@ -79,7 +79,8 @@ class Outcome:
             "skipped": self.skipped,
         }
 
-    def __str__(self) -> str:
+    def counted(self) -> str:
+        """Say what became of the calls, as lines of text."""
         gil = "with a GIL" if _gil() else "without a GIL"
         lines = [
             f"{self.calls} calls by {self.threads} threads {gil} in {self.seconds:.2f} s, "
@@ -89,7 +90,10 @@ class Outcome:
             lines.append(f"  {name}: {each.calls} calls, {each.failed} failed")
             lines += [f"    {count} x {text}" for text, count in each.exceptions.most_common(5)]
         lines += [f"  {name}: not called: {why}" for name, why in self.skipped.items()]
-        return "\n".join([*lines, str(self.report)])
+        return "\n".join(lines)
+
+    def __str__(self) -> str:
+        return f"{self.counted()}\n{self.report}"
 
 
 def check(owner: type, threads: int, calls: int, given: Sequence[Call] = (), strict: bool = False) -> Outcome:
@@ -139,7 +143,7 @@ def check(owner: type, threads: int, calls: int, given: Sequence[Call] = (), str
         checker.close()
     outcome = Outcome(report, threads, seconds, tools, skipped)
     if outcome.calls and all(each.failed == each.calls for each in tools.values()):
-        raise CannotRun(f"every call failed, so that nothing was checked\n{outcome}")
+        raise CannotRun(f"every call failed, so that nothing was checked\n{outcome.counted()}")
     return outcome
 
 
@@ -193,7 +197,8 @@ def main(arguments: Sequence[str]) -> int:
     try:
         given = [parse_call(each) for each in options.call]
         given += [call for each in options.sample for call in read_file(each)]
-        outcome = check(load(options.adapter), options.threads, options.calls, given, options.strict)
+        owner = load(options.adapter, [os.getcwd(), *options.path])
+        outcome = check(owner, options.threads, options.calls, given, options.strict)
     except (ImportError, NoSample, CannotRun) as error:
         print(f"slither check: {error}", file=sys.stderr)  # noqa: T201
         return COULD_NOT_RUN

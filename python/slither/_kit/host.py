@@ -230,25 +230,28 @@ class AdapterHost:
         return f"{text}; it has {', '.join(names[:_LISTED])}{more}{hint}"
 
 
-def find_class(name: str) -> type:
-    """Import a class by its name, `package.module:Class` or `package.module.Class`. Raises `_resolve.CannotImport`."""
+def find_class(name: str, folders: Sequence[str] = ()) -> type:
+    """Import a class by its name, `package.module:Class` or `package.module.Class`. Raises `_resolve.CannotImport`.
+
+    `folders` are the user's on `sys.path`, which an error names.
+    """
     module, colon, attribute = name.partition(":")
     if not colon:
         module, _, attribute = name.rpartition(".")
     if not module or not attribute:
         text = f"{name!r} does not name a class\nhint: write package.module:Class, or package.module.Class"
         raise _resolve.CannotImport(_errors.make("import", text))
-    found = _resolve.resolve(f"{module}:{attribute}", []).call
+    found = _resolve.resolve(f"{module}:{attribute}", list(folders)).call
     if not isinstance(found, type):
         text = f"{name!r} is of type {type(found).__name__}, and no class"
         raise _resolve.CannotImport(_errors.make("import", text))
     return found
 
 
-def load(name: str) -> type:
+def load(name: str, folders: Sequence[str] = ()) -> type:
     """Import a class as `find_class` does. Raises `ImportError`."""
     try:
-        return find_class(name)
+        return find_class(name, folders)
     except _resolve.CannotImport as error:
         raise ImportError(str(error)) from error.__cause__
 

@@ -43,16 +43,23 @@ def parse_call(text: str) -> Call:
     except (SyntaxError, ValueError) as error:
         if isinstance(error, NoSample):
             raise
-        raise NoSample(f"{text!r} is no call with literals as arguments: {error}{hint}") from None
+        why = error.msg if isinstance(error, SyntaxError) else error
+        raise NoSample(f"{text!r} is no call with literals as arguments: {why}{hint}") from None
+
+
+_FORM: Final = '\nhint: a sample has lines like {"tool": "score", "args": ["some text"]}'
 
 
 def read_file(path: Path) -> list[Call]:
     """Read calls from a file: a JSON array, or a line each, of `{"tool": …, "args": […] or {…}}`."""
     try:
         text = path.read_text("utf-8")
-        lines = json.loads(text) if text.lstrip().startswith("[") else [json.loads(each) for each in text.splitlines()]
     except (OSError, ValueError) as error:
-        raise NoSample(f"{path} cannot be read as JSON: {error}") from None
+        raise NoSample(f"{path} cannot be read: {error}") from None
+    if text.lstrip().startswith("["):
+        lines = _json(path, 1, text)
+    else:
+        lines = [_json(path, number, line) for number, line in enumerate(text.splitlines(), 1) if line.strip()]
     calls = []
     for number, each in enumerate(lines, 1):
         args = each.get("args", []) if isinstance(each, dict) else None
@@ -61,6 +68,15 @@ def read_file(path: Path) -> list[Call]:
         positional, named = (args, {}) if isinstance(args, list) else ([], args)
         calls.append(Call(each["tool"], positional, named))
     return calls
+
+
+def _json(path: Path, first: int, text: str) -> Any:
+    """Read what begins in this line of a file."""
+    try:
+        return json.loads(text)
+    except json.JSONDecodeError as error:
+        where = f"{path}:{first - 1 + error.lineno}"
+        raise NoSample(f"{where}: no JSON: {error.msg}, at column {error.colno}{_FORM}") from None
 
 
 def samples(owner: type, name: str, function: Callable[..., Any]) -> Iterator[Call]:

@@ -127,6 +127,9 @@ def test_calls_come_from_a_file(folder: Path) -> None:
     sample.write_text('[{"tool": "odd", "args": 3}]')
     with pytest.raises(NoSample, match="entry 1 is not"):
         read_file(sample)
+    sample.write_text('{"tool": "odd"}\n\n{"tool": \n')
+    with pytest.raises(NoSample, match=r"calls\.jsonl:3: no JSON: Expecting value, at column \d+\nhint: "):
+        read_file(sample)
 
 
 def test_an_undeclared_class_passes_with_a_warning_and_is_refused_when_strict(folder: Path) -> None:
@@ -142,7 +145,7 @@ def test_an_undeclared_class_passes_with_a_warning_and_is_refused_when_strict(fo
     ("arguments", "said"),
     [
         (["checked:Missing"], "'checked' has no 'Missing'"),
-        (["no_such_module:A"], "no module named 'no_such_module'"),
+        (["no_such_module:A"], "no module named 'no_such_module'\nsearched in:\n  /"),
         (["checked:Broken"], "OSError: no model"),
         (["checked:Failing", "--calls", "5"], "every call failed"),
         (["checked:Wrong", "--call", "strange("], "is no call"),

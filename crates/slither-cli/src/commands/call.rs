@@ -6,7 +6,7 @@ use slither::{Adapter, ConfigError, ErrorKind, ItemError, Pool, Slither, Value};
 
 use crate::args::Call;
 use crate::progress::Lines;
-use crate::{End, print, signals};
+use crate::{End, print, signals, text};
 
 const POOL: &str = "call";
 /// How long the adapter's `cleanup` may take.
@@ -15,9 +15,11 @@ const GRACE: Duration = Duration::from_secs(5);
 /// Builds the adapter, and calls its tool or lists them all.
 pub(crate) fn run(args: Call) -> Result<End, ConfigError> {
     let given: Option<serde_json::Value> = match &args.args {
-        Some(text) => Some(serde_json::from_str(text).map_err(|error| {
-            ConfigError::new(format!("the arguments are no JSON: {error}"))
-                .hint("an object of keyword arguments, an array of positional ones, or the only one")
+        Some(given) => Some(serde_json::from_str(given).map_err(|error| {
+            ConfigError::new(format!("the arguments are no JSON: {}", text::no_json(&error))).hint(
+                "an object of keyword arguments, an array of positional ones, or the only one; \
+                 a text as '\"some text\"'",
+            )
         })?),
         None => None,
     };

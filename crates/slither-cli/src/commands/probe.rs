@@ -23,10 +23,12 @@ pub(crate) fn run(args: Probe) -> Result<End, ConfigError> {
     };
     let pythons = interpreters(&args)?;
     match signals::guarded(|stop| probe(options, pythons, args.json, stop))? {
-        Ok(done) => done?,
-        Err(which) => return Ok(End::Interrupted(which)),
+        Ok(done) => {
+            let end = done?;
+            Ok(signals::seen().map_or(end, End::Interrupted))
+        }
+        Err(which) => Ok(End::Interrupted(which)),
     }
-    Ok(signals::seen().map_or(End::Done, End::Interrupted))
 }
 
 async fn probe(
@@ -34,13 +36,13 @@ async fn probe(
     pythons: Vec<Interpreter>,
     as_json: bool,
     stop: Stop,
-) -> Result<(), ConfigError> {
+) -> Result<End, ConfigError> {
     let bars = Bars::new();
     let (mut found, mut failed) = (Vec::new(), Vec::new());
     let alone = pythons.len() == 1;
     for python in &pythons {
         if stop.is_requested() {
-            return Ok(());
+            return Ok(End::Done);
         }
         match tried(&options, python, &bars).await {
             Ok(tried) => found.push(tried),
@@ -60,7 +62,9 @@ async fn probe(
         pythons: found,
         failed,
     };
-    print::probe(&probed, as_json)
+    print::probe(&probed, as_json)?;
+    let fails = probed.pythons.iter().any(|tried| tried.failing.is_some());
+    Ok(if fails { End::ItemsFailed } else { End::Done })
 }
 
 /// The interpreter on which the advised pool did most.

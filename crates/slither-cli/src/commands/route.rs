@@ -24,10 +24,15 @@ pub(crate) fn run(function: &str, args: &Doctor) -> Result<End, ConfigError> {
     let path = folders(&args.path)?;
     let source = Source::read(&environment, &path, function)?;
     drop(bars);
-    if source.file.is_none() {
-        print::note(&format!(
+    match &source.file {
+        Some(_) if source.is_defined => {}
+        Some(file) => print::note(&format!(
+            "no `def` of `{function}` is found in {}; what is said is true of any function there",
+            file.display()
+        )),
+        None => print::note(&format!(
             "the source of `{function}` is not found; what is said is true of any function"
-        ));
+        )),
     }
     let subject = Subject::of(function, &source, Matrix::builtin(), &Verdicts::locate()).with(traits);
     let pools = pools(&environment.interpreter, free_threaded.as_ref());

@@ -22,12 +22,14 @@ pub(crate) fn diagnosis(diagnosis: &Diagnosis, as_json: bool) -> Printed {
         None => writeln!(text, "{}", paint.red("finds no Python to use")),
     };
     let _ = match &diagnosis.free_threaded {
-        Some(python) => writeln!(text, "runs baselines without a GIL on {python}"),
-        None => writeln!(
-            text,
-            "finds no free-threaded Python, for baselines without a GIL: {}",
-            Interpreter::INSTALL_FREE_THREADED
-        ),
+        Some(python) => writeln!(text, "runs baselines and probes without a GIL on {python}"),
+        None => {
+            writeln!(
+                text,
+                "finds no free-threaded Python, for baselines and probes without a GIL: {}",
+                install(diagnosis)
+            )
+        }
     };
     interpreters(&mut text, &paint, diagnosis);
     packages(&mut text, &paint, diagnosis);
@@ -41,6 +43,15 @@ pub(crate) fn diagnosis(diagnosis: &Diagnosis, as_json: bool) -> Printed {
         }
     }
     data(&text)
+}
+
+/// The command that installs one, as it can be pasted: the uv of the cache is not on `PATH`.
+fn install(diagnosis: &Diagnosis) -> String {
+    let command = Interpreter::INSTALL_FREE_THREADED;
+    match (&diagnosis.uv, command.strip_prefix("uv ")) {
+        (Some(uv), Some(rest)) => format!("{} {rest}", uv.path.display()),
+        _ => command.to_owned(),
+    }
 }
 
 fn interpreters(text: &mut String, paint: &Paint, diagnosis: &Diagnosis) {

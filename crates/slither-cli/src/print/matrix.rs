@@ -6,7 +6,7 @@ use std::io;
 use serde::Serialize;
 use slither::python::{Import, Interpreter, Library, WithoutGil};
 
-use super::{Paint, Printed, data, json, table};
+use super::{Paint, Printed, data, json, table, wrapped};
 use crate::text;
 
 /// A library, and what was found of it.
@@ -43,7 +43,8 @@ pub(crate) fn matrix(rows: &[Row<'_>], python: Option<&Interpreter>, as_json: bo
     let paint = Paint::of(&io::stdout());
     let mut text = String::new();
     if let Some(python) = python {
-        let _ = writeln!(text, "{}\n", found_by(python));
+        wrapped(&mut text, "", &found_by(python));
+        text.push('\n');
     }
     let cells: Vec<Vec<String>> = rows
         .iter()
@@ -65,9 +66,9 @@ pub(crate) fn matrix(rows: &[Row<'_>], python: Option<&Interpreter>, as_json: bo
     table(&mut text, &paint, heads, &cells);
     text.push_str("\nConditions and sources of one: slither matrix NAME\n");
     if python.is_none() {
-        text.push_str(
-            "What an interpreter of yours has, and what importing it does: slither matrix --python PATH\n",
-        );
+        let more =
+            "What an interpreter of yours has, and what importing it does: slither matrix --python PATH";
+        wrapped(&mut text, "", more);
     }
     data(&text)
 }
@@ -80,7 +81,8 @@ pub(crate) fn libraries(rows: &[Row<'_>], python: Option<&Interpreter>, as_json:
     let paint = Paint::of(&io::stdout());
     let mut text = String::new();
     if let Some(python) = python {
-        let _ = writeln!(text, "{}\n", found_by(python));
+        wrapped(&mut text, "", &found_by(python));
+        text.push('\n');
     }
     for (at, row) in rows.iter().enumerate() {
         let library = row.library;

@@ -5,8 +5,8 @@ use std::io;
 
 use slither::routing::{Finding, Profile, Work};
 
-use super::{Paint, Printed, data, json, table};
-use crate::probe::{Advice, Measured, Probed, Tried};
+use super::{Paint, Printed, data, json, table, wrapped};
+use crate::probe::{Advice, Failing, Measured, Probed, Tried};
 use crate::text;
 
 /// Each interpreter with what was measured, and the advice.
@@ -26,7 +26,7 @@ pub(crate) fn probe(probed: &Probed, as_json: bool) -> Printed {
         table(&mut out, &paint, &["pool", "items/s", "undisturbed", "p50", "p99", "memory", "failed"], &rows);
         let _ = writeln!(out, "  {}", paint.green(&format!("best in {}", pool(&tried.advice))));
         for reason in &tried.advice.because {
-            let _ = writeln!(out, "    {}", text::line(reason));
+            wrapped(&mut out, "    ", &text::line(reason));
         }
     }
     for failure in &probed.failed {
@@ -34,10 +34,10 @@ pub(crate) fn probe(probed: &Probed, as_json: bool) -> Printed {
     }
     let busy = |it: &Measured| it.undisturbed > 1.2 * it.per_second;
     if probed.pythons.iter().flat_map(|tried| &tried.measured).any(busy) {
-        let _ = writeln!(
-            out,
-            "\nThe machine was busy with other things: `undisturbed` leaves out what threads waited for a processor"
-        );
+        out.push('\n');
+        let busy = "The machine was busy with other things: `undisturbed` leaves out the time in which threads \
+                    waited for a processor, as far as that can be told; run it again when nothing else runs";
+        wrapped(&mut out, "", busy);
     }
     if let Some(best) = probed.best.and_then(|best| probed.pythons.get(best)) {
         let _ = writeln!(out, "\nMost was done by {} on python {}", pool(&best.advice), best.python.version);
@@ -68,6 +68,12 @@ fn facts(out: &mut String, tried: &Tried) {
     let share = 100.0 * tried.cpu_share;
     let _ =
         writeln!(out, "  a call   {}, {share:.0}% of it on a processor: it {kind}", time(tried.call_seconds));
+    if let Some(failing) = &tried.failing {
+        let Failing { items, item, error } = failing;
+        let all = tried.items;
+        let told = format!("on {items} of {all} inputs, as item {item}: {error}; pools had the others");
+        wrapped(out, "  ", &format!("fails    {}", text::line(&told)));
+    }
     let hunted = match &tried.hunted {
         Some(hunted) => format!(" ({} calls in {} threads)", hunted.calls, hunted.threads),
         None => String::new(),
@@ -82,7 +88,7 @@ fn facts(out: &mut String, tried: &Tried) {
             format!("cannot be put to the test, its results differ each time: {what}")
         }
     };
-    let _ = writeln!(out, "  threads  {}", text::line(&threads));
+    wrapped(out, "  ", &format!("threads  {}", text::line(&threads)));
 }
 
 fn row(measured: &Measured) -> Vec<String> {

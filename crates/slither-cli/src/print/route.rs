@@ -37,16 +37,21 @@ pub(crate) fn route(
     let mut out = String::new();
     let Decision { function, profile, reason, .. } = decision;
     let place = paint.bold(&profile.to_string());
-    let _ = writeln!(out, "{} goes to {place}: {}", text::line(function), text::line(reason));
+    super::wrapped(
+        &mut out,
+        "",
+        &format!("{} goes to {place}: {}", text::line(function), text::line(reason)),
+    );
     for other in &decision.passed_over {
-        let _ = writeln!(out, "  not to {}: {}", other.profile, text::line(&other.why_not));
+        super::wrapped(&mut out, "  ", &format!("not to {}: {}", other.profile, text::line(&other.why_not)));
     }
     let _ = writeln!(out, "\n{}", paint.bold("What is known of it"));
-    let none = || "nothing".to_owned();
     let file = source.file.as_ref().map_or_else(|| "not found".to_owned(), |file| file.display().to_string());
-    let traits = Some(subject.traits.to_string()).filter(|said| !said.is_empty()).unwrap_or_else(none);
+    let traits = Some(subject.traits.to_string()).filter(|said| !said.is_empty());
+    let traits = traits.unwrap_or_else(|| "nothing; `@slither.traits(…)` in the source says it".to_owned());
     let libraries: Vec<String> = subject.libraries.iter().map(library).collect();
-    let libraries = Some(libraries.join(", ")).filter(|said| !said.is_empty()).unwrap_or_else(none);
+    let libraries = Some(libraries.join(", ")).filter(|said| !said.is_empty());
+    let libraries = libraries.unwrap_or_else(|| "nothing that is in the matrix".to_owned());
     for (title, said) in [("source", file), ("is said to be", traits), ("imports", libraries)] {
         let _ = writeln!(out, "  {title:<15} {}", text::line(&said));
     }
@@ -54,7 +59,7 @@ pub(crate) fn route(
         let _ = writeln!(out, "  {:<15} {}", "was measured", text::line(&measured(verdict)));
     }
     if subject.verdicts.is_empty() {
-        let _ = writeln!(out, "  {:<15} no; see `slither probe`", "was measured");
+        let _ = writeln!(out, "  {:<15} no; `slither probe` does that", "was measured");
     }
     data(&out)
 }

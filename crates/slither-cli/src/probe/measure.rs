@@ -66,6 +66,8 @@ pub(super) struct Contender {
     pub(super) profile: Profile,
     pub(super) workers: usize,
     pub(super) at_once: usize,
+    /// How many processors its calls can keep busy together.
+    pub(super) processors: usize,
 }
 
 #[derive(Default)]
@@ -134,9 +136,11 @@ async fn play(
 ) {
     let usage = || slither.stats(contender.name).map(|stats| stats.usage).unwrap_or_default();
     // While the host waits for a processor so do its callers.
-    let queued =
-        || usage().iter().map(|worker| worker.pid).chain([std::process::id()]).map(queued).sum::<f64>();
-    let (callers, before, began) = (contender.workers * contender.at_once, queued(), Instant::now());
+    let scheduled = || {
+        let pids = usage().iter().map(|worker| worker.pid).chain([std::process::id()]).collect::<Vec<_>>();
+        Scheduled::sum(pids.into_iter().map(scheduled))
+    };
+    let (callers, before, began) = (contender.workers * contender.at_once, scheduled(), Instant::now());
     let caller = |number: usize| async move {
         let (mut latencies, mut failed, mut items) = (Vec::new(), 0, 0);
         for at in (number..).step_by(callers) {
@@ -162,17 +166,47 @@ async fn play(
         items += count;
     }
     tally.best = items as f64 / elapsed;
-    // Each of the callers lost its share of what threads waited; no more than all of it can be lost.
-    let lost = ((queued() - before).max(0.0) / callers as f64).min(0.9 * elapsed);
-    tally.undisturbed = items as f64 / (elapsed - lost);
+    let spent = scheduled().since(&before);
+    tally.undisturbed = items as f64 / undisturbed(elapsed, &spent, callers, contender.processors);
     tally.memory = usage().iter().filter_map(|worker| worker.rss).sum();
 }
 
-/// The seconds for which the threads of a process have waited for a processor; 0 where the kernel does not say.
-fn queued(pid: u32) -> f64 {
+/// How long it would have taken where nothing else runs, in seconds.
+///
+/// Each of the callers lost its share of what threads waited. But threads wait side by side, and behind one another:
+/// what they ran takes its time on the processors that they can keep busy, whatever they waited.
+fn undisturbed(elapsed: f64, spent: &Scheduled, callers: usize, processors: usize) -> f64 {
+    let lost = (spent.queued / callers as f64).min(0.9 * elapsed);
+    let least = spent.ran / processors as f64;
+    (elapsed - lost).max(least.min(elapsed))
+}
+
+/// What the threads of processes had of processors, in seconds.
+#[derive(Default)]
+struct Scheduled {
+    ran: f64,
+    queued: f64,
+}
+
+impl Scheduled {
+    fn sum(all: impl Iterator<Item = Self>) -> Self {
+        all.fold(Self::default(), |sum, it| Self { ran: sum.ran + it.ran, queued: sum.queued + it.queued })
+    }
+
+    fn since(&self, before: &Self) -> Self {
+        let (ran, queued) = (self.ran - before.ran, self.queued - before.queued);
+        Self { ran: ran.max(0.0), queued: queued.max(0.0) }
+    }
+}
+
+/// For how long the threads of a process have run, and waited for a processor; 0 where the kernel does not say.
+fn scheduled(pid: u32) -> Scheduled {
     let threads = std::fs::read_dir(format!("/proc/{pid}/task")).into_iter().flatten().flatten();
     let stats = threads.filter_map(|thread| std::fs::read_to_string(thread.path().join("schedstat")).ok());
-    stats.filter_map(|text| text.split_whitespace().nth(1)?.parse::<f64>().ok()).sum::<f64>() / 1e9
+    Scheduled::sum(stats.map(|text| {
+        let mut seconds = text.split_whitespace().map(|field| field.parse::<f64>().unwrap_or(0.0) / 1e9);
+        Scheduled { ran: seconds.next().unwrap_or(0.0), queued: seconds.next().unwrap_or(0.0) }
+    }))
 }
 
 fn quantile(sorted: &[f64], share: f64) -> f64 {
@@ -182,7 +216,20 @@ fn quantile(sorted: &[f64], share: f64) -> f64 {
 
 #[cfg(test)]
 mod tests {
-    use super::quantile;
+    use super::{Scheduled, quantile, undisturbed};
+
+    #[test]
+    fn waiting_is_left_out_and_running_never_is() {
+        let spent = |ran, queued| Scheduled { ran, queued };
+        // Alone on the machine; with half of it; where threads waited far longer than there was time.
+        assert_eq!(undisturbed(2.0, &spent(4.0, 0.0), 2, 2), 2.0);
+        assert_eq!(undisturbed(2.0, &spent(2.0, 2.0), 2, 2), 1.0);
+        assert_eq!(undisturbed(2.0, &spent(1.8, 90.0), 2, 2), 0.9);
+        // Behind a GIL two threads keep one processor busy.
+        assert_eq!(undisturbed(2.0, &spent(1.8, 2.0), 2, 1), 1.8);
+        // What the host does beside its workers makes nothing slower than it was.
+        assert_eq!(undisturbed(2.0, &spent(2.5, 0.0), 1, 1), 2.0);
+    }
 
     #[test]
     fn quantiles_are_of_what_is_there() {

@@ -15,6 +15,6 @@ mod trial;
 
 pub(crate) use advice::Advice;
 pub(crate) use measure::Measured;
-pub(crate) use report::{Probed, Tried};
+pub(crate) use report::{Failing, Probed, Tried};
 pub(crate) use sample::Sample;
 pub(crate) use trial::{Options, tried};

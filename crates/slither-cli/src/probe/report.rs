@@ -35,6 +35,8 @@ pub(crate) struct Tried {
     pub(crate) import: Imported,
     /// How many of the inputs there was time for.
     pub(crate) items: usize,
+    /// Those on which it fails alone; pools are measured with the others.
+    pub(crate) failing: Option<Failing>,
     /// What a call with one item takes, in seconds.
     pub(crate) call_seconds: f64,
     /// Of that the share that a processor was busy.
@@ -51,6 +53,17 @@ pub(crate) struct Tried {
     pub(crate) advice: Advice,
     /// Where that is kept for the router.
     pub(crate) kept: Option<PathBuf>,
+}
+
+/// Inputs on which a function fails, whatever runs beside it.
+#[derive(Debug, Clone, Serialize)]
+pub(crate) struct Failing {
+    /// How many.
+    pub(crate) items: usize,
+    /// The first of them, counted from 0.
+    pub(crate) item: usize,
+    /// How it fails there.
+    pub(crate) error: String,
 }
 
 /// What importing a module did to a fresh worker.

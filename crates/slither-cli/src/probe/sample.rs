@@ -7,6 +7,8 @@ use std::path::Path;
 use serde_json::Value;
 use slither::ConfigError;
 
+use crate::text;
+
 /// More items than this teach nothing new.
 const MOST: usize = 1000;
 /// A longer line is no sample of an input.
@@ -45,7 +47,10 @@ impl Sample {
             if line.trim_ascii().is_empty() {
                 continue;
             }
-            items.push(serde_json::from_slice(&line).map_err(|error| bad(format!("no JSON: {error}")))?);
+            items.push(
+                serde_json::from_slice(&line)
+                    .map_err(|error| bad(format!("no JSON: {}", text::no_json(&error))))?,
+            );
         }
         if items.is_empty() {
             return Err(ConfigError::new(format!("the sample {} is empty", path.display()))

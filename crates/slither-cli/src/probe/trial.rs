@@ -13,7 +13,7 @@ use slither_examples::Observer;
 use super::advice::{Facts, at_once};
 use super::compare::{Alone, Nature, spoiled};
 use super::measure::{Contender, measure};
-use super::report::{Hunted, Imported, Tried};
+use super::report::{Failing, Hunted, Imported, Tried};
 use crate::progress::{Bars, Lines};
 
 /// A sample that runs for longer is cut: it is run a few times more.
@@ -49,6 +49,7 @@ pub(crate) struct Options {
 struct Serial {
     imported: Imported,
     outputs: Vec<String>,
+    failed: Vec<usize>,
     seconds: f64,
     cpu: f64,
 }
@@ -92,7 +93,7 @@ struct AskTogether<'a> {
 /// Tries the function on an interpreter, and keeps the verdict.
 ///
 /// # Errors
-/// If workers cannot be started, or the function cannot be imported or fails to run alone.
+/// If workers cannot be started, or the function cannot be imported or fails on every input alone.
 pub(crate) async fn tried(
     options: &Options,
     python: &Interpreter,
@@ -116,6 +117,7 @@ impl Trial<'_> {
         let first = self.alone(&order, 1, ALONE).await?;
         let items = &items[..first.outputs.len()];
         order.truncate(items.len());
+        let failing = self.failing(&first)?;
         let call_seconds = first.seconds / first.outputs.len() as f64;
         let cpu_share = (first.cpu / first.seconds.max(f64::EPSILON)).min(1.0);
         let work = if cpu_share < 0.5 { Work::Io } else { Work::Cpu };
@@ -128,7 +130,10 @@ impl Trial<'_> {
         };
         self.step("what pools make of it");
         let size = ((CALL / call_seconds.max(1e-9)) as usize).clamp(1, LARGEST_BATCH);
-        let whole: Vec<Value> = items.iter().cycle().take(items.len().max(size)).cloned().collect();
+        // A batch fails as a whole, and how fast it does is of no interest.
+        let good = items.iter().enumerate().filter(|(at, _)| first.failed.binary_search(at).is_err());
+        let good: Vec<&Value> = good.map(|(_, item)| item).collect();
+        let whole: Vec<Value> = good.iter().copied().cycle().take(good.len().max(size)).cloned().collect();
         let batches: Vec<Vec<Value>> = whole.chunks(size).map(<[Value]>::to_vec).collect();
         let several = match &finding {
             // What is spoilt by calls at once is not given any.
@@ -145,6 +150,7 @@ impl Trial<'_> {
             python: self.python.clone(),
             import,
             items: items.len(),
+            failing,
             call_seconds,
             cpu_share,
             work,
@@ -156,6 +162,19 @@ impl Trial<'_> {
         };
         found.kept = self.keep(&found, &source)?;
         Ok(found)
+    }
+
+    /// What fails without any thread beside it; if that is everything, nothing can be learnt from it.
+    fn failing(&self, alone: &Serial) -> Result<Option<Failing>, ConfigError> {
+        let Some(&item) = alone.failed.first() else { return Ok(None) };
+        let error = alone.outputs.get(item).cloned().unwrap_or_default();
+        let (failed, items) = (alone.failed.len(), alone.outputs.len());
+        if failed < items {
+            return Ok(Some(Failing { items: failed, item, error }));
+        }
+        let function = &self.options.function;
+        Err(ConfigError::new(format!("`{function}` fails on all {items} inputs; on item {item}: {error}"))
+            .hint("it is called with a list of inputs, and returns a list of as many results"))
     }
 
     fn step(&self, what: &str) {
@@ -278,6 +297,7 @@ impl Trial<'_> {
             profile: Profile::Processes,
             workers,
             at_once: 1,
+            processors: workers.min(cores),
         };
         let mut contenders = vec![processes("alone", 1), processes("processes", cores)];
         if let Some(at_once) = several {
@@ -295,6 +315,10 @@ impl Trial<'_> {
                 profile,
                 workers: 1,
                 at_once,
+                processors: match profile {
+                    Profile::Threads if !import.gil_after => at_once.min(cores),
+                    _ => 1,
+                },
             });
         }
         contenders

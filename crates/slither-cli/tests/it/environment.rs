@@ -154,7 +154,7 @@ fn doctor_says_what_mends_it() {
     ----- stdout -----
     slither VERSION, N cores
     finds no Python to use
-    finds no free-threaded Python, for baselines without a GIL: uv python install 3.14t
+    finds no free-threaded Python, for baselines and probes without a GIL: uv python install 3.14t
 
     Interpreters
     path version build msgspec remark

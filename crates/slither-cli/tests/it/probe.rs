@@ -43,8 +43,11 @@ def dies(items):
         os.kill(os.getpid(), 11)
     return items
 
-def fails():
-    return []
+def half(items):
+    return [1 // (each % 2) for each in items]
+
+def single(item):
+    return item * item
 ";
 
 struct Bench {
@@ -147,6 +150,30 @@ fn what_waits_is_told_from_what_computes() {
 }
 
 #[test]
+fn inputs_that_fail_are_named_and_a_function_that_fails_on_all_belongs_nowhere() {
+    let bench = Bench::new();
+    let python = ["--python", "python3", "--time", "0.3"];
+    let ended = run(bench.command("half", &[&python[..], &["--json"]].concat()));
+    assert_eq!(ended.code(), Some(1), "{ended}");
+    let tried = &ended.json()["pythons"][0];
+    assert_eq!((&tried["failing"]["items"], &tried["failing"]["item"]), (&4.into(), &1.into()), "{tried}");
+    assert!(tried["failing"]["error"].as_str().unwrap().starts_with("ZeroDivisionError"), "{tried}");
+    assert!(tried["measured"].as_array().unwrap().iter().all(|it| it["failed"] == 0), "{tried}");
+    let ended = run(bench.command("half", &python));
+    assert!(ended.stdout.contains("  fails    on 4 of 8 inputs, as item 1: ZeroDivisionError"), "{ended}");
+
+    let ended = run(bench.command("single", &python));
+    assert_eq!(ended.code(), Some(2), "{ended}");
+    assert_snapshot!(ended.stderr, @r"
+    error: `probed:single` fails on all 8 inputs; on item 0: TypeError: can't multiply sequence by non-int of type 'list'
+      hint: it is called with a list of inputs, and returns a list of as many results
+    ");
+    let mut doctor = slither(&["doctor", "--json", "--route", "probed:single", "--path"]);
+    doctor.arg(bench.scratch.path());
+    assert_eq!(run(doctor).json()["verdicts"].as_array().map(Vec::len), Some(0), "nothing is kept of it");
+}
+
+#[test]
 fn what_cannot_be_probed_is_said() {
     let bench = Bench::new();
     bench.scratch.file("sample.jsonl", "1\nno json\n");
@@ -155,7 +182,7 @@ fn what_cannot_be_probed_is_said() {
     exit code: 2
     ----- stdout -----
     ----- stderr -----
-    error: DIR/sample.jsonl:2: no JSON: expected ident at line 1 column 2
+    error: DIR/sample.jsonl:2: no JSON: expected ident, at column 2
       hint: a sample is a file of inputs, one JSON value a line, as the function gets them in its list
     ");
     bench.scratch.file("sample.jsonl", "\n");

@@ -38,7 +38,7 @@ fn a_decision_is_explained_from_the_source_alone() {
     assert_eq!(
         lines[3..].join("\n").replace(&*scratch.path().to_string_lossy(), "DIR"),
         "\nWhat is known of it\n  source          DIR/my_model.py\n  is said to be   cpu_bound\n  \
-         imports         pandas (unsafe in threads)\n  was measured    no; see `slither probe`"
+         imports         pandas (unsafe in threads)\n  was measured    no; `slither probe` does that"
     );
     let told = run(route(&scratch, &["my_model:fetch", "--traits", "io_bound"]));
     let whole = "my_model:fetch goes to async: it is an `async def`, whose calls wait together";
@@ -53,6 +53,10 @@ fn a_decision_is_explained_from_the_source_alone() {
 #[test]
 fn what_is_mistyped_is_named() {
     let scratch = Scratch::new();
+    scratch.file("my_model.py", "def score(items): ...\n");
+    let told = run(route(&scratch, &["my_model:scroe"]));
+    assert!(told.stderr.starts_with("no `def` of `my_model:scroe` is found in "), "{told}");
+    assert_eq!(run(route(&scratch, &["my_model:score"])).stderr, "");
     assert_snapshot!(run(route(&scratch, &["my_model:score", "--traits", "thread-safe"])).snapshot(&[]), @r"
     exit code: 2
     ----- stdout -----

@@ -46,7 +46,7 @@ pub fn decide(subject: &Subject, pools: &[Candidate]) -> Result<Decision, Config
     for (pool, fit) in &fits[1..] {
         let why_not = match fit {
             Ok(_) if pool.failing => "it fails calls at present".to_owned(),
-            Ok((_, praise)) => format!("it would do: {praise}"),
+            Ok((_, praise)) => format!("it would do as well: {praise}"),
             Err(objection) => objection.clone(),
         };
         let possible = fit.is_ok();
@@ -66,12 +66,21 @@ pub fn decide(subject: &Subject, pools: &[Candidate]) -> Result<Decision, Config
 fn kept_from_threads(fits: &[(&Candidate, Fit)]) -> Option<String> {
     let others = || fits.iter().filter(|(pool, _)| pool.profile != Profile::Processes);
     let text = |(pool, fit): &(&Candidate, Fit)| match fit {
-        Ok(_) if pool.failing => format!("`{}`, which fails calls at present", pool.pool),
-        Ok((_, text)) | Err(text) => format!("`{}` ({}): {text}", pool.pool, pool.profile),
+        Ok(_) if pool.failing => format!("not to `{}`, which fails calls at present", pool.pool),
+        Ok((_, text)) | Err(text) => format!("not to {}, because {text}", named(pool)),
     };
     let threads = others().filter(|(pool, _)| pool.profile == Profile::Threads);
     let threads = threads.max_by_key(|(pool, _)| (!pool.gil.on, pool.slots, Reverse(&pool.pool)));
-    threads.or_else(|| others().next()).map(|found| format!("not in {}", text(found)))
+    threads.or_else(|| others().next()).map(text)
+}
+
+/// A pool with its profile, which is said once where it is the name as well.
+fn named(pool: &Candidate) -> String {
+    let profile = pool.profile.to_string();
+    match *pool.pool == *profile {
+        true => profile,
+        false => format!("`{}` ({profile})", pool.pool),
+    }
 }
 
 fn refuse(subject: &Subject, fits: &[(&Candidate, Fit)]) -> ConfigError {

@@ -22,6 +22,8 @@ const LIMIT: Duration = Duration::from_secs(30);
 pub struct Source {
     /// The file that defines it.
     pub file: Option<PathBuf>,
+    /// Whether a `def` of its name stands there; what is made by other means, as by an assignment, is not seen.
+    pub is_defined: bool,
     /// A hash of that file.
     pub hash: Option<String>,
     /// Whether it is an `async def`, an async generator included.

@@ -37,7 +37,7 @@ async fn every_way_to_call_goes_where_the_decision_says() {
         assert_eq!(
             decision.to_string(),
             "routed:safe goes to pool `large` (processes): each of its processes runs one call at a time\n  \
-             not to `small` (processes): it would do: each of its processes runs one call at a time"
+             not to `small` (processes): it would do as well: each of its processes runs one call at a time"
         );
         let there = pids(&slither, "large");
         let done =

@@ -171,7 +171,7 @@ fn a_decision_reads_as_a_story() {
     assert_eq!(
         decision.to_string(),
         "m:f goes to pool `threads` (threads): it computes, it is declared as safe in threads, and the GIL of the \
-         pool is off\n  not to `processes` (processes): it would do: each of its processes runs one call at a time"
+         pool is off\n  not to `processes` (processes): it would do as well: each of its processes runs one call at a time"
     );
 }
 
@@ -182,7 +182,7 @@ fn a_pool_that_fails_calls_is_the_last_resort() {
     let (pool, why) = chosen(&safe, &[processes(), failing.clone()]);
     assert_eq!(
         (pool.as_str(), why.as_str()),
-        ("processes", "not in `threads`, which fails calls at present")
+        ("processes", "not to `threads`, which fails calls at present")
     );
     assert_eq!(chosen(&safe, &[failing]).0, "threads");
 }
