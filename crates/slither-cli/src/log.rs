@@ -20,18 +20,36 @@ const DEFAULT: &str = "warn,slither::output=info,slither::python=info";
 /// The same where batches and workers fail on purpose: their failures are in the report, and no news.
 const MEANT: &str = "error,slither::output=info,slither::python=info";
 
-/// Starts logging as `SLITHER_LOG` says; without it warnings too, unless failures are `meant`.
+/// The same where the command itself says all that goes wrong.
+const ALREADY: &str = "off,slither::output=info,slither::python=info";
+
+/// What failures of batches, workers and pools are to the person who started the command.
+#[derive(Clone, Copy)]
+pub(crate) enum Told {
+    /// News.
+    News,
+    /// Meant by the example.
+    Meant,
+    /// What the command is about to say.
+    Already,
+}
+
+/// Starts logging as `SLITHER_LOG` says; without it what is news.
 ///
 /// # Errors
 /// If what it says is not a filter.
-pub(crate) fn start(meant: bool) -> Result<(), ConfigError> {
+pub(crate) fn start(failures: Told) -> Result<(), ConfigError> {
     let chosen = std::env::var("SLITHER_LOG").ok().filter(|filter| !filter.is_empty());
-    let filter = EnvFilter::try_new(chosen.as_deref().unwrap_or(if meant { MEANT } else { DEFAULT }))
-        .map_err(|error| {
-            let chosen = chosen.as_deref().unwrap_or_default();
-            ConfigError::new(format!("SLITHER_LOG=`{chosen}` is not a filter: {error}"))
-                .hint("for example `debug`, or `warn,slither=trace`")
-        })?;
+    let usual = match failures {
+        Told::News => DEFAULT,
+        Told::Meant => MEANT,
+        Told::Already => ALREADY,
+    };
+    let filter = EnvFilter::try_new(chosen.as_deref().unwrap_or(usual)).map_err(|error| {
+        let chosen = chosen.as_deref().unwrap_or_default();
+        ConfigError::new(format!("SLITHER_LOG=`{chosen}` is not a filter: {error}"))
+            .hint("for example `debug`, or `warn,slither=trace`")
+    })?;
     tracing_subscriber::fmt()
         .with_env_filter(filter)
         .event_format(Lines(Paint::of(&io::stderr())))

@@ -60,7 +60,11 @@ fn main() -> ExitCode {
 }
 
 fn run(args: Args) -> Result<End, ConfigError> {
-    log::start(matches!(&args.command, Command::Example(example) if example.means_failures()))?;
+    log::start(match &args.command {
+        Command::Example(example) if example.means_failures() => log::Told::Meant,
+        Command::Call(_) => log::Told::Already,
+        _ => log::Told::News,
+    })?;
     match args.command {
         Command::Example(example) => commands::example::run(example),
         Command::Baseline(baseline) => commands::baseline::run(baseline),

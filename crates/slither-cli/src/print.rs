@@ -7,7 +7,7 @@ mod probe;
 mod report;
 mod route;
 
-use std::fmt::Write as _;
+use std::fmt::{Display, Write as _};
 use std::io::{self, ErrorKind, IsTerminal, Write as _};
 
 use serde::Serialize;
@@ -52,7 +52,7 @@ pub(crate) fn note(line: &str) {
 }
 
 /// Why it could not be done.
-pub(crate) fn error(error: &ConfigError) {
+pub(crate) fn error(error: &impl Display) {
     let label = Paint::of(&io::stderr()).red("error");
     let _ = writeln!(io::stderr(), "{label}: {}", text::lines(&error.to_string()));
 }

@@ -77,6 +77,6 @@ fn told(error: ItemError) -> Result<End, ConfigError> {
     if error.kind() == ErrorKind::Import {
         return Err(ConfigError::new(error.message()));
     }
-    print::note(&error.report());
+    print::error(&error.report());
     Ok(End::ItemsFailed)
 }

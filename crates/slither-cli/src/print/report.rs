@@ -8,7 +8,7 @@ use slither_examples::baseline::{Baseline, headline};
 use slither_examples::report::{FailureReport, NAMED};
 use slither_examples::{Check, Report, Section, achieved};
 
-use super::{Paint, Printed, data, json, table, width};
+use super::{Paint, Printed, data, json, table, width, wrapped};
 use crate::text;
 
 /// Failures that a person is shown; JSON has more.
@@ -114,7 +114,7 @@ fn section(text: &mut String, paint: &Paint, section: &Section) {
             }
         }
         Section::Table(title, heads, rows) => {
-            let _ = writeln!(text, "{}", paint.bold(title));
+            wrapped(text, "", &paint.bold(title));
             table(text, paint, heads, rows);
         }
         Section::Matrix(title, heads, rows) => {

@@ -56,7 +56,7 @@ pub(crate) fn route(
         let _ = writeln!(out, "  {title:<15} {}", text::line(&said));
     }
     for verdict in &subject.verdicts {
-        let _ = writeln!(out, "  {:<15} {}", "was measured", text::line(&measured(verdict)));
+        super::wrapped(&mut out, "  ", &format!("{:<15} {}", "was measured", text::line(&measured(verdict))));
     }
     if subject.verdicts.is_empty() {
         let _ = writeln!(out, "  {:<15} no; `slither probe` does that", "was measured");
