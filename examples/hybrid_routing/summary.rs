@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use serde_json::Value;
+use serde_json::{Value, json};
 use slither::python::Interpreter;
 
 use super::NAME;
@@ -51,7 +51,15 @@ fn checks(free: bool, outcomes: &[Outcome]) -> Vec<Check> {
 }
 
 fn row(outcome: &Outcome) -> BTreeMap<&'static str, Value> {
+    let took = outcome.took.iter().map(|(kind, took)| ((*kind).to_owned(), took.as_secs_f64().into()));
+    let routes = KINDS.iter().filter_map(|(kind, _)| {
+        let route = outcome.place(kind)?;
+        Some(((*kind).to_owned(), json!({ "pool": &*route.pool, "because": route.reason })))
+    });
     BTreeMap::from([
+        ("took_s", Value::Object(took.collect())),
+        ("routes", Value::Object(routes.collect())),
+        ("failed", outcome.lost.values().sum::<u64>().into()),
         ("arrangement", outcome.arrangement.to_string().into()),
         ("elapsed_s", outcome.elapsed.as_secs_f64().into()),
         ("lost_beside_a_crash", outcome.lost_for_others().into()),

@@ -325,7 +325,7 @@ pub(crate) struct Matrix {
 /// that is used otherwise, and on one without a GIL, if there is one. What was found is kept, and calls that leave
 /// their pool to Slither go by it, until the file that defines the function changes.
 ///
-/// The function is run for real, some thousand times: give it a sample that does no harm.
+/// The function is run for real, thousands of times: give it a sample that does no harm.
 #[derive(Debug, Parser)]
 #[command(after_help = "\
 Examples:

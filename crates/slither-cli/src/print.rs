@@ -99,6 +99,13 @@ fn wrapped(out: &mut String, margin: &str, sentence: &str) {
     }
 }
 
+/// What is known of something, beside its title; what is wrapped stands below what it belongs to.
+fn fact(out: &mut String, title: &str, said: &str) {
+    for (number, line) in text::paragraph(said, width().map(|width| width.saturating_sub(18))).enumerate() {
+        let _ = writeln!(out, "  {:<15} {line}", if number == 0 { title } else { "" });
+    }
+}
+
 fn table(text: &mut String, paint: &Paint, heads: &[&str], rows: &[Vec<String>]) {
     let mut lines = text::table(heads, rows, width()).into_iter();
     if let Some(heads) = lines.next() {

@@ -59,7 +59,7 @@ pub(crate) fn cut(text: &str, width: Option<usize>) -> Cow<'_, str> {
 }
 
 /// The lines of a table, heads first, without an end of line. If it is wider than `width`, the widest columns
-/// are wrapped; a column with numbers is aligned to the right.
+/// are wrapped, between words as long as that will do; a column with numbers is aligned to the right.
 pub(crate) fn table(heads: &[&str], rows: &[Vec<String>], width: Option<usize>) -> Vec<String> {
     let heads = heads.iter().map(|&head| head.to_owned()).collect();
     let rows: Vec<Vec<String>> = std::iter::once(&heads)
@@ -72,17 +72,23 @@ pub(crate) fn table(heads: &[&str], rows: &[Vec<String>], width: Option<usize>) 
     let numeric: Vec<bool> =
         (0..heads.len()).map(|at| column(at).any(|cell| cell.parse::<f64>().is_ok())).collect();
     if let Some(width) = width {
-        shrink(&mut widths, width.saturating_sub(2 * heads.len()));
+        let longest = |cell: &String| cell.split(' ').map(measure_text_width).max().unwrap_or(0);
+        let words: Vec<usize> =
+            (0..heads.len()).map(|at| column(at).map(longest).max().unwrap_or(0)).collect();
+        let room = width.saturating_sub(2 * heads.len());
+        shrink(&mut widths, &words, room);
+        shrink(&mut widths, &vec![NARROWEST; heads.len()], room);
     }
     rows.iter().flat_map(|row| layout(row, &widths, &numeric)).collect()
 }
 
-/// Takes from the widest until the sum fits, or all are narrow.
-fn shrink(widths: &mut [usize], room: usize) {
+/// Takes from the widest of those that are wider than they have to be, until the sum fits.
+fn shrink(widths: &mut [usize], least: &[usize], room: usize) {
     while widths.iter().sum::<usize>() > room {
-        match widths.iter_mut().max() {
-            Some(widest) if *widest > NARROWEST => *widest -= 1,
-            _ => return,
+        let wide = widths.iter_mut().zip(least).filter(|(width, least)| **width > **least);
+        match wide.map(|(width, _)| width).max() {
+            Some(widest) => *widest -= 1,
+            None => return,
         }
     }
 }
@@ -200,6 +206,16 @@ mod tests {
                 "        for a while",
                 "  two   /a/path/without/an  22",
                 "        y/space"
+            ]
+        );
+        // Heads of several words are wrapped before a single word is.
+        let counts = [vec!["index_occurrences".to_owned(), "113720".to_owned(), "113716".to_owned()]];
+        assert_eq!(
+            table(&["invariant", "3.14t naive", "3.14t locked"], &counts, Some(35)),
+            [
+                "  invariant           3.14t   3.14t",
+                "                      naive  locked",
+                "  index_occurrences  113720  113716"
             ]
         );
         for width in [0, 1, 20, 28] {

@@ -6,7 +6,7 @@ use std::io;
 use serde::Serialize;
 use slither::python::{Import, Interpreter, Library, WithoutGil};
 
-use super::{Paint, Printed, data, json, table, wrapped};
+use super::{Paint, Printed, data, fact, json, table, wrapped};
 use crate::text;
 
 /// A library, and what was found of it.
@@ -60,8 +60,8 @@ pub(crate) fn matrix(rows: &[Row<'_>], python: Option<&Interpreter>, as_json: bo
         })
         .collect();
     let heads: &[&str] = match python {
-        Some(_) => &["library", "in threads", "installed", "the GIL", "memory", "belongs into", "because"],
-        None => &["library", "in threads", "without a GIL", "belongs into", "because"],
+        Some(_) => &["library", "in threads", "installed", "the GIL", "memory", "belongs in", "because"],
+        None => &["library", "in threads", "without a GIL", "belongs in", "because"],
     };
     table(&mut text, &paint, heads, &cells);
     text.push_str("\nConditions and sources of one: slither matrix NAME\n");
@@ -89,8 +89,8 @@ pub(crate) fn libraries(rows: &[Row<'_>], python: Option<&Interpreter>, as_json:
         let gap = if at > 0 { "\n" } else { "" };
         let _ = writeln!(text, "{gap}{}", paint.bold(&library.name));
         let (recommend, because) = (library.recommend, text::line(&library.because));
-        let _ = writeln!(text, "  belongs into    {recommend}: {because}");
-        let _ = writeln!(text, "  in threads      {}", library.thread_safety);
+        fact(&mut text, "belongs in", &format!("{recommend}: {because}"));
+        fact(&mut text, "in threads", &library.thread_safety.to_string());
         let claim = match library.without_gil {
             WithoutGil::StaysOff => "importing it leaves the GIL off",
             WithoutGil::TurnsOn => "importing it turns the GIL on",
@@ -98,19 +98,19 @@ pub(crate) fn libraries(rows: &[Row<'_>], python: Option<&Interpreter>, as_json:
             WithoutGil::Unknown => "unknown",
         };
         let seen = library.seen.as_deref().map(|seen| format!(" ({seen})")).unwrap_or_default();
-        let _ = writeln!(text, "  without a GIL   {claim}{}", text::line(&seen));
+        fact(&mut text, "without a GIL", &format!("{claim}{}", text::line(&seen)));
         if let Some(looked) = &row.looked {
-            let _ = writeln!(text, "  installed       {}", text::line(&installed(looked)));
+            fact(&mut text, "installed", &text::line(&installed(looked)));
         }
         let threads = match library.native_threads.as_slice() {
             [] => "none".to_owned(),
             variables => format!("bounded by {}", variables.join(", ")),
         };
-        let _ = writeln!(text, "  native threads  {}", text::line(&threads));
-        let _ = writeln!(text, "  memory          {}", text::line(&library.memory));
+        fact(&mut text, "native threads", &text::line(&threads));
+        fact(&mut text, "memory", &text::line(&library.memory));
         for (title, lines) in [("conditions", &library.conditions), ("sources", &library.sources)] {
             for (at, line) in lines.iter().enumerate() {
-                let _ = writeln!(text, "  {:<15} {}", if at == 0 { title } else { "" }, text::line(line));
+                fact(&mut text, if at == 0 { title } else { "" }, &text::line(line));
             }
         }
     }

@@ -7,7 +7,7 @@ use serde::Serialize;
 use slither::python::Library;
 use slither::routing::{Candidate, Decision, Finding, Source, Subject, Verdict};
 
-use super::{Paint, Printed, data, json};
+use super::{Paint, Printed, data, fact, json, wrapped};
 use crate::text;
 
 /// A decision, and what it was made from.
@@ -37,13 +37,9 @@ pub(crate) fn route(
     let mut out = String::new();
     let Decision { function, profile, reason, .. } = decision;
     let place = paint.bold(&profile.to_string());
-    super::wrapped(
-        &mut out,
-        "",
-        &format!("{} goes to {place}: {}", text::line(function), text::line(reason)),
-    );
+    wrapped(&mut out, "", &format!("{} goes to {place}: {}", text::line(function), text::line(reason)));
     for other in &decision.passed_over {
-        super::wrapped(&mut out, "  ", &format!("not to {}: {}", other.profile, text::line(&other.why_not)));
+        wrapped(&mut out, "  ", &format!("not to {}: {}", other.profile, text::line(&other.why_not)));
     }
     let _ = writeln!(out, "\n{}", paint.bold("What is known of it"));
     let file = source.file.as_ref().map_or_else(|| "not found".to_owned(), |file| file.display().to_string());
@@ -53,13 +49,13 @@ pub(crate) fn route(
     let libraries = Some(libraries.join(", ")).filter(|said| !said.is_empty());
     let libraries = libraries.unwrap_or_else(|| "nothing that is in the matrix".to_owned());
     for (title, said) in [("source", file), ("is said to be", traits), ("imports", libraries)] {
-        let _ = writeln!(out, "  {title:<15} {}", text::line(&said));
+        fact(&mut out, title, &text::line(&said));
     }
     for verdict in &subject.verdicts {
-        super::wrapped(&mut out, "  ", &format!("{:<15} {}", "was measured", text::line(&measured(verdict))));
+        fact(&mut out, "was measured", &text::line(&measured(verdict)));
     }
     if subject.verdicts.is_empty() {
-        let _ = writeln!(out, "  {:<15} no; `slither probe` does that", "was measured");
+        fact(&mut out, "was measured", "no; `slither probe` does that");
     }
     data(&out)
 }
@@ -76,5 +72,5 @@ fn measured(verdict: &Verdict) -> String {
         Finding::Stateful(what) => format!("it depends on earlier calls: {what}"),
         Finding::Unrepeatable(what) => format!("its results differ each time: {what}"),
     };
-    format!("on {} {gil}: {found}; belongs into {}", verdict.version, verdict.profile)
+    format!("on {} {gil}: {found}; belongs in {}", verdict.version, verdict.profile)
 }

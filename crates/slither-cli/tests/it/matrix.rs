@@ -48,7 +48,7 @@ fn all_libraries_stand_in_a_table_and_one_in_full() {
     exit code: 0
     ----- stdout -----
     lxml
-      belongs into    processes: importing it turns the GIL on, and a pool of threads is down to one slot
+      belongs in      processes: importing it turns the GIL on, and a pool of threads is down to one slot
       in threads      conditional
       without a GIL   importing it turns the GIL on (6.1.3 on CPython 3.14t: importing lxml.etree turned the GIL on)
       native threads  none
