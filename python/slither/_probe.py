@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import asyncio
 import hashlib
-import importlib
 import itertools
 import os
 import random
@@ -17,7 +16,7 @@ import sys
 import sysconfig
 import threading
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from types import FrameType
 from typing import Any, Final, TypedDict
@@ -79,12 +78,19 @@ class Together(TypedDict):
     outputs: list[str]
 
 
-def serial(function: str, items: list[Any], order: list[int], repeat: int = 1, limit: float = float("inf")) -> Serial:
+def serial(
+    function: str,
+    items: list[Any],
+    order: list[int],
+    repeat: int = 1,
+    limit: float = float("inf"),
+    folders: Sequence[str] = (),
+) -> Serial:
     """Run each item as a call of its own in this order, as often as said, and none any more after so many seconds.
 
-    `outputs` are in the order of the calls.
+    `outputs` are in the order of the calls. `folders` are the user's on `sys.path`, which an error names.
     """
-    imported, call = _import(function)
+    imported, call = _import(function, folders)
     outputs: list[str] = []
     failed: list[int] = []
     began, used = time.perf_counter(), _busy()
@@ -303,10 +309,9 @@ class _Nudge:
         return self._inside
 
 
-def _import(function: str) -> tuple[Imported, Callable[[Any], str]]:
+def _import(function: str, folders: Sequence[str] = ()) -> tuple[Imported, Callable[[Any], str]]:
     before, memory, began = _gil.WATCH.look(), _resident(), time.perf_counter()
-    importlib.import_module(function.partition(":")[0])
-    bound = _resolve.resolve(function, [])
+    bound = _resolve.resolve(function, list(folders))
     imported = Imported(
         seconds=time.perf_counter() - began,
         memory=max(0, _resident() - memory),

@@ -61,6 +61,7 @@ struct AskSerial<'a> {
     order: &'a [usize],
     repeat: usize,
     limit: f64,
+    folders: &'a [PathBuf],
 }
 
 /// The answer of `slither._probe.together`.
@@ -352,8 +353,8 @@ struct Worker<'a> {
 
 impl Worker<'_> {
     async fn serial(&self, order: &[usize], repeat: usize, limit: f64) -> Result<Serial, ConfigError> {
-        let Options { function, items, .. } = self.options;
-        let asked = AskSerial { function, items, order, repeat, limit };
+        let Options { function, items, path: folders, .. } = self.options;
+        let asked = AskSerial { function, items, order, repeat, limit, folders };
         let told = self.slither.execute("alone", "slither._probe:serial", &asked).await;
         told.map_err(|error| worker_error(function, &error))
     }

@@ -197,4 +197,11 @@ fn what_cannot_be_probed_is_said() {
     let missing = run(bench.command("pur", &["--python", "python3"]));
     assert_eq!(missing.code(), Some(2), "{missing}");
     assert!(missing.stderr.contains("did you mean 'pure'"), "{missing}");
+    let mut command = slither(&["probe", "prbed:pure", "--python", "python3", "--path"]);
+    command.arg(bench.scratch.path()).arg("--sample").arg(bench.scratch.path().join("sample.jsonl"));
+    let missing = run(command);
+    assert_eq!(missing.code(), Some(2), "{missing}");
+    let folder = format!("searched in:\n  {}\n", bench.scratch.path().display());
+    assert!(missing.stderr.contains(&folder), "{missing}");
+    assert!(missing.stderr.contains("did you mean 'probed'?"), "{missing}");
 }

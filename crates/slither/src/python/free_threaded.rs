@@ -25,8 +25,13 @@ impl Interpreter {
         let env = Env::from_process();
         match resolve(&env, name.as_os_str()) {
             Some(path) => Self::probe_in(&env, &path),
-            None => Err(ConfigError::new(format!("there is no program {} on PATH", name.display()))
-                .hint("give the path of a python 3.10 or newer")),
+            None => {
+                let hint = match name.as_os_str().as_encoded_bytes().ends_with(b"t") {
+                    true => format!("give its path, or install one without a GIL: {INSTALL}"),
+                    false => "give the path of a python 3.10 or newer".to_owned(),
+                };
+                Err(ConfigError::new(format!("there is no program {} on PATH", name.display())).hint(hint))
+            }
         }
     }
 
