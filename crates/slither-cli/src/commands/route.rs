@@ -3,7 +3,7 @@
 use std::path::PathBuf;
 
 use slither::python::{Environment, EnvironmentSpec, Interpreter, Matrix};
-use slither::routing::{Candidate, Decision, Profile, Source, Subject, Verdicts, decide};
+use slither::routing::{Candidate, Decision, Profile, Source, Subject, Verdicts, Work, decide};
 use slither::{ConfigError, Gil, Traits};
 use slither_examples::Observer;
 
@@ -11,7 +11,7 @@ use crate::args::Doctor;
 use crate::progress::{Bars, Lines};
 use crate::{End, print};
 
-/// A pool of coroutines has room for so many, in the absence of anything better.
+/// A pool for calls that wait has room for so many, in the absence of anything better.
 const CONCURRENCY: usize = 50;
 
 /// Explains one decision, among the pools that this machine could have.
@@ -35,7 +35,7 @@ pub(crate) fn run(function: &str, args: &Doctor) -> Result<End, ConfigError> {
         )),
     }
     let subject = Subject::of(function, &source, Matrix::builtin(), &Verdicts::locate()).with(traits);
-    let pools = pools(&environment.interpreter, free_threaded.as_ref());
+    let pools = pools(&environment.interpreter, free_threaded.as_ref(), waits(&subject));
     let decision: Decision = decide(&subject, &pools)?;
     print::route(&decision, &subject, &source, &pools, args.json)?;
     Ok(End::Done)
@@ -54,8 +54,14 @@ pub(crate) fn folders(named: &[PathBuf]) -> Result<Vec<PathBuf>, ConfigError> {
     folders.iter().map(absolute).collect()
 }
 
-/// A pool of each kind; threads on the interpreter that suits them best.
-fn pools(python: &Interpreter, free_threaded: Option<&Interpreter>) -> Vec<Candidate> {
+/// Whether it is said, or else was measured, that the function waits.
+fn waits(subject: &Subject) -> bool {
+    let measured = subject.verdicts.first().map(|verdict| verdict.work);
+    subject.traits.work.or(measured) == Some(Work::Io)
+}
+
+/// A pool of each kind; threads on the interpreter that suits them best, and for calls that wait as `io_bound`.
+fn pools(python: &Interpreter, free_threaded: Option<&Interpreter>, waits: bool) -> Vec<Candidate> {
     let cores = std::thread::available_parallelism().map_or(1, usize::from);
     let gil = |python: &Interpreter| Gil::new(python.gil_enabled, python.free_threaded, None);
     let processes = Candidate {
@@ -69,14 +75,19 @@ fn pools(python: &Interpreter, free_threaded: Option<&Interpreter>) -> Vec<Candi
         failing: false,
     };
     let lock = gil(free_threaded.unwrap_or(python));
-    let slots = if !lock.on { cores } else { 1 };
+    let (slots, at_once) = match (waits, lock.on) {
+        (true, _) => (CONCURRENCY, CONCURRENCY),
+        (false, true) => (1, cores.max(2)),
+        (false, false) => (cores, cores.max(2)),
+    };
     let threads = Candidate {
         pool: "threads".into(),
         profile: Profile::Threads,
         gil: lock,
         workers: 1,
         slots,
-        at_once: cores.max(2),
+        at_once,
+        io_bound: waits,
         ..processes.clone()
     };
     let coroutines = Candidate {

@@ -43,6 +43,11 @@ fn a_decision_is_explained_from_the_source_alone() {
     let told = run(route(&scratch, &["my_model:fetch", "--traits", "io_bound"]));
     let whole = "my_model:fetch goes to async: it is an `async def`, whose calls wait together";
     assert_eq!(told.stdout.lines().next(), Some(whole), "{told}");
+    // What waits needs no Python without a GIL.
+    scratch.file("waiting.py", "def fetch(items): ...\n");
+    let told = run(route(&scratch, &["waiting:fetch", "--traits", "io_bound,thread_safe"]));
+    let whole = "waiting:fetch goes to threads: it waits more than it computes, and it is declared as safe in threads";
+    assert_eq!(told.stdout.lines().next(), Some(whole), "{told}");
     let told = run(route(&scratch, &["my_model:score", "--traits", "unsafe_native", "--json"])).json();
     assert_eq!(told["decision"]["profile"], "processes", "{told}");
     assert_eq!(told["traits"], "cpu_bound,unsafe_native", "{told}");
