@@ -17,7 +17,7 @@ from slither._backlog import Job
 from slither._exceptions import ProtocolError, ViewFailed
 from slither._lane import Lane
 from slither._outbox import Outbox
-from slither._resolve import Bound, CannotImport, resolve
+from slither._resolve import Bound, CannotImport
 from slither._several import Several
 from slither._task import Task
 
@@ -70,6 +70,7 @@ class AsyncWorker(Several):
         self._lane.end_replies()
         self.jobs.close()
         self._lane.join()
+        self.release.close()
         self.outbox.flush()
         self._close()
         return self.code()
@@ -90,7 +91,10 @@ class AsyncWorker(Several):
         while (there := connection.next()) == _wire.WHOLE:
             self.route(*connection.read())
         if there == _wire.LARGE:
-            threading.Thread(target=self._read_large, name="slither-large", daemon=True).start()
+            try:
+                threading.Thread(target=self._read_large, name="slither-large", daemon=True).start()
+            except RuntimeError:  # the process may have no more threads: then the loop waits
+                self._read_large()
         return there != _wire.LARGE
 
     def _read_large(self) -> None:
@@ -150,8 +154,12 @@ class AsyncWorker(Several):
         name = _values.decode_head(job.body)[0]
         bound = self.bound.get(name)
         if bound is None:
+            if job.flags & _wire.CLAIM:
+                if not _wire.claim(self.token):
+                    return False  # the lane says so
+                job.flags &= ~_wire.CLAIM
             try:
-                bound = self.bound[name] = resolve(name, self.path)
+                bound = self._lane.resolve_for(job, name)
             except CannotImport:
                 return False  # the lane says so
         if bound.is_async:

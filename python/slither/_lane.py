@@ -25,6 +25,17 @@ if TYPE_CHECKING:
     from slither._several import Several
 
 
+class _Asked:
+    """A view that a lane awaits."""
+
+    __slots__ = ("answered", "reply")
+
+    def __init__(self) -> None:
+        self.reply: tuple[int, memoryview] | None = None
+        self.answered = threading.Lock()  # free when there is a reply to take, or none will come
+        self.answered.acquire()
+
+
 class Lane(Worker):
     """One thread, which takes jobs until it is told to end."""
 
@@ -38,11 +49,10 @@ class Lane(Worker):
         # Numbers of views are dealt out in turn, so that no two lanes have the same and each is found by its own.
         self._views = number + 1
         self._stride = stride
-        self._turn = threading.Lock()
-        self._awaited = 0
-        self._reply: tuple[int, memoryview] | None = None
-        self._replied = threading.Lock()  # free when there is a reply to take, or none will come
-        self._replied.acquire()
+        # By its number, as one may be given up for an exception that another thread throws into this one, and one may
+        # be asked in the middle of another, by a destructor. The lock is one that a destructor may take once more.
+        self._asked: dict[int, _Asked] = {}
+        self._turn = threading.RLock()
         name = f"slither-{number}"
         self._thread = threading.Thread(target=_entry(number), args=(self,), name=name, daemon=True)
 
@@ -55,13 +65,12 @@ class Lane(Worker):
         self._thread.join()
 
     def reply(self, ident: int, flags: int, body: memoryview) -> None:
-        """Hand over the answer to the view that is awaited; any other is of one that has given up. For the reader."""
+        """Hand over the answer to a view that is awaited; any other is of one that was given up. For the reader."""
         with self._turn:
-            if not ident or ident != self._awaited:
-                return
-            self._awaited = 0
-            self._reply = (flags, body if len(body) > _values.KEEP else memoryview(bytes(body)))
-            self._replied.release()
+            asked = self._asked.pop(ident, None)
+        if asked is not None:
+            asked.reply = (flags, body if len(body) > _values.KEEP else memoryview(bytes(body)))
+            asked.answered.release()
 
     def wait_for_room(self) -> None:
         """Wait until the host takes more values of the running stream, as the reader hears."""
@@ -71,9 +80,9 @@ class Lane(Worker):
         """No answer comes any more: the connection has ended. For the reader, at its end."""
         self.room.close()
         with self._turn:
-            if self._awaited:
-                self._awaited = 0
-                self._replied.release()
+            left, self._asked = self._asked, {}
+        for asked in left.values():
+            asked.answered.release()
 
     def serve(self) -> None:
         """Run jobs, in the lane's thread."""
@@ -99,6 +108,9 @@ class Lane(Worker):
         if home.runs_apart(job):
             return False
         _current.TICKET.set(_current.Ticket(self, job.ident or 1))
+        if job.kind == _wire.EXECUTE and job.flags & _wire.STREAM:
+            # Before it can have begun: a CANCEL that comes from then on finds the room, whatever is imported first.
+            self.room.begin(job.ident)
         if not home.backlog.begin(job):
             self._send(_wire.ERROR, 0, job.ident, _errors.make("cancelled", "it was cancelled before it began"))
         elif job.refused is not None:
@@ -106,6 +118,14 @@ class Lane(Worker):
         elif not self._serve(job.kind, job.flags, job.ident, job.body):
             home.ended()
         return True
+
+    def resolve_for(self, job: Job, name: str) -> Bound:
+        """Import the function of a job that may run elsewhere: with this it has begun, and has a deadline."""
+        self._box.begin(job.ident)
+        try:
+            return self._resolve(name)
+        finally:
+            self._box.end()
 
     def _resolve(self, name: str) -> Bound:
         bound = super()._resolve(name)
@@ -118,21 +138,22 @@ class Lane(Worker):
         _values.encode_value([self.call, name, args], f"view {name!r}: call", frame, self._connection.max_frame)
         number = self._views
         self._views += self._stride
+        asked = _Asked()
         self._box.enter_with(_blackbox.VIEW, name)
         try:
             with self._turn:
                 if self._home.closed:
                     raise ViewFailed(f"view {name!r}: the connection has ended")
-                self._awaited = number
+                self._asked[number] = asked
             self._connection.send(_wire.VIEW, _wire.MANY if many else 0, number, frame)
-            self._replied.acquire()
-            reply, self._reply = self._reply, None
-            if reply is None:
+            asked.answered.acquire()
+            if asked.reply is None:
                 raise ViewFailed(f"view {name!r}: the connection has ended")
-            return open_reply(name, *reply)
+            return open_reply(name, *asked.reply)
         except _wire.Closed as error:
             raise ViewFailed(f"view {name!r}: {error}") from None
         finally:
+            self._asked.pop(number, None)
             self._box.enter(_blackbox.USER)
 
 

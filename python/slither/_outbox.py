@@ -41,11 +41,22 @@ class Outbox:
                 if sent == len(frame):
                     return
                 self._sent = sent
+            if self._sender is None and not self._start():
+                self._sent = 0
+                self._connection.send_rest(frame, sent)
+                return
             self._frames.append(frame)
             self._bytes += len(frame)
-            if self._sender is None:
-                self._sender = threading.Thread(target=self._send_rest, name="slither-outbox", daemon=True)
-                self._sender.start()
+
+    def _start(self) -> bool:
+        """Start the thread that sends the rest. False says that the process may have no more: then the loop waits."""
+        sender = threading.Thread(target=self._send_rest, name="slither-outbox", daemon=True)
+        try:
+            sender.start()
+        except RuntimeError:
+            return False
+        self._sender = sender
+        return True
 
     def try_send(self, kind: int, ident: int, frame: bytearray, timeout: float) -> bool:
         """Send, or give up within `timeout` seconds; for what may be lost."""

@@ -22,6 +22,7 @@ def ref(value: Any) -> Ref:
 
     The object stays in this worker until the last clone of the handle is dropped, or the worker ends. Rust calls
     its methods through the handle, and a function that is given the handle gets the object itself. A worker holds
-    at most 65,536 such objects; one more fails its item.
+    at most 65,536 such objects; one more fails its item. In a worker of several calls its destructor may run in any
+    thread, without the GIL in the middle of the next call of the thread that made it.
     """
     return Ref(value)

@@ -6,8 +6,10 @@ Encoding a `Ref` in a result puts its object into the worker's table, and its nu
 
 from __future__ import annotations
 
+import contextlib
 import os
 import threading
+from collections import deque
 from typing import Any, Final
 
 import msgspec
@@ -41,6 +43,7 @@ class Table:
         self._nonce = 0
         self._next = 0
         self._held: dict[int, Any] = {}
+        self._dropped: deque[Any] = deque()  # bounded with what is held
         self._unread: dict[int, list[int]] = {}
         self._making = _Making()
         self._lock = threading.Lock()
@@ -73,18 +76,29 @@ class Table:
             self.drop(made)
         return sent
 
-    def keep(self, call: int, ids: list[int]) -> None:
-        """The host has read the result of `call`, and keeps these of its references."""
+    def keep(self, call: int, ids: list[int]) -> bool:
+        """The host has read the result of `call`, and keeps these of its references: forget the others."""
         kept = set(ids)
         with self._lock:
             made = self._unread.pop(call, [])
-        self.drop([each for each in made if each not in kept])
+        return self.forget([each for each in made if each not in kept])
+
+    def forget(self, ids: list[int]) -> bool:
+        """Hold these no more, and keep the objects for `free`. Tell whether there is something to free."""
+        with self._lock:
+            self._dropped.extend(self._held.pop(each) for each in ids if each in self._held)
+        return bool(self._dropped)
+
+    def free(self) -> None:
+        """Let go of what was forgotten. What destructors raise is printed by Python, and goes no further."""
+        with contextlib.suppress(IndexError):  # others may be at it, too
+            while True:
+                self._dropped.popleft()  # not under the lock: a destructor may do anything
 
     def drop(self, ids: list[int]) -> None:
-        """Forget objects. What their destructors raise is printed by Python, and goes no further."""
-        with self._lock:
-            dropped = [self._held.pop(each, None) for each in ids]
-        del dropped  # not under the lock: a destructor may do anything
+        """Forget objects and let go of them."""
+        self.forget(ids)
+        self.free()
 
     def pack(self, ref: Ref, path: str) -> Ext:
         """Put the object into the table; return what travels."""
@@ -92,7 +106,7 @@ class Table:
         if not making.open:
             raise ValueNotSupported(f"{path} is a slither.Ref, which travels in a result only")
         with self._lock:
-            if len(self._held) >= LIMIT:
+            if len(self._held) + len(self._dropped) >= LIMIT:
                 raise ValueNotSupported(
                     f"{path} is one reference more than the {LIMIT} that a worker holds\n"
                     "hint: drop some `PyRef`s in Rust"

@@ -35,8 +35,10 @@ class Room:
         self._closed = False
 
     def begin(self, ident: int) -> None:
-        """Be the room of this call."""
+        """Be the room of this call; if it is so already, go on with what was heard since."""
         with self._changed:
+            if ident == self._ident:
+                return
             self._ident = ident
             self._sizes.clear()
             self._bytes = 0

@@ -21,6 +21,7 @@ from slither._exceptions import ProtocolError
 from slither._hello import hello
 from slither._jobs import Jobs
 from slither._profile import Profile
+from slither._release import Release
 from slither._resolve import Bound
 from slither._sessions import Sessions
 from slither._worker import Worker
@@ -60,6 +61,7 @@ class Several:
         self.bound: dict[str, Bound] = {}
         self.backlog = Backlog(self.slots, lambda session: self.sessions.find(session) is not None)
         self.jobs = Jobs()
+        self.release = Release(self.jobs.stir)
         self.closed = False
         self._failure: BaseException | None = None
         self._news = False
@@ -130,8 +132,8 @@ class Several:
         elif kind == _wire.VIEW_REPLY:
             self.take_reply(ident, flags, body)
         elif kind in (_wire.KEEP_REFS, _wire.DROP_REFS):
-            Worker.turn_refs(kind, ident, body)
-            self.jobs.stir()
+            if Worker.hear_refs(kind, ident, body):
+                self.release.begin()
         elif kind == _wire.CANCEL:
             self.backlog.withdraw(ident)
             self.cancel(ident)

@@ -83,6 +83,7 @@ class Start:
         box = _blackbox.BlackBox(self._box, setup.profile.boxes())
         os.set_blocking(self._token, False)
         connection = _wire.Connection(socket.socket(fileno=self._work), setup.frame_cap)
+        os.register_at_fork(after_in_child=connection.disown)
         if setup.memory_limit is not None:
             _process.limit_memory(setup.memory_limit)
         if setup.profile.kind == "process":

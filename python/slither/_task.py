@@ -49,7 +49,20 @@ class Task(Worker):
         """Run a call, some time soon; when it was answered, home is told."""
         self._entered = False
         self._cancelled = not self._home.backlog.begin(job)
-        self._task = self._home.loop.create_task(self._attend(job, bound))
+        self._create(job, bound)
+
+    def _create(self, job: Job, bound: Bound) -> None:
+        task = self._home.loop.create_task(self._attend(job, bound))
+        if task.done():  # a factory of the user's runs what it creates at once
+            return
+        self._task = task
+
+        def ended(_: asyncio.Task[None]) -> None:
+            # Cancelled before its first step, by a function that cancels all tasks there are: nobody has answered.
+            if self._task is task and not self._home.closed:
+                self._create(job, bound)
+
+        task.add_done_callback(ended)
 
     def cancel(self) -> None:
         """Have the call end as asyncio does it. The answer comes when it has ended, whatever it makes of this."""

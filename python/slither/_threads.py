@@ -50,6 +50,7 @@ class ThreadWorker(Several):
         self.jobs.close()
         for lane in self._lanes:
             lane.join()
+        self.release.close()
         self.clean_up()
         return self.code()
 

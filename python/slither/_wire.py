@@ -10,13 +10,15 @@ that fits the buffer, costs one `recv` and no allocation.
 from __future__ import annotations
 
 import contextlib
+import errno
 import mmap
 import os
 import select
 import socket
 import struct
 import threading
-from typing import Final, Protocol
+from collections.abc import Callable
+from typing import Final, NoReturn, Protocol
 
 from slither._exceptions import ProtocolError
 
@@ -140,9 +142,7 @@ class Connection:
 
     def __init__(self, sock: socket.socket, max_frame: int = MAX_FRAME_DEFAULT) -> None:
         sock.setblocking(True)
-        self._sock = sock
-        self._sendall = sock.sendall
-        self._recv_into = sock.recv_into
+        self._take(sock)
         self.max_frame = min(max_frame, MAX_FRAME_LIMIT)
         self._view = memoryview(bytearray(_BUFFER))
         self._start = 0
@@ -324,6 +324,43 @@ class Connection:
     def close(self) -> None:
         """Close the socket."""
         self._sock.close()
+
+    def disown(self) -> None:
+        """Be a connection that nobody may use: in a process forked from the worker, whose stream it is."""
+        self._sock.close()
+        self._take(_Disowned())
+        self._lock = threading.Lock()  # a thread that is not here may have held the other
+
+    def _take(self, sock: socket.socket | _Disowned) -> None:
+        self._sock = sock
+        self._sendall: Callable[..., object] = sock.sendall
+        self._recv_into: Callable[..., int] = sock.recv_into
+
+
+class _Disowned:
+    """The socket of a worker in a process forked from it. Who comes back there to answer its call ends instead."""
+
+    def send(self, *_: object) -> NoReturn:
+        """Say why, and end."""
+        text = (
+            f"slither: process {os.getpid()}, forked from the worker {os.getppid()}, came back from the function that "
+            "forked it, and was ended: the worker alone answers\nhint: end such a process with os._exit()\n"
+        )
+        with contextlib.suppress(OSError):
+            os.write(2, text.encode())
+        os._exit(1)
+
+    sendall = recv_into = send
+
+    def fileno(self) -> NoReturn:
+        """There is none: nothing that may be lost is sent either."""
+        raise OSError(errno.EBADF, "the socket is the worker's")
+
+    def shutdown(self, _how: int) -> None:
+        """Do nothing: it would end the worker's stream."""
+
+    def close(self) -> None:
+        """Do nothing."""
 
 
 def claim(token: int) -> bool:

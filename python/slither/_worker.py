@@ -126,7 +126,7 @@ class Worker:
         elif kind in (_wire.OPEN_SESSION, _wire.END_SESSION):
             self._turn_session(kind, ident, body)
         elif kind in (_wire.KEEP_REFS, _wire.DROP_REFS):
-            self.turn_refs(kind, ident, body)
+            self._turn_refs(kind, ident, body)
         elif kind == _wire.STOP:
             self._end_sessions(ident)
             return False
@@ -309,17 +309,20 @@ class Worker:
         finally:
             self._box.end()
 
+    def _turn_refs(self, kind: int, ident: int, body: memoryview) -> None:
+        if self.hear_refs(kind, ident, body):
+            _refs.TABLE.free()
+
     @staticmethod
-    def turn_refs(kind: int, ident: int, body: memoryview) -> None:
-        """Hear which references the host keeps of a result, or drops."""
+    def hear_refs(kind: int, ident: int, body: memoryview) -> bool:
+        """Hear which references the host keeps of a result, or drops. Tell whether there are objects to free now."""
         try:
             ids = _refs.ids(body)
         except msgspec.DecodeError as error:
             raise ProtocolError(f"a body that is no array of references: {error}") from None
         if kind == _wire.KEEP_REFS:
-            _refs.TABLE.keep(ident, ids)
-        else:
-            _refs.TABLE.drop(ids)
+            return _refs.TABLE.keep(ident, ids)
+        return _refs.TABLE.forget(ids)
 
     # Sessions
 
@@ -486,7 +489,7 @@ class Worker:
         """Take in a frame that comes while a call waits for the host: at once, or when the call has ended."""
         kind, flags, ident, body = frame
         if kind in (_wire.KEEP_REFS, _wire.DROP_REFS):
-            self.turn_refs(kind, ident, body)
+            self._turn_refs(kind, ident, body)
         elif kind == _wire.MORE:
             self.room.give(ident, _values.decode_count(body))
         elif kind == _wire.CANCEL:

@@ -105,8 +105,9 @@ class Yields:
     def _ripen(self) -> None:
         """See to it that what is gathered is sent in time."""
         if self._flusher is None:
-            self._flusher = threading.Thread(target=self._keep_flushing, name="slither-yields", daemon=True)
-            self._flusher.start()
+            flusher = threading.Thread(target=self._keep_flushing, name="slither-yields", daemon=True)
+            flusher.start()  # raises where the process may have no more threads
+            self._flusher = flusher
 
     def _may_send(self) -> bool:
         now = monotonic()
