@@ -125,8 +125,8 @@ async fn the_bound_on_work_in_flight_falls_in_the_middle_of_a_run() {
                 }
             })
         };
-        let dozes = |number| std::iter::repeat_n(Value::from(0.005), number);
-        let items = dozes(200).chain([library.into()]).chain(dozes(200));
+        let dozes = |number, seconds: f64| std::iter::repeat_n(Value::from(seconds), number);
+        let items = dozes(200, 0.05).chain([library.into()]).chain(dozes(200, 0.005));
         let call = several("doze_or_load").batch_size(1).max_in_flight(MaxInFlight::Auto);
         let done = slither.dispatch::<Value, Value>(items, call).await.unwrap();
         assert_eq!(done.ledger.emitted, 401);
