@@ -183,7 +183,9 @@ class FakeNursery:
         self.sock, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
         self.sock.settimeout(PATIENCE)
         program = [sys.executable, "-c", BOOTSTRAP, SDK, ""]
-        self.process = subprocess.Popen(program, stdin=theirs.fileno(), stderr=stderr, cwd="/")
+        # As the host has it where memory is limited: a free-threaded Python would map a gigabyte at once.
+        env = os.environ | ({"MIMALLOC_ARENA_RESERVE": "16m"} if "memory_limit" in setup else {})
+        self.process = subprocess.Popen(program, stdin=theirs.fileno(), stderr=stderr, cwd="/", env=env)
         theirs.close()
         self.workers: list[FakeWorker] = []
         profile = setup.get("profile", {})

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import sys
 from collections.abc import Iterator
 
 import pytest
@@ -11,10 +10,6 @@ from fakehost import FakeNursery, FakeWorker, pack
 from slither import _wire
 
 MIB = 1 << 20
-leaves_no_room = pytest.mark.skipif(
-    "t" in sys.abiflags,
-    reason="the allocator of a free-threaded Python reserves so much that the limit leaves no room for a traceback",
-)
 
 
 @pytest.fixture(params=["fork", "spawn"])
@@ -32,7 +27,6 @@ def test_the_least_that_a_pool_may_allow_is_enough_to_work() -> None:
     nursery.close()
 
 
-@leaves_no_room
 def test_a_call_that_takes_more_than_its_worker_may_have_fails_alone(limited: FakeWorker) -> None:
     for _ in range(3):
         error = limited.error("sample:large", [512 * MIB], "out_of_memory")
@@ -66,7 +60,6 @@ def test_what_is_imported_is_named_in_the_black_box(worker: FakeWorker) -> None:
     assert len(worker.subject().encode()) <= 256
 
 
-@leaves_no_room
 @pytest.mark.parametrize(
     "profile", [{"kind": "thread", "threads": 2, "io_bound": True}, {"kind": "async", "concurrency": 4}]
 )

@@ -130,7 +130,9 @@ def test_calls_that_raise_or_break_the_contract_are_told_apart_from_results(modu
     everything = list(range(len(ITEMS)))
     assert failed("pure") == ([], "")
     assert failed("yields") == ([], "")
-    assert failed("half") == ([1, 3, 5, 7], "ZeroDivisionError: integer division or modulo by zero")
+    found, text = failed("half")
+    assert found == [1, 3, 5, 7]
+    assert text.startswith("ZeroDivisionError: ")  # which Pythons put in different words
     assert failed("raises") == (everything, "ValueError: 1")
     assert failed("single")[0] == everything
     assert failed("bare") == (everything, "Contract: the function returned an int; a list of 1 result was expected")

@@ -395,10 +395,12 @@ impl Queue {
 
     /// How many calls workers have begun, and how many none has, those ahead included.
     pub(super) fn load(&self) -> (usize, usize) {
-        self.stations().iter().fold((0, self.depth()), |(running, waiting), station| {
+        let (running, ahead) = self.stations().iter().fold((0, 0), |(running, ahead), station| {
             let held = lock(&station.held);
-            (running + held.begun(), waiting + held.len() - held.begun())
-        })
+            (running + held.begun(), ahead + held.len() - held.begun())
+        });
+        // Last, so that none is counted twice that a worker takes meanwhile.
+        (running, ahead + self.depth())
     }
 }
 
