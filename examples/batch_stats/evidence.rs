@@ -206,17 +206,7 @@ impl Evidence {
 
     /// The counts of all acts together.
     pub(super) fn ledger(&self) -> Ledger {
-        self.acts.iter().fold(Ledger::default(), |sum, played| {
-            let more = played.ledger;
-            Ledger {
-                pulled: sum.pulled + more.pulled,
-                expanded: sum.expanded + more.expanded,
-                emitted: sum.emitted + more.emitted,
-                dropped: sum.dropped + more.dropped,
-                failed: sum.failed + more.failed,
-                cancelled: sum.cancelled + more.cancelled,
-            }
-        })
+        self.acts.iter().map(|played| played.ledger).sum()
     }
 
     /// The workers that described anything, one that died and its replacement being the same.

@@ -68,7 +68,6 @@ pub(super) async fn crash(slither: &Slither, slots: usize) -> Result<Crash, Conf
     let beside = |error: &ItemError| error.kind() == ErrorKind::Collateral;
     Ok(Crash {
         ledger: done.ledger,
-        failed: done.ledger.failed,
         collateral: done.failures.iter().filter(|failure| beside(&failure.error)).count() as u64,
         recovery,
     })
@@ -93,8 +92,8 @@ pub(super) async fn sessions(slither: &Slither) -> Result<Sessions, ConfigError>
     let mut living = Vec::new();
     for number in 0..OPENED {
         let session = open().await?;
-        let pid: u32 = session.execute("domains:keep", &[number]).await.map_err(unable)?;
-        living.push((number, pid, session));
+        session.execute::<_, u32>("domains:keep", &[number]).await.map_err(unable)?;
+        living.push((number, session));
     }
     // The call to blame is no session's.
     let victim = slither.execute::<_, Vec<i64>>(POOL, "domains:work", &([-1],)).await;
@@ -103,7 +102,7 @@ pub(super) async fn sessions(slither: &Slither) -> Result<Sessions, ConfigError>
     }
     until(slither, |stats| stats.deaths > 0).await;
     let (mut told, mut untouched) = (0, 0);
-    for (number, _, session) in living {
+    for (number, session) in living {
         match session.execute::<_, Option<u64>>("domains:kept", &()).await {
             Ok(kept) if kept == Some(number) => untouched += 1,
             Err(error) if error.kind() == ErrorKind::SessionLost => told += 1,

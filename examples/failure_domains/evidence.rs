@@ -37,9 +37,7 @@ pub(super) struct Evidence {
 #[derive(Debug)]
 pub(super) struct Crash {
     pub(super) ledger: Ledger,
-    /// Items that failed, the one to blame included.
-    pub(super) failed: u64,
-    /// Of these the ones that only ran beside it.
+    /// Of the items that failed the ones that only ran beside the one to blame.
     pub(super) collateral: u64,
     /// From the first sight of the death until everything ran again.
     pub(super) recovery: Option<Duration>,

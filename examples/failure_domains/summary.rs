@@ -22,15 +22,7 @@ pub(super) fn report(
     elapsed: Duration,
 ) -> Report {
     let checks = checks(evidence);
-    let ledger = evidence.iter().flat_map(|it| [it.crash.ledger, it.recycling.ledger]).fold(
-        Ledger::default(),
-        |sum, more| Ledger {
-            pulled: sum.pulled + more.pulled,
-            emitted: sum.emitted + more.emitted,
-            failed: sum.failed + more.failed,
-            ..sum
-        },
-    );
+    let ledger: Ledger = evidence.iter().flat_map(|it| [it.crash.ledger, it.recycling.ledger]).sum();
     Report {
         example: NAME,
         exit: u8::from(checks.iter().any(|check| !check.ok)),
@@ -51,11 +43,11 @@ fn checks(evidence: &[Evidence]) -> Vec<Check> {
     let both = |is_so: fn(&Evidence) -> bool| evidence.iter().all(is_so);
     let saved = processes.memory.resident / threads.memory.resident.max(1);
     vec![
-        Check::equal("a_crash_among_processes_costs_its_own_call", 1, processes.crash.failed),
+        Check::equal("a_crash_among_processes_costs_its_own_call", 1, processes.crash.ledger.failed),
         Check::at_least(
             "a_crash_among_threads_takes_calls_beside_it_along",
             1,
-            threads.crash.failed.saturating_sub(1),
+            threads.crash.ledger.failed.saturating_sub(1),
         ),
         Check::equal("both_recover", true, both(|it| it.crash.recovery.is_some())),
         Check::equal("both_recycle_workers", true, both(|it| it.recycling.recycled > 0)),
@@ -87,7 +79,7 @@ fn row(evidence: &Evidence) -> BTreeMap<&'static str, Value> {
     let Evidence { domain, crash, recycling, sessions, memory } = evidence;
     BTreeMap::from([
         ("domain", domain.to_string().into()),
-        ("failed", crash.failed.into()),
+        ("failed", crash.ledger.failed.into()),
         ("collateral", crash.collateral.into()),
         ("recovery_s", crash.recovery.map(|took| took.as_secs_f64()).into()),
         ("recycled", recycling.recycled.into()),
@@ -107,7 +99,12 @@ fn sections(free: Option<&Interpreter>, at_once: usize, evidence: &[Evidence]) -
     let crash = evidence.iter().map(|it| {
         let recovery =
             it.crash.recovery.map_or_else(|| "never".to_owned(), |took| format!("{} ms", took.as_millis()));
-        vec![it.domain.to_string(), it.crash.failed.to_string(), it.crash.collateral.to_string(), recovery]
+        vec![
+            it.domain.to_string(),
+            it.crash.ledger.failed.to_string(),
+            it.crash.collateral.to_string(),
+            recovery,
+        ]
     });
     let lives = evidence.iter().map(|it| {
         let Evidence { domain, recycling, sessions, .. } = it;

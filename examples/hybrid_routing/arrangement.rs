@@ -147,12 +147,7 @@ impl Outcome {
     ) -> Result<(), ConfigError> {
         let done =
             done.map_err(|error| ConfigError::new(format!("`{kind}` was not run: {}", error.cause)))?;
-        let (sum, more) = (&mut self.ledger, done.ledger);
-        sum.pulled += more.pulled;
-        sum.emitted += more.emitted;
-        sum.failed += more.failed;
-        sum.dropped += more.dropped;
-        sum.cancelled += more.cancelled;
+        self.ledger = [self.ledger, done.ledger].into_iter().sum();
         let beside = |error: ErrorKind| error == ErrorKind::Collateral;
         self.collateral += done.failures.iter().filter(|it| beside(it.error.kind())).count() as u64;
         self.done.insert(kind, done.results.len() as u64);

@@ -222,15 +222,7 @@ impl Evidence {
     /// Where every record of every run ended, those included that were lost on purpose.
     pub(super) fn ledger(&self) -> Ledger {
         let runs = self.runs().map(|(_, scored)| scored.ledger);
-        let all = runs.into_iter().chain([self.loss.queued_ledger]);
-        all.fold(Ledger::default(), |sum, one| Ledger {
-            pulled: sum.pulled + one.pulled,
-            expanded: sum.expanded + one.expanded,
-            emitted: sum.emitted + one.emitted,
-            dropped: sum.dropped + one.dropped,
-            failed: sum.failed + one.failed,
-            cancelled: sum.cancelled + one.cancelled,
-        })
+        runs.into_iter().chain([self.loss.queued_ledger]).sum()
     }
 
     /// The failures that were not meant.

@@ -12,7 +12,7 @@ import threading
 from collections import deque
 from typing import TYPE_CHECKING, Any, Final
 
-from slither import _blackbox, _values, _wire
+from slither import _blackbox, _daemon, _values, _wire
 from slither._backlog import Job
 from slither._exceptions import ProtocolError, ViewFailed
 from slither._lane import Lane
@@ -90,11 +90,8 @@ class AsyncWorker(Several):
         connection = self.connection
         while (there := connection.next()) == _wire.WHOLE:
             self.route(*connection.read())
-        if there == _wire.LARGE:
-            try:
-                threading.Thread(target=self._read_large, name="slither-large", daemon=True).start()
-            except RuntimeError:  # the process may have no more threads: then the loop waits
-                self._read_large()
+        if there == _wire.LARGE and _daemon.start(self._read_large, "slither-large") is None:
+            self._read_large()  # then the loop waits
         return there != _wire.LARGE
 
     def _read_large(self) -> None:

@@ -11,7 +11,7 @@ import threading
 from collections import deque
 from typing import Final
 
-from slither import _wire
+from slither import _daemon, _wire
 
 # From how many bytes on a coroutine that has more to send waits until there are fewer.
 _FULL: Final = 1 << 20
@@ -41,22 +41,13 @@ class Outbox:
                 if sent == len(frame):
                     return
                 self._sent = sent
-            if self._sender is None and not self._start():
+                self._sender = _daemon.start(self._send_rest, "slither-outbox")
+            if self._sender is None:  # then the loop waits
                 self._sent = 0
                 self._connection.send_rest(frame, sent)
                 return
             self._frames.append(frame)
             self._bytes += len(frame)
-
-    def _start(self) -> bool:
-        """Start the thread that sends the rest. False says that the process may have no more: then the loop waits."""
-        sender = threading.Thread(target=self._send_rest, name="slither-outbox", daemon=True)
-        try:
-            sender.start()
-        except RuntimeError:
-            return False
-        self._sender = sender
-        return True
 
     def try_send(self, kind: int, ident: int, frame: bytearray, timeout: float) -> bool:
         """Send, or give up within `timeout` seconds; for what may be lost."""

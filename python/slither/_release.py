@@ -8,7 +8,7 @@ from __future__ import annotations
 import threading
 from collections.abc import Callable
 
-from slither import _refs
+from slither import _daemon, _refs
 
 
 class Release:
@@ -23,14 +23,11 @@ class Release:
     def begin(self) -> None:
         """Have freed what was dropped by now. For the reader."""
         if self._thread is None:
-            thread = threading.Thread(target=self._run, name="slither-release", daemon=True)
-            try:
-                thread.start()
-            except RuntimeError:  # the process may have no more threads
-                self._free()
-                return
-            self._thread = thread
-        self._wanted.release()
+            self._thread = _daemon.start(self._run, "slither-release")
+        if self._thread is None:
+            self._free()
+        else:
+            self._wanted.release()
 
     def close(self) -> None:
         """Wait until everything that was dropped is free."""

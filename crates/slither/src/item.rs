@@ -134,6 +134,20 @@ impl Ledger {
     }
 }
 
+impl std::iter::Sum for Ledger {
+    /// The counts of several runs together.
+    fn sum<L: Iterator<Item = Self>>(ledgers: L) -> Self {
+        ledgers.fold(Self::default(), |sum, one| Self {
+            pulled: sum.pulled + one.pulled,
+            expanded: sum.expanded + one.expanded,
+            emitted: sum.emitted + one.emitted,
+            dropped: sum.dropped + one.dropped,
+            failed: sum.failed + one.failed,
+            cancelled: sum.cancelled + one.cancelled,
+        })
+    }
+}
+
 impl fmt::Display for Ledger {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(

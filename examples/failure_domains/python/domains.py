@@ -24,11 +24,6 @@ def work(items: list[int]) -> list[int]:
     return items
 
 
-def whoami() -> int:
-    """The process."""
-    return os.getpid()
-
-
 def keep(value: int) -> int:
     """Keep something for the session, and count its end."""
     slither.session()["value"] = value

@@ -5,6 +5,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use super::keys::KeyPartition;
+use super::limits::DEFAULT_BATCH_SIZE;
 use crate::error::ConfigError;
 
 /// Batches of this many items; the last of the input may be smaller.
@@ -37,7 +38,7 @@ pub struct AutoBatch {
 impl AutoBatch {
     /// At most 64 items a batch.
     pub fn new() -> Self {
-        Self { max_items: 64, max_wait: None }
+        Self { max_items: DEFAULT_BATCH_SIZE, max_wait: None }
     }
 
     /// Bounds the items of a batch, however much is left; 64 by default.

@@ -67,6 +67,8 @@ pub(super) struct Completed {
 pub(super) struct Core<I, O, K> {
     batcher: Batcher<I, K>,
     permits: Permits<Running<I, O, K>>,
+    /// Twice the executor's slots may be in flight.
+    auto_in_flight: bool,
     /// Batches that hold a permit and have a part to run.
     parts: VecDeque<Permit>,
     /// Batches that wait for their next attempt, by the time it is due; they keep their place in the window.
@@ -97,6 +99,7 @@ impl<I, O, K> Core<I, O, K> {
         };
         Self {
             permits: Permits::new(max_in_flight),
+            auto_in_flight: bounds.max_in_flight == MaxInFlight::Auto,
             parts: VecDeque::new(),
             waiting: BTreeMap::new(),
             sticky: Sticky::new(),
@@ -115,19 +118,17 @@ impl<I, O, K> Core<I, O, K> {
         }
     }
 
-    /// Changes the batches that may be in flight. What is in flight beyond fewer of them is a debt: no batch
-    /// starts until as many have come back.
-    pub(super) fn set_max_in_flight(&mut self, batches: usize) {
-        self.permits.set_max(batches);
+    /// Whether the batches in flight, or their sizes, follow the executor's slots, so that `follow` has to be told of them.
+    pub(super) fn follows_slots(&self) -> bool {
+        self.auto_in_flight || self.batcher.shares()
     }
 
-    /// Whether batches follow the executor's slots, so that `share` has to be told of them.
-    pub(super) fn shares(&self) -> bool {
-        self.batcher.shares()
-    }
-
-    /// The executor has so many slots, and so much is to be offered, if that is known.
-    pub(super) fn share(&mut self, slots: usize, left: Option<usize>) {
+    /// The executor has so many slots, and so much is to be offered, if that is known. What is in flight beyond fewer of
+    /// them is a debt: no batch starts until as many have come back.
+    pub(super) fn follow(&mut self, slots: usize, left: Option<usize>) {
+        if self.auto_in_flight {
+            self.permits.set_max(slots.saturating_mul(2));
+        }
         self.batcher.share(slots, left);
     }
 

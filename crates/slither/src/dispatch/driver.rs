@@ -17,7 +17,7 @@ use tokio::time::{Instant, Sleep};
 
 use super::core::{Core, Started};
 use super::executor::{Executor, Reply};
-use super::limits::{Bounds, MaxInFlight};
+use super::limits::Bounds;
 use super::outcome::Ended;
 use super::permits::Permit;
 use super::probes::Probes;
@@ -41,8 +41,6 @@ pub(crate) struct Driver<S, I, O, K> {
     timer: Option<Pin<Box<Sleep>>>,
     /// When the core was last asked what to start.
     clock: std::time::Instant,
-    /// Whether the batches in flight follow the executor's slots.
-    follows_slots: bool,
     /// None once it has ended or is not wanted any more.
     source: Option<Pin<Box<S>>>,
     source_error: Option<String>,
@@ -63,7 +61,6 @@ where
         ids: Arc<AtomicU64>,
     ) -> Self {
         bounds.stateful = executor.is_stateful();
-        let follows_slots = bounds.max_in_flight == MaxInFlight::Auto;
         Self {
             core: Core::new(bounds, ids, context.stage.clone()),
             probes: Probes::new(&context, executor.name()),
@@ -74,7 +71,6 @@ where
             arrivals: Arrivals::new(),
             timer: None,
             clock: std::time::Instant::now(),
-            follows_slots,
             source: Some(Box::pin(source)),
             source_error: None,
             over: false,
@@ -107,11 +103,8 @@ where
 
     /// Moves all that can move: replies in, batches out, input in, until nothing changes.
     fn drive(&mut self, task: &mut Task<'_>) {
-        if self.follows_slots {
-            self.core.set_max_in_flight(self.executor.slots().max(1).saturating_mul(2));
-        }
-        if self.core.shares() {
-            self.core.share(self.executor.slots().max(1), self.left());
+        if self.core.follows_slots() {
+            self.core.follow(self.executor.slots().max(1), self.left());
         }
         let mut moved = true;
         while moved {

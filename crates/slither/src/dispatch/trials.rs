@@ -258,8 +258,8 @@ impl Case {
                     if self.max_wait.is_some() && source % 11 == 0 {
                         return false;
                     }
-                    if core.shares() {
-                        core.share(1 + step / 16 % 3, Some(input.clone().count()));
+                    if core.follows_slots() {
+                        core.follow(1 + step / 16 % 3, Some(input.clone().count()));
                     }
                     match input.next() {
                         Some(id) => core.offer(Item::new(id, id), id, now),

@@ -24,14 +24,17 @@ impl Pool {
             Profile::Process | Profile::Async { .. } => self.size,
         };
         let threads = if forks { 1 } else { (cores() / calls).max(1) }.to_string();
-        for name in ["OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS"] {
+        let mut unless_set = |name: &str, value: &str| {
             if !vars.iter().any(|(other, _)| other == name) {
-                vars.push((name.into(), (&threads).into()));
+                vars.push((name.into(), value.into()));
             }
+        };
+        for name in ["OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS"] {
+            unless_set(name, &threads);
         }
-        // The allocator of a Python without a GIL maps a gigabyte at once, which would count.
-        if self.memory_limit.is_some() && !vars.iter().any(|(other, _)| other == ALLOCATOR_RESERVE) {
-            vars.push((ALLOCATOR_RESERVE.into(), "16m".into()));
+        if self.memory_limit.is_some() {
+            // The allocator of a Python without a GIL maps a gigabyte at once, which would count.
+            unless_set(ALLOCATOR_RESERVE, "16m");
         }
         vars
     }
