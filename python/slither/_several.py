@@ -8,6 +8,7 @@ The reader never runs a call and never sends, so that it always comes to the nex
 
 from __future__ import annotations
 
+import mmap
 import sys
 import threading
 import traceback
@@ -31,6 +32,8 @@ if TYPE_CHECKING:
     from slither._lane import Lane
 
 _WORK: Final = frozenset({_wire.CALL, _wire.EXECUTE, _wire.BIND, _wire.OPEN_SESSION, _wire.END_SESSION})
+# Bytes of address space without which no thread can begin: its stack, and something to run with.
+_THREAD: Final = 16 << 20
 # How long a log record may hold up an event loop.
 _LOOP_PATIENCE: Final = 0.005
 # How long the news of the GIL wait for room in the socket in the thread that imports; else a later call tells them.
@@ -110,9 +113,12 @@ class Several:
     def begin(self, lanes: Sequence[Lane]) -> None:
         """Start the lanes, say HELLO, and hear from now on what changes."""
         try:
+            if self.memory_limit is not None:
+                # A thread that finds no memory once it runs never says so, and its start would wait for ever.
+                mmap.mmap(-1, len(lanes) * _THREAD, flags=mmap.MAP_PRIVATE | mmap.MAP_ANONYMOUS, prot=0).close()
             for lane in lanes:
                 lane.start()
-        except RuntimeError as error:
+        except (OSError, RuntimeError) as error:
             room = "" if self.memory_limit is None else f" within a memory_limit of {self.memory_limit} bytes"
             sys.exit(f"slither: {len(lanes)} threads cannot be started{room}: {error}")
         frame = bytearray(_wire.HEADER_SIZE)
