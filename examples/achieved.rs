@@ -35,7 +35,7 @@ pub fn achieved(report: &Report) -> String {
         image_pipeline::NAME => format!("{arrived} thumbnails, peak {}", actual("peak_within_bound")),
         hybrid_routing::NAME => format!(
             "{arrived} items, computing in `{}`; threads alone lost {} beside crashes",
-            actual("computing_goes_to_threads_without_a_gil"),
+            actual("computing_goes_where_it_runs_at_once"),
             actual("threads_lose_what_runs_beside_a_crash")
         ),
         failure_domains::NAME => format!(

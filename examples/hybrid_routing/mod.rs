@@ -54,5 +54,5 @@ pub async fn run(settings: Settings, observer: Arc<dyn Observer>, stop: Stop) ->
         outcomes.push(played);
         slither.shutdown(GRACE).await;
     }
-    Ok(summary::report(ground.free.as_ref(), &outcomes))
+    Ok(summary::report(ground.free.as_ref(), workers, &outcomes))
 }

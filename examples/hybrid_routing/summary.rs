@@ -10,9 +10,9 @@ use super::arrangement::{Arrangement, KINDS, Outcome};
 use crate::report::{Check, Report, Section};
 
 /// Turns what happened into the report.
-pub(super) fn report(free: Option<&Interpreter>, outcomes: &[Outcome]) -> Report {
+pub(super) fn report(free: Option<&Interpreter>, workers: usize, outcomes: &[Outcome]) -> Report {
     let routed = &outcomes[0];
-    let checks = checks(free.is_some(), outcomes);
+    let checks = checks(free.is_some(), workers, outcomes);
     let failed = routed.lost_for_others();
     Report {
         example: NAME,
@@ -29,17 +29,17 @@ pub(super) fn report(free: Option<&Interpreter>, outcomes: &[Outcome]) -> Report
     }
 }
 
-fn checks(free: bool, outcomes: &[Outcome]) -> Vec<Check> {
+fn checks(free: bool, workers: usize, outcomes: &[Outcome]) -> Vec<Check> {
     let routed = &outcomes[0];
     let place = |kind: &str| routed.place(kind).map_or("nowhere", |route| &*route.pool).to_owned();
     let of = |which: Arrangement| outcomes.iter().find(|outcome| outcome.arrangement == which);
     let lost = |which| of(which).map_or(0, Outcome::lost_for_others);
     vec![
         Check::equal("waiting_goes_to_threads_that_wait", "waiting", place("fetch")),
-        // Threads that share a GIL are never computed in.
+        // Threads that share a GIL are never computed in, and a single one has nothing over a process.
         Check::equal(
-            "computing_goes_to_threads_without_a_gil",
-            if free { "computing" } else { "processes" },
+            "computing_goes_where_it_runs_at_once",
+            if free && workers > 1 { "computing" } else { "processes" },
             place("score"),
         ),
         Check::equal("unsafe_code_goes_to_processes", "processes", place("legacy")),
