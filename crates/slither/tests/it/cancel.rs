@@ -25,9 +25,11 @@ fn open(gates: &[String]) {
     }
 }
 
-/// Every worker is busy, and the rest waits for one.
-async fn all_in_flight(slither: &Slither) {
-    until(|| stats(slither).running == WORKERS && stats(slither).queued == 8 - WORKERS).await;
+/// Every worker is busy, and the rest waits for one. What Python has not begun would end when nobody waits for it.
+async fn all_in_flight(slither: &Slither, gates: &[String]) {
+    let begun = || gates.iter().filter(|gate| std::fs::exists(format!("{gate}.begun")).unwrap()).count();
+    until(|| stats(slither).running == WORKERS && stats(slither).queued == 8 - WORKERS && begun() == WORKERS)
+        .await;
 }
 
 /// What waited is withdrawn; one worker that comes free answers though the others are busy; the rest ends
@@ -73,7 +75,7 @@ async fn a_dropped_stream_leaves_a_pool_that_answers_at_once() {
                 assert!(matches!(early, Some(Ok(Outcome::Done(item))) if item.payload == "early"));
             }
             assert!(results.next().now_or_never().is_none(), "the batches wait");
-            all_in_flight(&slither).await;
+            all_in_flight(&slither, &gates).await;
             drop(results);
             is_healthy(&slither, &gates, &before, function).await;
         }
@@ -94,7 +96,7 @@ async fn a_dropped_run_of_a_pipe_leaves_a_pool_that_answers_at_once() {
             let source = stream::iter(gates.clone().into_iter().map(Ok::<_, String>));
             let mut run = slither.stream_pipe(&pipe, source, RunOptions::new()).await.unwrap();
             assert!(run.next().now_or_never().is_none(), "the batches wait");
-            all_in_flight(&slither).await;
+            all_in_flight(&slither, &gates).await;
             drop(run);
             until(|| stats(&slither).queued == 0).await;
             is_healthy(&slither, &gates, &before, function).await;
@@ -114,7 +116,7 @@ async fn a_cancelled_stream_of_generators_keeps_its_books() {
         let call = Call::new("yields:one_by_one").batch_size(2).max_in_flight(8);
         let mut results = slither.dispatch_stream::<_, String>(source, call).await.unwrap();
         assert!(matches!(results.next().await, Some(Ok(Outcome::Done(item))) if item.id.0 == 0));
-        all_in_flight(&slither).await;
+        all_in_flight(&slither, &gates).await;
         let ledger = results.cancel();
         assert!(ledger.balanced(), "{ledger}");
         assert_eq!((ledger.emitted, ledger.cancelled), (1, 15));
