@@ -111,6 +111,12 @@ class Lane(Worker):
         if job.kind == _wire.EXECUTE and job.flags & _wire.STREAM:
             # Before it can have begun: a CANCEL that comes from then on finds the room, whatever is imported first.
             self.room.begin(job.ident)
+        if job.flags & _wire.CLAIM:
+            # First of all: what the host has taken back is no more to be answered than to be run.
+            if not _wire.claim(self._token):
+                self._connection.send(_wire.SKIPPED, 0, job.ident, bytearray(_wire.HEADER_SIZE))
+                return True
+            job.flags &= ~_wire.CLAIM
         if not home.backlog.begin(job):
             self._send(_wire.ERROR, 0, job.ident, _errors.make("cancelled", "it was cancelled before it began"))
         elif job.refused is not None:

@@ -294,6 +294,16 @@ def test_a_call_that_has_not_begun_can_be_cancelled_and_one_in_a_thread_goes_on(
     assert (kind, error["kind"], error["message"]) == (_wire.ERROR, "cancelled", "it was cancelled before it began")
 
 
+def test_a_call_that_was_taken_back_is_skipped_though_it_is_cancelled_as_well(worker: FakeWorker) -> None:
+    busy = [call(worker, "looks_up", [number]) for number in range(SLOTS)]
+    asked = [view_number(worker) for _ in busy]
+    ahead = call(worker, "looks_up", ["never"], flags=_wire.CLAIM)  # its token has been taken back
+    worker.send(_wire.CANCEL, ident=ahead)
+    for number in asked:
+        worker.send(_wire.VIEW_REPLY, pack("there"), ident=number)
+    assert answers(worker, *busy, ahead)[ahead] == (_wire.SKIPPED, 0, None)
+
+
 def test_yields_of_several_generators_come_each_under_its_call(worker: FakeWorker) -> None:
     first, second = (call(worker, "steps", [f"{each} 1", f"{each} 2"], flags=_wire.STREAM) for each in "ab")
     partial: dict[int, list[str]] = {first: [], second: []}
