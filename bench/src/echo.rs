@@ -41,11 +41,11 @@ pub(crate) fn run(batches: u64, rounds: usize) -> Fallible<String> {
     };
     for round in 0..=rounds {
         let slow = batches / 4;
+        let took = runtime.block_on(dispatch(&slither, batches, 32, Order::Preserve))?;
+        record(round, "slither, dispatch_stream, max_in_flight 32", took, batches);
+        record(round, BAR, peers.round("imap", slow)?, slow);
         let took = runtime.block_on(dispatch(&slither, batches, 8, Order::Preserve))?;
         record(round, "slither, dispatch_stream, max_in_flight 8", took, batches);
-        record(round, BAR, peers.round("imap", slow)?, slow);
-        let took = runtime.block_on(dispatch(&slither, batches, 4, Order::Preserve))?;
-        record(round, "slither, dispatch_stream, max_in_flight 4", took, batches);
         record(round, "concurrent.futures.ProcessPoolExecutor.map", peers.round("executor", slow)?, slow);
         record(round, "bare loop, 1 batch on its way", raw.round(batches, 1)?, batches);
         record(round, "bare loop, 2 batches on their way", raw.round(batches, 2)?, batches);

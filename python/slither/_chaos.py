@@ -137,7 +137,7 @@ def _with_connection(worker: Worker, fault: Fault, work: Callable[[], None]) -> 
     connection = worker._incoming  # which is where a worker of one call sends, too
 
     def send(kind: int, flags: int, ident: int, frame: bytearray) -> None:
-        del connection.send  # the class's own shows again
+        del connection.send, connection.answer  # the class's own show again
         if fault.name == "kill":
             _wire.HEADER.pack_into(frame, 0, len(frame) - _wire.HEADER_SIZE, kind, flags, 0, ident)
             connection.send_raw(frame[: max(1, len(frame) // 2)])
@@ -149,11 +149,12 @@ def _with_connection(worker: Worker, fault: Fault, work: Callable[[], None]) -> 
             kind = _NO_KIND
         connection.send_raw(_wire.HEADER.pack(length, kind, 0, 0, ident) + body)
 
-    connection.send = send  # type: ignore[method-assign]
+    connection.send = connection.answer = send  # type: ignore[method-assign]
     try:
         work()
     finally:
-        connection.__dict__.pop("send", None)
+        for name in ("send", "answer"):
+            connection.__dict__.pop(name, None)
 
 
 __all__ = ["ChaosError", "Fault", "afflicted"]

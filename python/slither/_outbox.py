@@ -49,6 +49,8 @@ class Outbox:
             self._frames.append(frame)
             self._bytes += len(frame)
 
+    answer = send
+
     def try_send(self, kind: int, ident: int, frame: bytearray, timeout: float) -> bool:
         """Send, or give up within `timeout` seconds; for what may be lost."""
         return self._connection.try_send(kind, ident, frame, timeout)

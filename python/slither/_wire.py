@@ -21,6 +21,7 @@ from collections.abc import Callable
 from typing import Final, NoReturn, Protocol
 
 from slither._exceptions import ProtocolError
+from slither._withheld import NOTHING, Nothing, Withheld
 
 HEADER: Final = struct.Struct("<IBBHQ")
 HEADER_SIZE: Final = 16
@@ -133,6 +134,9 @@ class Outgoing(Protocol):
     def send(self, kind: int, flags: int, ident: int, frame: bytearray) -> None:
         """Send `frame`, whose first 16 bytes are room for the header. Raises `Closed`."""
 
+    def answer(self, kind: int, flags: int, ident: int, frame: bytearray) -> None:
+        """Send like `send`, now or with what comes next, if that is not long after."""
+
     def try_send(self, kind: int, ident: int, frame: bytearray, timeout: float) -> bool:
         """Send like `send`, but give up (False) if the socket is not free within `timeout` seconds."""
 
@@ -148,6 +152,11 @@ class Connection:
         self._start = 0
         self._end = 0
         self._lock = threading.Lock()
+        self._withheld: Withheld | Nothing = NOTHING
+
+    def withhold(self, withheld: Withheld) -> None:
+        """Let short answers wait there for the next send, from now on."""
+        self._withheld = withheld
 
     def read(self) -> Frame:
         """Return the next frame; block until it is there.
@@ -217,6 +226,8 @@ class Connection:
             left -= self._receive(view[:left])
 
     def _receive(self, into: memoryview) -> int:
+        if self._withheld.count:
+            self.flush()
         try:
             count = self._recv_into(into)
         except ConnectionError as error:
@@ -230,15 +241,37 @@ class Connection:
         _pack(frame, 0, len(frame) - HEADER_SIZE, kind, flags, 0, ident)
         try:
             with self._lock:
-                self._sendall(frame, _NOSIGNAL)
+                if self._withheld.count:
+                    self._push(frame)
+                else:
+                    self._sendall(frame, _NOSIGNAL)
         except ConnectionError as error:
             raise Closed(str(error)) from None
+
+    def answer(self, kind: int, flags: int, ident: int, frame: bytearray) -> None:
+        """Send the answer to a short call; or withhold it until the next send, if another call is here already."""
+        if self._start != self._end and self._withheld is not NOTHING:
+            _pack(frame, 0, len(frame) - HEADER_SIZE, kind, flags, 0, ident)
+            with self._lock:
+                if self._withheld.add(frame):
+                    return
+        self.send(kind, flags, ident, frame)
+
+    def flush(self) -> None:
+        """Send what is withheld. Raises `Closed`."""
+        if self._withheld.count:
+            self.send_raw(b"")
+
+    def _push(self, data: bytes | bytearray) -> None:
+        """Send what is withheld, and this behind it; for whoever has the lock."""
+        self._sendall(b"".join((self._withheld.frames(), data)), _NOSIGNAL)
+        self._withheld.clear()
 
     def send_raw(self, data: bytes | bytearray) -> None:
         """Send bytes that are no frame. Raises `Closed`."""
         try:
             with self._lock:
-                self._sendall(data, _NOSIGNAL)
+                self._push(data)
         except ConnectionError as error:
             raise Closed(str(error)) from None
 
@@ -255,7 +288,7 @@ class Connection:
             if not poller.poll(timeout * 1000):
                 return False
             _pack(frame, 0, len(frame) - HEADER_SIZE, kind, 0, 0, ident)
-            self._sendall(frame, _NOSIGNAL)
+            self._push(frame)
         except OSError:
             return False
         finally:
@@ -328,6 +361,7 @@ class Connection:
     def disown(self) -> None:
         """Be a connection that nobody may use: in a process forked from the worker, whose stream it is."""
         self._sock.close()
+        self._withheld = NOTHING
         self._take(_Disowned())
         self._lock = threading.Lock()  # a thread that is not here may have held the other
 

@@ -18,7 +18,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 import msgspec
 
-from slither import _blackbox, _current, _errors, _gil, _logging, _refs, _values, _wire
+from slither import _blackbox, _current, _errors, _gil, _logging, _refs, _values, _wire, _withheld
 from slither._adapter import Unfit, build_adapter
 from slither._answers import answer_batch, answer_rest, wrong_count
 from slither._blackbox import DECODE, ENCODE, USER
@@ -35,7 +35,7 @@ from slither._room import ENDLESS, Room, Withdrawn
 from slither._sessions import Sessions
 from slither._values import KEEP, decode_call, encode_plain
 from slither._view_reply import open_reply
-from slither._wire import CALL, RESULT
+from slither._wire import CALL, CLAIM, RESULT
 from slither._yields import TooMany, Yields
 
 if TYPE_CHECKING:
@@ -47,6 +47,9 @@ if TYPE_CHECKING:
 _NIL: Final = b"\xc0"
 # How many frames may wait while the running call awaits a view: one sent ahead, and imports beside it.
 _WAITING_LIMIT: Final = 64
+
+# The answer to a call that takes less, in nanoseconds, may wait for that to the next.
+_SHORT: Final = 200_000
 
 # How long a report of progress waits for room in the socket, before it is dropped.
 _REPORT_PATIENCE: Final = 0.05
@@ -83,6 +86,7 @@ class Worker:
     def run(self, hosted: Hosted | None = None) -> int:
         """Serve until STOP or the end of the connection; return the exit code."""
         waiting, read, serve, work = self._waiting, self._incoming.read, self._serve, self._work
+        token, claim = self._token, _wire.claim
         going = True
         try:
             self._send(_wire.HELLO, 0, 0, hello(adapter=hosted))
@@ -90,7 +94,7 @@ class Worker:
                 try:
                     while going:
                         kind, flags, ident, body = waiting.popleft() if waiting else read()
-                        if kind == CALL and not flags:
+                        if kind == CALL and (not flags or (flags == CLAIM and claim(token))):
                             work(ident, body)
                         else:
                             going = serve(kind, flags, ident, body)
@@ -109,6 +113,8 @@ class Worker:
 
     def _serve(self, kind: int, flags: int, ident: int, body: memoryview) -> bool:
         """Handle one frame; False says that it was the last."""
+        if kind != CALL:
+            self._incoming.flush()  # what is no call may take long, and the host would not know
         if flags & _wire.CLAIM and kind != _wire.VIEW_REPLY and not _wire.claim(self._token):
             self._connection.send(_wire.SKIPPED, 0, ident, bytearray(_wire.HEADER_SIZE))
             return True
@@ -158,7 +164,7 @@ class Worker:
             words[2] = ENCODE
             limit = connection.max_frame
             if type(results) is list and len(results) == count and encode_plain(results, frame, limit):
-                connection.send(RESULT, 0, ident, frame)
+                (connection.answer if monotonic_ns() - words[0] < _SHORT else connection.send)(RESULT, 0, ident, frame)
             else:
                 _refs.TABLE.begin()
                 kind, flags = answer_batch(results, count, frame, limit)
@@ -516,6 +522,7 @@ async def each_of(results: AsyncGenerator[Any, None], take: Callable[[Any], obje
 
 def main(connection: _wire.Connection, box: _blackbox.BlackBox, token: int, setup: _setup.Setup) -> int:
     """Run the worker of this process; return its exit code."""
+    connection.withhold(_withheld.Withheld(box.fd))
     worker = Worker(connection, box, token, setup.path)
     _current.install(worker)
     logs = _logging.HostHandler(connection, lambda: worker.call)

@@ -20,12 +20,13 @@ from typing import Any
 
 import msgspec
 
-from slither import _wire
+from slither import _wire, _withheld
 
 SDK = str(Path(__file__).resolve().parents[1])
 HERE = str(Path(__file__).resolve().parent)
 BOOTSTRAP = "import sys; sys.path[:1] = [sys.argv[1]]; from slither._nursery import main; main()"
 PATIENCE = 15.0
+_EVENTFD = 0o2000000 | 0o4000 | 1  # closed on exec, not blocking, a semaphore
 pack = msgspec.msgpack.encode
 
 
@@ -36,15 +37,15 @@ class Gone(Exception):
 class FakeWorker:
     """The host's end of one worker: its socket, its black box, its token, and what it printed."""
 
-    def __init__(self, text: int = 4096) -> None:
-        self.text = text  # where in the black box the text begins: behind the slots
+    def __init__(self, text: int) -> None:
+        self.text = text  # where in the black box the text begins: behind the slots, and what is withheld
         self.sock, self.theirs = socket.socketpair()
         self.sock.settimeout(PATIENCE)
         self.box = os.memfd_create("box", os.MFD_CLOEXEC)
         os.ftruncate(self.box, text + 61440)
         self.box_theirs = os.open(f"/proc/self/fd/{self.box}", os.O_RDWR | os.O_CLOEXEC)
         os.lseek(self.box_theirs, text, os.SEEK_SET)
-        self.token = os.eventfd(0, os.EFD_CLOEXEC | os.EFD_NONBLOCK) if hasattr(os, "eventfd") else _eventfd()
+        self.token = os.eventfd(0, _EVENTFD) if hasattr(os, "eventfd") else _eventfd()
         self.out, self.out_theirs = os.pipe2(os.O_CLOEXEC)
         self.err, self.err_theirs = os.pipe2(os.O_CLOEXEC)
         self.pid = 0
@@ -141,6 +142,11 @@ class FakeWorker:
         (size,) = struct.unpack("<H", os.pread(self.box, 2, 2048))
         return os.pread(self.box, size, 2050).decode()
 
+    def withheld(self) -> bytes:
+        """The frames that stand in the black box."""
+        length = int.from_bytes(os.pread(self.box, 8, _withheld.OFFSET), sys.byteorder)
+        return os.pread(self.box, length, _withheld.OFFSET + 8)
+
     def fault_text(self) -> str:
         return os.pread(self.box, 60000, self.text).rstrip(b"\0").decode()
 
@@ -168,7 +174,7 @@ def _drain(fd: int) -> str:
 def _eventfd() -> int:
     import ctypes
 
-    return int(ctypes.CDLL(None).eventfd(0, 0o2000000 | 0o4000))
+    return int(ctypes.CDLL(None).eventfd(0, _EVENTFD))
 
 
 def post(token: int) -> None:
@@ -190,7 +196,8 @@ class FakeNursery:
         self.workers: list[FakeWorker] = []
         profile = setup.get("profile", {})
         slots = profile["concurrency"] + 1 if profile.get("kind") == "async" else profile.get("threads", 1)
-        self.text = -(-slots * 512 // 4096) * 4096
+        withheld = _withheld.SIZE if profile.get("kind", "process") == "process" else 0
+        self.text = -(-slots * 512 // 4096) * 4096 + withheld
         self.tell("setup", name="test", host=os.getpid() if host is None else host, **{"path": [HERE], **setup})
 
     def tell(self, op: str, fds: list[int] | None = None, **keys: Any) -> None:

@@ -369,6 +369,12 @@ def hang(items: list[Any]) -> list[Any]:
         pass
 
 
+def spin(items: list[Any]) -> list[Any]:
+    """Hangs, and says nothing before."""
+    while True:
+        pass
+
+
 def breed(items: list[bool]) -> list[int]:
     """Start a grandchild that would live on; with True one that leaves the group."""
     found = []

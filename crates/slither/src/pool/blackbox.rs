@@ -17,6 +17,8 @@ use crate::wire::Profile;
 const SLOT: u64 = 512;
 /// Bytes for the text.
 const TEXT: u64 = 60 * 1024;
+/// Bytes for the withheld answers of a process, which stand behind its slot: their length, then the frames.
+const WITHHELD: u64 = 16 * 1024;
 /// Where the subject stands in the one slot of a process, and in a slot of the others.
 const SUBJECT: u64 = 2048;
 const SUBJECT_OF_SEVERAL: u64 = 32;
@@ -40,6 +42,8 @@ pub(super) struct Reading {
 pub(super) struct BlackBox {
     fd: OwnedFd,
     profile: Profile,
+    /// Where the slots end.
+    slots: u64,
     /// Where the text begins.
     text: u64,
 }
@@ -49,11 +53,12 @@ impl BlackBox {
     pub(super) fn new(profile: Profile) -> Result<Self, Errno> {
         let fd =
             rustix::fs::memfd_create("slither-black-box", MemfdFlags::CLOEXEC | MemfdFlags::ALLOW_SEALING)?;
-        let text = (profile.boxes() as u64 * SLOT).next_multiple_of(4096);
+        let slots = (profile.boxes() as u64 * SLOT).next_multiple_of(4096);
+        let text = if profile == Profile::Process { slots + WITHHELD } else { slots };
         rustix::fs::ftruncate(&fd, text + TEXT)?;
         rustix::fs::fcntl_add_seals(&fd, SealFlags::SHRINK | SealFlags::GROW | SealFlags::SEAL)?;
         rustix::fs::seek(&fd, SeekFrom::Start(text))?;
-        Ok(Self { fd, profile, text })
+        Ok(Self { fd, profile, slots, text })
     }
 
     /// How the worker runs its calls.
@@ -108,6 +113,19 @@ impl BlackBox {
         let (length, text) = bytes[..read].split_first_chunk::<2>()?;
         let text = text.get(..usize::from(u16::from_le_bytes(*length)))?;
         (!text.is_empty()).then(|| String::from_utf8_lossy(text).into_owned())
+    }
+
+    /// The frames that the worker has withheld: as many bytes as it says, whatever they are.
+    pub(super) fn withheld(&self) -> Vec<u8> {
+        if self.text == self.slots {
+            return Vec::new();
+        }
+        let mut bytes = vec![0; WITHHELD as usize];
+        let read = rustix::io::pread(&self.fd, &mut bytes, self.slots).unwrap_or(0);
+        bytes.truncate(read);
+        let Some((length, frames)) = bytes.split_first_chunk::<8>() else { return Vec::new() };
+        let length = usize::try_from(u64::from_le_bytes(*length)).unwrap_or(usize::MAX);
+        frames[..length.min(frames.len())].to_vec()
     }
 
     /// What `faulthandler` wrote: stacks, or nothing.

@@ -6,12 +6,13 @@ use super::job::Job;
 use super::worker::CallId;
 use crate::context::SessionId;
 
-/// Calls in a worker, in the order in which they were sent. Whoever wins the worker's token may take the one ahead.
+/// Calls in a worker, in the order in which they were sent. Whoever wins one of the worker's tokens may take the last of
+/// those ahead.
 #[derive(Debug, Default)]
 pub(super) struct Held {
     jobs: VecDeque<Job>,
-    /// The last was sent ahead, and nothing was answered since.
-    ahead: bool,
+    /// So many at the end were sent ahead, and no answer has come since that gave the worker another one of them.
+    ahead: usize,
 }
 
 impl Held {
@@ -19,9 +20,9 @@ impl Held {
         self.jobs.len()
     }
 
-    /// How many of them are the worker's own: all but the one ahead, which still waits.
+    /// How many of them are the worker's own: all but those ahead, which still wait.
     pub(super) fn begun(&self) -> usize {
-        self.len() - usize::from(self.ahead().is_some())
+        self.len().saturating_sub(self.ahead)
     }
 
     pub(super) fn is_empty(&self) -> bool {
@@ -44,9 +45,9 @@ impl Held {
         self.jobs.iter_mut().find(|job| job.id == id)
     }
 
-    /// The call that was sent ahead.
-    pub(super) fn ahead(&self) -> Option<&Job> {
-        self.jobs.back().filter(|_| self.ahead)
+    /// The calls that were sent ahead.
+    pub(super) fn ahead(&self) -> impl DoubleEndedIterator<Item = &Job> {
+        self.jobs.range(self.begun()..)
     }
 
     /// Whether the worker has a call of the session.
@@ -56,21 +57,19 @@ impl Held {
 
     pub(super) fn push(&mut self, job: Job, ahead: bool) {
         self.jobs.push_back(job);
-        self.ahead = ahead;
+        self.ahead = if ahead { self.ahead + 1 } else { 0 };
     }
 
-    /// Takes out a call that was answered; the one ahead is at the front now.
+    /// Takes out a call that was answered; the next of those ahead takes its place.
     pub(super) fn answered(&mut self, id: CallId) -> Option<Job> {
         let job = self.remove(id)?;
-        self.ahead = false;
+        self.ahead = self.ahead.saturating_sub(1);
         Some(job)
     }
 
-    /// Takes out the call that was sent ahead.
+    /// Takes out the call that was sent ahead last.
     pub(super) fn take_ahead(&mut self) -> Option<Job> {
-        if !std::mem::take(&mut self.ahead) {
-            return None;
-        }
+        self.ahead = self.ahead.checked_sub(1)?;
         self.jobs.pop_back()
     }
 

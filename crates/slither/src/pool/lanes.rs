@@ -103,6 +103,11 @@ impl Lanes {
         if line[at].frame.len() > longest { None } else { line.remove(at) }
     }
 
+    /// How many calls wait that any worker may run.
+    pub(super) fn for_any(&self) -> usize {
+        self.any.len()
+    }
+
     /// Whether no call waits that this worker of the slot may run.
     pub(super) fn is_empty(&self, slot: usize, epoch: Epoch) -> bool {
         let lane = &self.slots[slot];

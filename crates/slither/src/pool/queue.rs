@@ -12,7 +12,7 @@ use super::lanes::Lanes;
 use super::sessions::Sessions;
 use super::station::{Station, lock};
 use super::supervisor::{BreakerState, Epoch, Notes};
-use super::worker::{AHEAD_BYTES, Want};
+use super::worker::AHEAD_BYTES;
 use crate::context::SessionId;
 use crate::error::{Death, ItemError, Recycled, WorkerReport};
 
@@ -20,8 +20,8 @@ use crate::error::{Death, ItemError, Recycled, WorkerReport};
 ///
 /// A call goes to the worker that has been idle longest, else to the back of its line; one that is bound to a slot
 /// or a worker waits in the lane of its slot. Of what a worker may run it takes the oldest. A worker that finds
-/// nothing takes back the call that another worker has ahead, unless it is bound, so that nothing waits behind a
-/// long call that need not.
+/// nothing takes back a call that another worker has ahead, unless it is bound, so that nothing waits behind a
+/// long call that need not; a worker that answers one call after the other keeps what it has.
 #[derive(Debug)]
 pub(super) struct Queue {
     places: Arc<Semaphore>,
@@ -163,32 +163,47 @@ impl Queue {
         let abandoned = lock(&self.state).lanes.sweep();
         drop::<Vec<Job>>(abandoned);
         for station in self.stations() {
-            station.sweep();
+            for job in station.sweep() {
+                self.put_back(job);
+            }
         }
     }
 
-    /// The next call for a worker that wants one.
-    pub(super) fn take(&self, want: Want, station: &Station) -> Option<Job> {
-        let longest = match want {
-            Want::Nothing => return None,
-            Want::Call => usize::MAX,
-            Want::Ahead => AHEAD_BYTES,
+    /// Calls for a busy worker to find when it has finished what it runs: at most so many, and beyond the first no more
+    /// than leave each worker, this one included, twice as many: what is ahead is hard to share out.
+    pub(super) fn take_ahead(&self, most: usize, station: &Station) -> Vec<Job> {
+        let mut state = lock(&self.state);
+        let workers = state.stations.len();
+        let (mut ahead, mut bytes) = {
+            let held = lock(&station.held);
+            (held.ahead().count(), held.ahead().map(|job| job.frame.len()).sum::<usize>())
         };
-        lock(&self.state).lanes.take(station.slot, station.epoch, longest, |job| station.may_take(job))
+        let mut jobs = Vec::new();
+        while jobs.len() < most && (ahead == 0 || state.lanes.for_any() >= 2 * (ahead + 1) * workers) {
+            let longest = AHEAD_BYTES.saturating_sub(bytes);
+            let may = |job: &Job| station.may_take(job);
+            let Some(job) = state.lanes.take(station.slot, station.epoch, longest, may) else { break };
+            ahead += 1;
+            bytes += job.frame.len();
+            jobs.push(job);
+        }
+        jobs
     }
 
     /// A call for an idle worker: from the queue, or taken back from another worker. With none, the worker is
     /// noted as idle, and gets the next call as an order.
     pub(super) fn take_or_wait(&self, station: &Arc<Station>) -> Option<Job> {
         let mut state = lock(&self.state);
-        let others = |other: &&Arc<Station>| other.epoch != station.epoch;
         let own = state.lanes.take(station.slot, station.epoch, usize::MAX, |job| station.may_take(job));
         if state.outgoing.iter().any(|outgoing| outgoing.station.epoch == station.epoch) {
             return own;
         }
         let job = match own {
             Some(job) => Some(job),
-            None => state.takers().filter(others).find_map(|other| other.yield_ahead()),
+            None => {
+                let slow = |other: &&Arc<Station>| other.epoch != station.epoch && other.is_slow();
+                state.takers().filter(slow).find_map(|other| other.yield_ahead())
+            }
         };
         let noted = state.idle.iter().position(|other| other.epoch == station.epoch);
         match (&job, noted) {
@@ -197,6 +212,16 @@ impl Queue {
             _ => {}
         }
         job
+    }
+
+    /// The worker has turned out to be slow: what it has ahead goes to those that are idle. If it is stuck, all but one
+    /// go to whoever comes to be free.
+    pub(super) fn share(&self, station: &Station, stuck: bool) {
+        while (!lock(&self.state).idle.is_empty() || (stuck && lock(&station.held).ahead().count() > 1))
+            && let Some(job) = station.yield_ahead()
+        {
+            self.put_back(job);
+        }
     }
 
     /// The worker takes work from now on.
@@ -225,9 +250,9 @@ impl Queue {
         state.stations.remove(at);
         state.lanes.retire(station.slot, station.epoch);
         state.outgoing.push(Outgoing { station: station.clone(), waits: !why.is_hard() });
-        let ahead = station.yield_ahead();
+        let ahead: Vec<Job> = std::iter::from_fn(|| station.yield_ahead()).collect();
         drop(state);
-        if let Some(job) = ahead {
+        for job in ahead {
             // Whoever is idle has looked for work already, and finds it only in the queue.
             self.put_back(job);
         }

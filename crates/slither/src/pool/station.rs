@@ -125,6 +125,8 @@ pub(super) struct Station {
     pub(super) memory: Memory,
     /// How many calls it takes at once; 1 until it has said more.
     slots: AtomicUsize,
+    /// Its calls are long, as far as is known: what is ahead is better done by another.
+    slow: AtomicBool,
     /// What it has said of its interpreter; none before its hello.
     gil: Mutex<Option<Gil>>,
     /// Calls that it has completed; its keeper counts them.
@@ -145,6 +147,7 @@ impl Station {
         Ok(Self {
             memory: Memory::of(worker.pid),
             slots: AtomicUsize::new(1),
+            slow: AtomicBool::new(true),
             gil: Mutex::default(),
             completed: AtomicU64::new(0),
             pins: AtomicUsize::new(0),
@@ -195,7 +198,7 @@ impl Station {
         lock(&self.inbox).closed = true;
     }
 
-    /// Takes back the call ahead, if the worker has not claimed it.
+    /// Takes back the last call ahead, if the worker has not claimed it.
     ///
     /// The keeper is told before `held` is unlocked: whoever sees in `held` that the call is gone, finds the
     /// order, too.
@@ -203,19 +206,27 @@ impl Station {
         self.take_ahead(|_| true)
     }
 
-    /// Takes back the call ahead for another worker; not one that is bound to this one.
+    /// Takes back the last call ahead for another worker; not one that is bound to this one.
     pub(super) fn yield_ahead(&self) -> Option<Job> {
         self.take_ahead(|job| job.route.slot().is_none())
     }
 
-    /// Takes back the call ahead if nobody waits for it any more.
-    pub(super) fn sweep(&self) {
-        drop(self.take_ahead(Job::abandoned));
+    /// Takes back the calls ahead for which nobody waits any more. Those behind them come along, and are to be put back.
+    pub(super) fn sweep(&self) -> Vec<Job> {
+        let mut wanted = Vec::new();
+        while lock(&self.held).ahead().any(Job::abandoned) {
+            match self.take_back() {
+                Some(job) if job.abandoned() => {}
+                Some(job) => wanted.push(job),
+                None => break,
+            }
+        }
+        wanted
     }
 
     fn take_ahead(&self, may: impl Fn(&Job) -> bool) -> Option<Job> {
         let mut held = lock(&self.held);
-        if !held.ahead().is_some_and(may) || !self.win_token() {
+        if !held.ahead().next_back().is_some_and(may) || !self.win_token() {
             return None;
         }
         let job = held.take_ahead()?;
@@ -223,9 +234,9 @@ impl Station {
         Some(job)
     }
 
-    /// Whether its worker has not claimed the call ahead, and never will: it is dead.
-    pub(super) fn unclaimed(&self) -> bool {
-        self.win_token()
+    /// How many of the calls ahead its worker has not claimed, and never will: it is dead, or breaks the rules.
+    pub(super) fn unclaimed(&self) -> usize {
+        std::iter::repeat_with(|| self.win_token()).take_while(|won| *won).count()
     }
 
     /// Whether it has no call, and none was handed to it.
@@ -256,6 +267,16 @@ impl Station {
     /// How many calls it takes at once.
     pub(super) fn slots(&self) -> usize {
         self.slots.load(Ordering::Relaxed)
+    }
+
+    /// Whether what it has ahead is better done by another, if one is idle.
+    pub(super) fn is_slow(&self) -> bool {
+        self.slow.load(Ordering::Relaxed)
+    }
+
+    /// Whether it has just answered a call, or is silent. For its keeper alone.
+    pub(super) fn set_slow(&self, slow: bool) {
+        self.slow.store(slow, Ordering::Relaxed);
     }
 
     /// It has said how many calls it takes at once, and why.
@@ -317,9 +338,11 @@ impl Station {
         }
     }
 
-    /// Puts a token down for a call that is sent ahead.
-    pub(super) fn put_token(&self) {
-        let _ = rustix::io::write(&self.token, &1u64.to_ne_bytes());
+    /// Puts a token down for each of so many calls that are sent ahead.
+    pub(super) fn put_tokens(&self, count: u64) {
+        if count > 0 {
+            let _ = rustix::io::write(&self.token, &count.to_ne_bytes());
+        }
     }
 
     /// Whether a token lies there that nobody has taken.

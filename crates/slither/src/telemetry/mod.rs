@@ -108,7 +108,7 @@ pub const GAUGES: &[(&str, &str)] = &[
         "calls that they run at once: the pool's capacity, as the GIL and the workers are now",
     ),
     ("slither.pool.running", "calls that workers have begun"),
-    ("slither.pool.queued", "calls that no worker has begun, one sent ahead to a busy worker included"),
+    ("slither.pool.queued", "calls that no worker has begun, those sent ahead to a busy worker included"),
     ("slither.pool.saturation", "running and queued calls for each slot: above 1 something waits"),
     ("slither.pool.load", "calls for each slot of the worker that has most"),
     ("slither.pool.retries", "batches that were run again since the pool was started"),

@@ -23,7 +23,7 @@ pub(crate) use message::well_formed;
 pub(crate) use message::{
     Bound, Capacity, Done, Hello, Log, RemoteError, ViewCall, body, claimed, result, results,
 };
-pub(crate) use reader::{Frame, FrameReader};
+pub(crate) use reader::{Frame, FrameReader, frames};
 pub(crate) use request::{
     Fault, about, bare, batch, bind, is_call, more, refs, session, set_claim, set_fault, set_stream, single,
     view_error, view_reply,

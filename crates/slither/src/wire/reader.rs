@@ -17,6 +17,23 @@ pub(crate) struct Frame {
     pub(crate) body: Bytes,
 }
 
+/// The frames in bytes that are all there, up to the first error or the last whole frame.
+pub(crate) fn frames(mut bytes: &[u8], cap: usize) -> impl Iterator<Item = Result<Frame, WireError>> {
+    std::iter::from_fn(move || {
+        let (head, rest) = bytes.split_first_chunk::<HEADER>()?;
+        let header = match Header::parse(head, cap) {
+            Ok(header) => header,
+            Err(error) => {
+                bytes = &[];
+                return Some(Err(error));
+            }
+        };
+        let body = rest.get(..header.length)?;
+        bytes = &rest[header.length..];
+        Some(Ok(Frame { header, body: Bytes::copy_from_slice(body) }))
+    })
+}
+
 /// The bytes that have arrived and not yet made a frame.
 ///
 /// The caller reads into [`space`](Self::space), says how much came with [`filled`](Self::filled), and takes

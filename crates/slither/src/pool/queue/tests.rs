@@ -50,7 +50,7 @@ fn whoever_takes_a_call_back_has_told_its_keeper_before_anyone_can_see() {
     lock(&station.held).push(front, false);
     lock(&station.held).push(ahead, true);
     assert!(station.yield_ahead().is_none(), "without a token there is nothing to take back");
-    station.put_token();
+    station.put_tokens(1);
     let held = lock(&station.held);
     let thief = std::thread::spawn({
         let station = station.clone();
@@ -148,6 +148,93 @@ fn a_worker_takes_the_oldest_of_what_it_may_run_and_nothing_that_is_bound_elsewh
 }
 
 #[test]
+fn calls_are_taken_ahead_as_far_as_they_leave_every_worker_twice_as_many() {
+    let queue = Queue::new(99, 2, 8);
+    let stations = [station(1), station(2)];
+    stations.iter().for_each(|station| queue.join(station));
+    let mut waiting = Vec::new();
+    for id in 1..=20 {
+        let (call, rest) = job(id);
+        queue.push(call);
+        waiting.push(rest);
+    }
+    let take = |station: &Station, most| {
+        let jobs = queue.take_ahead(most, station);
+        let ids: Vec<_> = jobs.iter().map(|job| job.id).collect();
+        jobs.into_iter().for_each(|job| lock(&station.held).push(job, true));
+        ids
+    };
+    assert_eq!(take(&stations[0], 2), [1, 2], "no more than it asks for");
+    assert_eq!(take(&stations[0], 9), [3, 4], "before a fifth 16 wait, which is less than 20");
+    assert_eq!(take(&stations[1], 9), [5, 6, 7]);
+    assert_eq!(take(&stations[1], 9), [0; 0], "13 wait, which is less than 16");
+    let third = station(3);
+    queue.join(&third);
+    assert_eq!(take(&third, 9), [8, 9], "before a third 11 wait, which is less than 18");
+}
+
+#[test]
+fn the_frames_ahead_are_bounded_together() {
+    let queue = Queue::new(99, 1, 8);
+    let busy = station(1);
+    queue.join(&busy);
+    let context = Arc::new(Context::none());
+    let mut waiting = Vec::new();
+    for id in 1..=9 {
+        let half = vec![0; AHEAD_BYTES / 2];
+        let (call, rest) = Job::new(id, half, Duration::from_secs(1), context.clone(), None);
+        queue.push(call);
+        waiting.push(rest);
+    }
+    assert_eq!(queue.take_ahead(9, &busy).len(), 2);
+}
+
+#[test]
+fn a_worker_that_answers_keeps_what_it_has_ahead_until_it_is_silent() {
+    let queue = Queue::new(9, 2, 8);
+    let (busy, idle) = (station(1), station(2));
+    queue.join(&busy);
+    queue.join(&idle);
+    let mut waiting = Vec::new();
+    for id in 1..=4 {
+        let (call, rest) = job(id);
+        lock(&busy.held).push(call, id > 1);
+        waiting.push(rest);
+    }
+    busy.put_tokens(3);
+    busy.set_slow(false);
+    assert!(queue.take_or_wait(&idle).is_none(), "it is done sooner where it is");
+    busy.set_slow(true);
+    queue.share(&busy, false);
+    let mut orders = Vec::new();
+    idle.take_orders(&mut orders);
+    assert!(matches!(&orders[..], [Order::Job(job)] if job.id == 4), "the last, to the idle one: {orders:?}");
+    assert_eq!(queue.depth(), 0, "the others stay, as nobody is idle any more");
+    queue.share(&busy, true);
+    assert_eq!((queue.depth(), busy.unclaimed()), (1, 1), "of two one is for whoever comes first");
+    assert_eq!(queue.take_or_wait(&idle).map(|job| job.id), Some(3));
+}
+
+#[test]
+fn what_nobody_waits_for_is_taken_back_and_what_is_behind_it_put_back() {
+    let queue = Queue::new(9, 1, 8);
+    let busy = station(1);
+    queue.join(&busy);
+    let mut waiting = Vec::new();
+    for id in 1..=5 {
+        let (call, rest) = job(id);
+        lock(&busy.held).push(call, id > 1);
+        waiting.push(rest);
+    }
+    busy.put_tokens(4);
+    drop(waiting.remove(2));
+    queue.sweep();
+    assert_eq!(lock(&busy.held).iter().map(|job| job.id).collect::<Vec<_>>(), [1, 2]);
+    assert_eq!(busy.unclaimed(), 1);
+    assert_eq!(ids(&queue, &busy), [4, 5], "in their order");
+}
+
+#[test]
 fn a_call_ahead_that_is_bound_is_not_taken_by_another_worker() {
     let queue = Queue::new(4, 2, 8);
     let (busy, idle) = (station(1), station(2));
@@ -157,7 +244,7 @@ fn a_call_ahead_that_is_bound_is_not_taken_by_another_worker() {
     let (ahead, _ahead) = bound(2, Route::Slot(0));
     lock(&busy.held).push(running, false);
     lock(&busy.held).push(ahead, true);
-    busy.put_token();
+    busy.put_tokens(1);
     assert!(queue.take_or_wait(&idle).is_none());
     assert_eq!(busy.take_back().map(|job| job.id), Some(2), "its own keeper may");
 }

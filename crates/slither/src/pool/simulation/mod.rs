@@ -30,13 +30,14 @@ use crate::error::panic_text;
 
 /// What has to be met in ten thousand schedules, and how often at least: about half of what it was when written. A
 /// schedule that has become trivial says so here.
-const MET: [(&str, u64); 50] = [
+const MET: [(&str, u64); 53] = [
     ("answers sent late, twice or for nothing", 1200),
     ("batches lost to another call of their worker", 120),
     ("batches of lost sessions", 400),
     ("batches of which items failed alone", 250),
     ("batches refused by an open breaker", 800),
     ("batches refused by the pool", 4000),
+    ("answers withheld", 1900),
     ("batches that asked for another attempt", 200),
     ("batches that crashed", 600),
     ("batches that raised", 500),
@@ -57,6 +58,7 @@ const MET: [(&str, u64); 50] = [
     ("calls taken back", 400),
     ("deaths that cost budget", 2700),
     ("deaths that cost no budget", 10_000),
+    ("deaths with answers withheld", 80),
     ("dispatches", 6800),
     ("imports in each worker", 800),
     ("imports that failed", 100),
@@ -75,6 +77,7 @@ const MET: [(&str, u64); 50] = [
     ("sessions that expired", 70),
     ("shutdowns cut short", 250),
     ("sources that failed", 800),
+    ("withheld answers seen in living workers", 800),
     ("workers not ready in time", 120),
     ("workers recycled", 2000),
     ("workers recycled with all that lived in them", 250),

@@ -31,12 +31,15 @@ pub(super) struct FakeWorker {
     pub(super) epoch: u64,
     slot: usize,
     station: Arc<Station>,
-    book: Shared,
+    pub(super) book: Shared,
     pub(super) dice: Dice,
     faults: Faults,
     short: bool,
     inbox: VecDeque<Arrived>,
     pub(super) socket: VecDeque<Sent>,
+    /// Answers that wait for the next that is sent, and those that waited for the last.
+    pub(super) withheld: Vec<Frame>,
+    flushed: Vec<Frame>,
     pub(super) lanes: Vec<Lane>,
     /// How many of them take calls.
     slots: usize,
@@ -122,6 +125,8 @@ impl FakeWorker {
             short,
             inbox: VecDeque::new(),
             socket: VecDeque::new(),
+            withheld: Vec::new(),
+            flushed: Vec::new(),
             lanes,
             slots,
             in_order,
@@ -192,7 +197,27 @@ impl FakeWorker {
         let steps = self.lanes.iter().filter_map(|lane| lane.script.front());
         let step = steps.map(|(at, _)| *at).min();
         let shrinks = self.shrinks.filter(|_| !self.closed);
-        [reads, echo, step, shrinks, self.dying.map(|(at, _)| at)].into_iter().flatten().min()
+        let flushes = self.flushes().then(now);
+        [reads, echo, step, shrinks, flushes, self.dying.map(|(at, _)| at)].into_iter().flatten().min()
+    }
+
+    /// Whether it sends what it has withheld now, because no call is there to be run next.
+    fn flushes(&self) -> bool {
+        let free = !self.hung && !self.closed && self.lanes.iter().all(Lane::is_free);
+        free && !self.withheld.is_empty() && !self.has_next()
+    }
+
+    /// Whether the next frame that it has is a call.
+    fn has_next(&self) -> bool {
+        self.inbox.front().is_some_and(|arrived| is_call(arrived.work.kind))
+    }
+
+    /// Sends what it has withheld.
+    fn flush(&mut self) {
+        if !self.withheld.is_empty() {
+            self.flushed = std::mem::take(&mut self.withheld);
+            self.socket.extend(self.flushed.iter().cloned().map(Sent::Frame));
+        }
     }
 
     /// Does the next thing that is due.
@@ -216,6 +241,9 @@ impl FakeWorker {
         }
         if self.shrinks.is_some_and(|at| at <= now) && !self.closed {
             return self.shrink();
+        }
+        if self.flushes() {
+            return self.flush();
         }
         let first = |lane: &usize| self.lanes[*lane].script.front().map(|(at, _)| *at);
         let next = (0..self.lanes.len()).filter(|lane| first(lane).is_some()).min_by_key(first);
@@ -249,6 +277,12 @@ impl FakeWorker {
             lock(&self.book).say(|| format!("worker {} {death}", self.epoch));
             lock(&self.book).deaths += 1;
             self.dead = Some(death);
+            if !self.withheld.is_empty() {
+                lock(&self.book).tally.count("deaths with answers withheld");
+            } else if self.dice.permille(300) {
+                // It was sent, and not yet taken out.
+                self.withheld = std::mem::take(&mut self.flushed);
+            }
         }
     }
 
@@ -293,11 +327,6 @@ impl FakeWorker {
             }
             self.inbox.push_back(Arrived { work, claim: frame[5] & wire::CLAIM != 0 });
         }
-    }
-
-    /// Whether a call sent ahead lies unclaimed behind the running one.
-    pub(super) fn has_unclaimed(&self) -> bool {
-        self.inbox.iter().any(|arrived| is_call(arrived.work.kind) && arrived.claim)
     }
 
     fn read(&mut self, lane: usize, Arrived { work, claim }: Arrived) {

@@ -25,7 +25,7 @@ use crate::pool::queue::Queue;
 use crate::pool::service::Service;
 use crate::pool::station::lock;
 use crate::pool::supervisor::{Epoch, Life, Note, Notes};
-use crate::pool::worker::Want;
+use crate::pool::worker::{Keeper, Want};
 use crate::pool::{Affinity, RunningPool, Via};
 use crate::store::Views;
 
@@ -375,11 +375,16 @@ impl World {
             }
             for other in self.overseer.kept.values().filter(|other| other.retired.is_none()) {
                 let held = lock(&other.station.held);
-                let stealable = held.ahead().is_some_and(|job| job.route.slot().is_none() && !job.pinned)
-                    && other.worker.borrow().dead.is_none()
-                    && other.worker.borrow().has_unclaimed();
+                let stealable =
+                    held.ahead().next_back().is_some_and(|job| job.route.slot().is_none() && !job.pinned)
+                        && other.worker.borrow().dead.is_none()
+                        && other.station.token_is_down();
+                // One that has just answered keeps it for a moment, and then gives it away.
+                let due = other.keeper.as_ref().and_then(Keeper::due);
+                let gives =
+                    !other.station.is_slow() && due.is_some_and(|at| at <= now() + Duration::from_millis(1));
                 assert!(
-                    !stealable,
+                    !stealable || gives,
                     "worker {epoch} idles, and a call waits behind another in worker {}",
                     other.station.epoch
                 );

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use super::keeper::Keeper;
 use super::link::{End, Link};
-use super::machine::{Action, Event};
+use super::machine::{Action, CallId, Event};
 use super::report::Autopsy;
 use super::stacks::Stacks;
 use crate::error::Death;
@@ -34,6 +34,9 @@ impl<L: Link> Keeper<L> {
     pub(crate) fn bury(mut self) {
         self.station.close();
         self.take_orders();
+        if !self.unread {
+            self.take_withheld();
+        }
 
         let death = match (self.death.unwrap_or(Death::Unknown), self.recycled) {
             // It went as it was asked to.
@@ -74,17 +77,18 @@ impl<L: Link> Keeper<L> {
     /// Fails what the worker had begun and gives the rest back.
     fn settle(&mut self, autopsy: &Autopsy) -> Option<Blamed> {
         let mut held = std::mem::take(&mut *lock(&self.station.held));
-        let ahead = held.ahead().map(|job| job.id);
-        // Its calls may be over for the worker, but for one that it has not claimed.
-        let unclaimed = if self.unread && ahead.is_some() && self.station.unclaimed() { ahead } else { None };
+        let ahead: Vec<CallId> = held.ahead().map(|job| job.id).collect();
+        // Its calls may be over for the worker, but for those that it has not claimed.
+        let unclaimed = if self.unread { self.station.unclaimed().min(ahead.len()) } else { 0 };
+        let unclaimed = &ahead[ahead.len() - unclaimed..];
         // Behind a breach it is not known which of them was still running.
         let culprit = autopsy.culprit().filter(|id| !self.unread && held.get(*id).is_some());
         let begun = held.iter().filter(|job| match self.unread {
-            true => Some(job.id) != unclaimed,
+            true => !unclaimed.contains(&job.id),
             false => {
                 let suspect = culprit.is_none() && job.requeues >= MAX_REQUEUES;
                 let likely = job.has_yielded() || suspect;
-                autopsy.ran(job.id) || (likely && Some(job.id) != ahead)
+                autopsy.ran(job.id) || (likely && !ahead.contains(&job.id))
             }
         });
         let begun = begun.map(|job| job.id).collect();

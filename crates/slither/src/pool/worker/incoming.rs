@@ -3,7 +3,9 @@
 use super::keeper::Keeper;
 use super::link::Link;
 use super::machine::{CallId, Event};
+use super::withheld::answers;
 use crate::error::ItemError;
+use crate::pool::clock::now;
 use crate::pool::station::lock;
 use crate::pool::supervisor::Note;
 use crate::python::Gil;
@@ -16,6 +18,7 @@ impl<L: Link> Keeper<L> {
         if read && let Err(error) = self.take_frames() {
             self.broke(error.to_string());
         }
+        self.deliver();
         read
     }
 
@@ -51,8 +54,9 @@ impl<L: Link> Keeper<L> {
                 if self.unclaimed(header.id) {
                     return Err(WireError::Unclaimed { id: header.id });
                 }
-                self.answer = Some(frame);
-                self.on(Event::Answered(header.id));
+                if !self.withheld.is_known(header.id) {
+                    self.take_answer(frame);
+                }
             }
             Kind::Partial if self.machine.runs(header.id) => {
                 let portion = self.reply(frame);
@@ -125,14 +129,47 @@ impl<L: Link> Keeper<L> {
         Ok(())
     }
 
+    fn take_answer(&mut self, frame: Frame) {
+        let id = frame.header.id;
+        self.answer = Some(frame);
+        self.on(Event::Answered(id));
+    }
+
+    /// Takes in the answers that the worker has ready, and withholds while it runs something longer.
+    pub(super) fn look_at_withheld(&mut self) {
+        let found = self.outstanding(answers(&self.link.withheld()));
+        let found = self.withheld.look(found, &self.link.readings(), now());
+        self.take_answers(found);
+    }
+
+    /// Takes in the answers that the worker had ready when it died.
+    pub(super) fn take_withheld(&mut self) {
+        let found = self.outstanding(answers(&self.link.withheld()));
+        self.take_answers(found);
+    }
+
+    /// Those of the answers that have not come over the socket.
+    fn outstanding(&self, mut found: Vec<Frame>) -> Vec<Frame> {
+        let held = lock(&self.station.held);
+        found.retain(|frame| held.get(frame.header.id).is_some());
+        found
+    }
+
+    fn take_answers(&mut self, found: Vec<Frame>) {
+        for frame in found {
+            self.take_answer(frame);
+        }
+        self.deliver();
+    }
+
     /// Whether this is the call ahead, which may be another's at any moment, as the worker has not claimed it.
     fn unclaimed(&self, id: CallId) -> bool {
         if self.in_order {
             // This one is no answer to any: the machine says so.
             return false;
         }
-        let ahead = lock(&self.station.held).ahead().is_some_and(|job| job.id == id);
-        ahead && self.station.unclaimed()
+        let ahead = lock(&self.station.held).ahead().any(|job| job.id == id);
+        ahead && self.station.unclaimed() > 0
     }
 
     /// Takes in what the worker says of itself.

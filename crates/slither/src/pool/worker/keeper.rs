@@ -11,9 +11,10 @@ use super::link::Link;
 use super::machine::{Action, CallId, Event, How, Running, Verdict, Want, Worker};
 use super::report::cancelled;
 use super::views::Views;
-use crate::error::{Death, Recycled};
+use super::withheld::Withheld;
+use crate::error::{Death, ItemError, Recycled};
 use crate::pool::blackbox::Reading;
-use crate::pool::clock::{later, now};
+use crate::pool::clock::now;
 use crate::pool::graveyard::Graveyard;
 use crate::pool::job::{Job, Reply};
 use crate::pool::queue::Queue;
@@ -25,8 +26,6 @@ use crate::wire::{self, Frame, Kind};
 
 /// How long after SIGKILL a process that is still there is given up.
 const ABANDON: Duration = Duration::from_secs(5);
-/// How long a replaced worker may take to exit.
-const RECYCLE_GRACE: Duration = Duration::from_secs(5);
 /// How long a worker that was not ready in time has to write down where it is.
 const SHOW_GRACE: Duration = Duration::from_millis(50);
 /// How long a worker may live on when it has closed its connection.
@@ -70,15 +69,18 @@ pub(crate) struct Keeper<L> {
     cancels: bool,
     pub(super) binds: VecDeque<Vec<u8>>,
     pub(super) machine: Worker,
-    actions: Vec<Action>,
+    pub(super) actions: Vec<Action>,
     orders: Vec<Order>,
     pub(super) views: Views,
+    pub(super) withheld: Withheld,
     /// The answer to be handed over by the next [`Action::Complete`].
     pub(super) answer: Option<Frame>,
+    /// Calls that were answered, and not handed over yet.
+    answered: Vec<(Job, Result<Reply, ItemError>)>,
     /// Calls for this worker alone; each holds a place of the bounded queue.
     pub(super) own: VecDeque<Job>,
     /// Set when the pool shuts down: the queue is emptied, then the worker stops, by this time.
-    draining: Option<Instant>,
+    pub(super) draining: Option<Instant>,
     /// Set when another worker is in its place: it finishes what is for it alone, then it stops.
     pub(super) recycled: Option<Recycled>,
     /// Imports that are not answered yet; none before the hello.
@@ -121,7 +123,9 @@ impl<L: Link> Keeper<L> {
             actions: Vec::with_capacity(4),
             orders: Vec::new(),
             views: Views::default(),
+            withheld: Withheld::default(),
             answer: None,
+            answered: Vec::new(),
             own: VecDeque::new(),
             draining: None,
             recycled: None,
@@ -151,7 +155,12 @@ impl<L: Link> Keeper<L> {
 
     pub(super) fn on(&mut self, event: Event) {
         let mut actions = std::mem::take(&mut self.actions);
-        self.machine.on(event, now(), &mut actions);
+        let now = now();
+        if self.in_order && matches!(event, Event::Answered(_)) {
+            self.withheld.arm(now);
+            self.station.set_slow(false);
+        }
+        self.machine.on(event, now, &mut actions);
         for action in actions.drain(..) {
             self.act(action);
         }
@@ -169,7 +178,7 @@ impl<L: Link> Keeper<L> {
             }
             Action::Dump(id) => {
                 // What it has ahead would die with it.
-                if let Some(job) = self.station.take_back() {
+                while let Some(job) = self.station.take_back() {
                     self.queue.put_back(job);
                 }
                 if self.awaits(id) {
@@ -188,7 +197,7 @@ impl<L: Link> Keeper<L> {
         }
     }
 
-    /// Hands over the answer that has come. `limit`: the call was told to end, at its deadline of so long.
+    /// Takes in the answer that has come. `limit`: the call was told to end, at its deadline of so long.
     fn complete(&mut self, id: CallId, limit: Option<Duration>) {
         let job = lock(&self.station.held).answered(id);
         let (Some(job), Some(frame)) = (job, self.answer.take()) else { return };
@@ -197,10 +206,18 @@ impl<L: Link> Keeper<L> {
         if job.is_call() && Some(self.station.count()) == self.max_requests {
             self.notes.leave(Note::Spent(self.station.epoch));
         }
-        job.finish(match limit.and_then(|limit| cancelled(&reply, limit)) {
+        let answer = match limit.and_then(|limit| cancelled(&reply, limit)) {
             Some(error) => Err(error),
             None => Ok(reply),
-        });
+        };
+        self.answered.push((job, answer));
+    }
+
+    /// Hands over what was answered: all that came together at once, so that who waits for several wakes once.
+    pub(super) fn deliver(&mut self) {
+        for (job, answer) in self.answered.drain(..) {
+            job.finish(answer);
+        }
     }
 
     /// Whether the call is a task that awaits something, which no thread's stack shows.
@@ -242,7 +259,7 @@ impl<L: Link> Keeper<L> {
         for order in orders.drain(..) {
             match order {
                 Order::Job(job) if job.abandoned() => {}
-                Order::Job(job) if self.wants() == Want::Call => self.give(job),
+                Order::Job(job) if self.wants() == Want::Call => self.give(vec![job]),
                 // It was found idle and has got another call since, or it is on its way out.
                 Order::Job(job) => self.queue.put_back(job),
                 Order::Own(job) => self.own.push_back(job),
@@ -288,77 +305,6 @@ impl<L: Link> Keeper<L> {
         }
     }
 
-    pub(crate) fn wants(&self) -> Want {
-        if self.closed || self.link.ended().is_some() {
-            return Want::Nothing;
-        }
-        match self.machine.wants() {
-            // An earlier one waits in the worker for a session or a thread: a token is for one call at a time.
-            Want::Ahead if !self.in_order && self.station.token_is_down() => Want::Nothing,
-            want => want,
-        }
-    }
-
-    fn find_work(&mut self) {
-        loop {
-            let job = match self.wants() {
-                Want::Nothing => return,
-                Want::Ahead if self.own.is_empty() => self.queue.take(Want::Ahead, &self.station),
-                Want::Ahead => return,
-                Want::Call => match self.own.pop_front() {
-                    Some(job) => Some(job),
-                    None => self.queue.take_or_wait(&self.station),
-                },
-            };
-            match (job, self.draining) {
-                (Some(job), _) => self.give(job),
-                (None, Some(deadline)) if self.machine.idle() => return self.stop(deadline),
-                (None, None) if self.recycled.is_some() && self.machine.idle() => {
-                    if self.queue.release(&self.station) {
-                        self.stop(later(now(), RECYCLE_GRACE));
-                    }
-                    return;
-                }
-                (None, _) => return,
-            }
-        }
-    }
-
-    fn stop(&mut self, deadline: Instant) {
-        self.draining = None;
-        self.queue.leave(&self.station);
-        self.on(Event::Stop { deadline });
-    }
-
-    /// Sends a call to the worker.
-    ///
-    /// All of it happens under the lock of `held`, so that who takes a call back finds one that is sent, or will be, and has
-    /// its token, or none.
-    fn give(&mut self, mut job: Job) {
-        let station = self.station.clone();
-        let mut held = lock(&station.held);
-        if held.len() != self.machine.load() {
-            // The call that this one was to follow has been taken back, which changes what may be sent.
-            drop(held);
-            self.queue.put_back(job);
-            return self.take_orders();
-        }
-        let given = Event::Given { id: job.id, timeout: job.timeout };
-        self.machine.on(given, now(), &mut self.actions);
-        let mut sent_ahead = false;
-        for action in self.actions.drain(..) {
-            if let Action::Send { ahead, .. } = action {
-                sent_ahead = ahead;
-                wire::set_claim(&mut job.frame, ahead);
-                if ahead {
-                    station.put_token();
-                }
-                self.link.write(&job.frame);
-            }
-        }
-        held.push(job, sent_ahead);
-    }
-
     fn check_time(&mut self) {
         let now = now();
         if self.machine.timer().is_some_and(|at| at <= now) {
@@ -381,6 +327,11 @@ impl<L: Link> Keeper<L> {
             let cut = self.link.cut_off().map(|error| error.to_string());
             self.broke(cut.unwrap_or_else(|| "it closed its connection and lived on".to_owned()));
         }
+        if self.withheld_due().is_some_and(|at| at <= now) {
+            self.look_at_withheld();
+            self.station.set_slow(true);
+            self.queue.share(&self.station, self.withheld.is_stuck(now));
+        }
         if self.views.due().is_some_and(|at| at <= now) {
             self.views.give_up(now, &mut self.link);
         }
@@ -389,6 +340,11 @@ impl<L: Link> Keeper<L> {
     /// Until when a worker that has closed its connection may take to end.
     fn silent_until(&self) -> Option<Instant> {
         self.link.ended().filter(|_| self.machine.serving()).map(|ended| ended + SILENT)
+    }
+
+    /// When to look for an answer that it withholds: it does so only while it has a call behind that one.
+    fn withheld_due(&self) -> Option<Instant> {
+        self.withheld.due().filter(|_| self.in_order && self.machine.load() > 1)
     }
 
     /// Whether more may come from the worker.
@@ -401,8 +357,15 @@ impl<L: Link> Keeper<L> {
     pub(crate) fn due(&self) -> Option<Instant> {
         let abandon = self.killed.map(|at| at + ABANDON);
         let condemned = self.condemned.filter(|_| self.killed.is_none());
-        let due =
-            [self.machine.timer(), self.draining, abandon, condemned, self.silent_until(), self.views.due()];
+        let due = [
+            self.machine.timer(),
+            self.draining,
+            abandon,
+            condemned,
+            self.silent_until(),
+            self.views.due(),
+            self.withheld_due(),
+        ];
         due.into_iter().flatten().min()
     }
 

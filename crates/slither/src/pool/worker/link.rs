@@ -55,6 +55,9 @@ pub(crate) trait Link {
     /// How a call runs that such a reading is of.
     fn how(&self, reading: &Reading) -> How;
 
+    /// The answers that the worker has ready and has not sent yet, as it wrote them.
+    fn withheld(&self) -> Vec<u8>;
+
     /// What is found at its death.
     fn autopsy(&self, worker: Arc<WorkerName>, end: End, breach: Option<String>) -> Autopsy;
 }
@@ -133,6 +136,10 @@ impl Link for Process {
             },
             _ => How::Thread,
         }
+    }
+
+    fn withheld(&self) -> Vec<u8> {
+        self.blackbox.withheld()
     }
 
     fn autopsy(&self, worker: Arc<WorkerName>, end: End, breach: Option<String>) -> Autopsy {

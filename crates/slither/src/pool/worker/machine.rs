@@ -3,8 +3,9 @@
 //! The keeper feeds it what happened and when, and carries out the actions it returns. Calls are known by
 //! their ids alone, so that a simulation can drive it with nothing behind them.
 //!
-//! A worker has *slots*: it may begin so many of its calls, each of which has a deadline of its own. One more may be *ahead*:
-//! it is the worker's only when the worker claims it, and may be taken back until then.
+//! A worker has *slots*: it may begin so many of its calls, each of which has a deadline of its own. More may be *ahead*:
+//! one is the worker's only when the worker claims it, and may be taken back until then. It is one, or several while calls
+//! are so short that what it costs to send each alone would count.
 
 use std::collections::VecDeque;
 use std::time::{Duration, Instant};
@@ -16,8 +17,11 @@ pub(crate) type CallId = u64;
 
 /// A call is sent ahead only while calls take less than this.
 const SHORT: Duration = Duration::from_millis(2);
-/// A call is sent ahead only if its frame is at most this long, so that it fits the socket's buffer.
+/// The frames ahead are at most this long together, so that they fit the socket's buffer.
 pub(crate) const AHEAD_BYTES: usize = 32 * 1024;
+/// So many calls may be ahead at most, and only as many as take less than this together.
+const MOST_AHEAD: usize = 15;
+const BUNDLE: Duration = Duration::from_micros(200);
 /// From the deadline, when Python's stack is asked for, to the polite signal.
 const DUMP_GRACE: Duration = Duration::from_millis(50);
 /// From the deadline to the signal that cannot be ignored.
@@ -124,8 +128,8 @@ pub(crate) enum Want {
     Nothing,
     /// A call to run at once.
     Call,
-    /// A short call to find in its socket when it has finished the running one.
-    Ahead,
+    /// So many short calls at most to find in its socket when it has finished the running one.
+    Ahead(usize),
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -203,15 +207,23 @@ impl Worker {
         if self.state != State::Serving {
             return Want::Nothing;
         }
-        match self.calls.len() {
-            len if len < self.slots => Want::Call,
-            len if len == self.slots
-                && self.withdrawn.is_empty()
-                && self.service.is_some_and(|mean| mean < SHORT) =>
-            {
-                Want::Ahead
-            }
-            _ => Want::Nothing,
+        if self.calls.len() < self.slots {
+            return Want::Call;
+        }
+        match self.most_ahead().saturating_sub(self.calls.len() - self.slots) {
+            0 => Want::Nothing,
+            room => Want::Ahead(room),
+        }
+    }
+
+    /// How many calls may be ahead.
+    fn most_ahead(&self) -> usize {
+        match self.service {
+            Some(mean) if mean < SHORT && self.withdrawn.is_empty() => match self.in_order {
+                true => (BUNDLE.as_nanos() / mean.as_nanos().max(1)).clamp(1, MOST_AHEAD as u128) as usize,
+                false => 1,
+            },
+            _ => 0,
         }
     }
 
@@ -322,9 +334,9 @@ impl Worker {
             let took = now.saturating_duration_since(front);
             self.service = Some(self.service.map_or(took, |mean| (mean * 7 + took) / 8));
         }
-        if let Some(ahead) = self.calls.back_mut() {
-            ahead.front.get_or_insert(now);
-            ahead.ahead = false;
+        if let Some(next) = self.calls.iter_mut().find(|call| call.ahead) {
+            next.front.get_or_insert(now);
+            next.ahead = false;
         }
         actions.push(match call.cancelled {
             Some(_) => Action::Ended(id, call.timeout),

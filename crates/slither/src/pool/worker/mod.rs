@@ -1,8 +1,9 @@
 //! One worker: what it may be given ([`machine`], without I/O), what keeps it ([`keeper`], over a [`link`] to its
-//! process, on a [`thread`]), and what is left to do when it has died ([`burial`]).
+//! process, on a [`thread`]), what it is given ([`giving`]), and what is left to do when it has died ([`burial`]).
 
 mod burial;
 mod connection;
+mod giving;
 mod incoming;
 mod keeper;
 mod link;
@@ -11,14 +12,15 @@ mod report;
 mod stacks;
 mod thread;
 mod views;
+mod withheld;
 
 pub(super) use keeper::{Keeper, Parts};
 pub(super) use link::Process;
-pub(super) use machine::{AHEAD_BYTES, CallId, Want};
+pub(super) use machine::{AHEAD_BYTES, CallId};
 #[cfg(test)]
 pub(super) use {
     link::{End, Link},
-    machine::How,
+    machine::{How, Want},
     report::Autopsy,
     thread::REAP,
 };

@@ -18,6 +18,7 @@ mod security;
 mod shutdown;
 mod stories;
 mod storm;
+mod withheld;
 
 use std::collections::HashSet;
 use std::process::Command;

@@ -26,6 +26,13 @@ fn remote(kind: &'static str, retry_after: Option<f64>) -> Remote {
     Remote { kind, message: "as chance had it", traceback: None, exception: vec!["ValueError"], retry_after }
 }
 
+fn frame(kind: Kind, flags: u8, id: CallId, body: &impl Serialize) -> Frame {
+    let mut bytes = Vec::with_capacity(64);
+    codec::encode(body, &mut bytes).expect("it can be encoded");
+    let header = Header { length: bytes.len(), kind, flags, id };
+    Frame { header, body: Bytes::from(bytes) }
+}
+
 impl FakeWorker {
     pub(super) fn perform(&mut self, lane: usize, step: Step) {
         let work = self.lanes[lane].work.clone();
@@ -188,7 +195,12 @@ impl FakeWorker {
     fn answer(&mut self, work: &Work) {
         lock(&self.book).answer(work.id);
         if work.kind == Kind::Call as u8 {
-            self.send(Kind::Result, 0, work.id, &self.answers(work));
+            let answers = self.answers(work);
+            if self.in_order && self.has_next() && self.withheld.len() < 4 && self.dice.permille(600) {
+                lock(&self.book).tally.count("answers withheld");
+                return self.withheld.push(frame(Kind::Result, 0, work.id, &answers));
+            }
+            self.send(Kind::Result, 0, work.id, &answers);
         } else if work.kind == Kind::Bind as u8 {
             #[derive(Serialize)]
             struct Bound {
@@ -218,13 +230,12 @@ impl FakeWorker {
     }
 
     pub(super) fn send(&mut self, kind: Kind, flags: u8, id: CallId, body: &impl Serialize) {
-        let mut bytes = Vec::with_capacity(64);
-        codec::encode(body, &mut bytes).expect("it can be encoded");
-        let header = Header { length: bytes.len(), kind, flags, id };
-        self.socket.push_back(Sent::Frame(Frame { header, body: Bytes::from(bytes) }));
+        self.flush();
+        self.socket.push_back(Sent::Frame(frame(kind, flags, id, body)));
     }
 
     pub(super) fn send_bare(&mut self, kind: Kind, id: CallId) {
+        self.flush();
         let header = Header { length: 0, kind, flags: 0, id };
         self.socket.push_back(Sent::Frame(Frame { header, body: Bytes::new() }));
     }

@@ -64,6 +64,10 @@ impl Link for Script {
         How::Thread
     }
 
+    fn withheld(&self) -> Vec<u8> {
+        Vec::new()
+    }
+
     fn autopsy(&self, worker: Arc<WorkerName>, end: End, breach: Option<String>) -> Autopsy {
         Autopsy::bare(worker, end, Vec::new(), breach)
     }

@@ -62,9 +62,31 @@ fn nothing_is_sent_ahead_before_calls_are_known_to_be_short() {
     assert_eq!(bench.worker.wants(), Want::Nothing);
     assert_eq!(bench.after(Duration::from_micros(50)).on(Event::Answered(1)), [Action::Complete(1)]);
     bench.give(2);
-    assert_eq!(bench.worker.wants(), Want::Ahead);
+    assert_eq!(bench.worker.wants(), Want::Ahead(4), "together they take as long as a bundle may");
     assert_eq!(bench.give(3), [Action::Send { id: 3, ahead: true }]);
-    assert_eq!(bench.worker.wants(), Want::Nothing);
+    assert_eq!(bench.worker.wants(), Want::Ahead(3));
+    bench.after(Duration::from_millis(5)).on(Event::Answered(2));
+    assert_eq!(bench.give(4), [Action::Send { id: 4, ahead: true }]);
+    assert_eq!(bench.worker.wants(), Want::Nothing, "calls take longer now, and one is ahead");
+}
+
+#[test]
+fn calls_ahead_are_begun_one_by_one() {
+    let mut bench = Bench::ready();
+    bench.give(1);
+    bench.on(Event::Answered(1));
+    for id in 2..=5 {
+        bench.give(id);
+    }
+    assert_eq!(bench.on(Event::Answered(3)), [Action::Stray(3)], "it comes before what it is behind");
+    assert_eq!(bench.on(Event::TakenBack(5)), []);
+    assert_eq!(bench.on(Event::Answered(2)), [Action::Complete(2)]);
+    assert_eq!(bench.on(Event::Answered(4)), [Action::Stray(4)]);
+    assert_eq!(bench.on(Event::Answered(3)), [Action::Complete(3)]);
+    assert_eq!(bench.worker.wants(), Want::Nothing, "call 5 has not been skipped yet");
+    assert_eq!(bench.on(Event::Skipped(5)), []);
+    assert!(matches!(bench.worker.wants(), Want::Ahead(_)));
+    assert_eq!(bench.gone(&[], None), [Action::Requeue(4)]);
 }
 
 #[test]
@@ -142,7 +164,7 @@ fn a_worker_of_several_slots_takes_as_many_calls_and_one_ahead_and_answers_in_an
     assert_eq!(bench.on(Event::Answered(2)), [Action::Complete(2)]);
     assert_eq!(bench.worker.wants(), Want::Call);
     bench.give(4);
-    assert_eq!(bench.worker.wants(), Want::Ahead);
+    assert_eq!(bench.worker.wants(), Want::Ahead(1));
     assert_eq!(bench.give(5), [Action::Send { id: 5, ahead: true }]);
     assert_eq!(bench.on(Event::Answered(5)), [Action::Complete(5)], "another waits for its session");
     assert_eq!(bench.on(Event::Answered(3)), [Action::Complete(3)]);
@@ -152,7 +174,7 @@ fn a_worker_of_several_slots_takes_as_many_calls_and_one_ahead_and_answers_in_an
 fn with_fewer_slots_nothing_is_sent_until_less_is_out() {
     let mut bench = Bench::busy(3);
     bench.on(Event::Capacity(1));
-    for (id, wants) in [(1, Want::Nothing), (2, Want::Nothing), (3, Want::Ahead)] {
+    for (id, wants) in [(1, Want::Nothing), (2, Want::Nothing), (3, Want::Ahead(1))] {
         assert_eq!(bench.worker.wants(), wants);
         bench.on(Event::Answered(id));
     }
