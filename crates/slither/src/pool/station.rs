@@ -324,6 +324,7 @@ impl Station {
     /// What it takes, as far as is known without asking it.
     pub(super) fn usage(&self) -> WorkerUsage {
         let sample = self.memory.last();
+        let running = lock(&self.held).begun();
         WorkerUsage {
             worker: self.worker.name.clone(),
             pid: self.worker.pid,
@@ -333,7 +334,7 @@ impl Station {
             growth: self.memory.growth(),
             requests: self.completed(),
             slots: self.slots(),
-            running: lock(&self.held).begun(),
+            running,
             gil: self.gil(),
         }
     }

@@ -83,12 +83,14 @@ impl RunningPool {
         let stations = self.queue.stations();
         let (deaths, recycled) = lock(&self.graveyard).counts();
         let (running, queued) = self.queue.load();
+        // One lock after the other: what a struct's fields borrow lives until the whole of it is made.
+        let sessions = lock(&self.queue.sessions).len();
         PoolStats {
             workers: stations.iter().map(|at| (at.worker.name.clone(), at.worker.pid)).collect(),
             usage: stations.iter().map(|at| at.usage()).collect(),
             queued,
             running,
-            sessions: lock(&self.queue.sessions).len(),
+            sessions,
             deaths,
             recycled,
             breaker: self.queue.breaker(),
@@ -104,4 +106,55 @@ impl RunningPool {
 /// How far the calls of a worker are that have said so.
 fn progress(station: &Station) -> Vec<Progress> {
     lock(&station.held).iter().filter_map(|job| job.progress().cloned()).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::{Arc, Mutex, mpsc};
+
+    use rustix::event::{EventfdFlags, eventfd};
+    use tokio::sync::watch;
+
+    use super::*;
+    use crate::pool::graveyard::Graveyard;
+    use crate::pool::job::WorkerName;
+    use crate::pool::queue::Queue;
+    use crate::pool::service::Service;
+    use crate::pool::supervisor::{Life, Notes};
+    use crate::store::Views;
+
+    #[tokio::test]
+    async fn asking_while_workers_are_lost_never_waits_for_ever() {
+        let queue = Arc::new(Queue::new(4, 1, 8));
+        let service = Service::new("p".into(), Views::default(), tokio::runtime::Handle::current());
+        let pool = RunningPool::around(
+            1,
+            queue.clone(),
+            Arc::new(Notes::new().unwrap()),
+            Arc::new(service),
+            Arc::default(),
+            Arc::new(Mutex::new(Graveyard::default())),
+            watch::channel(Life::Starting).1,
+        );
+        let token = eventfd(0, EventfdFlags::NONBLOCK | EventfdFlags::SEMAPHORE).unwrap();
+        let name = WorkerName { name: "p/0#1".into(), pid: 1 };
+        let station = Arc::new(Station::new(name, 0, 1, token).unwrap());
+        let (done, ended) = mpsc::channel();
+        let loses = move || (0..20_000).for_each(|_| drop(queue.lose(&station, &station.report(None))));
+        let asks = {
+            let pool = pool.clone();
+            move || (0..20_000).for_each(|_| drop(pool.stats()))
+        };
+        let tasks: [Box<dyn FnOnce() + Send>; 2] = [Box::new(loses), Box::new(asks)];
+        for task in tasks {
+            let done = done.clone();
+            std::thread::spawn(move || {
+                task();
+                done.send(()).unwrap();
+            });
+        }
+        for _ in 0..2 {
+            ended.recv_timeout(Duration::from_secs(60)).expect("two threads wait for each other");
+        }
+    }
 }
