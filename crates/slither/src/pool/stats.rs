@@ -139,7 +139,7 @@ mod tests {
         let token = eventfd(0, EventfdFlags::NONBLOCK | EventfdFlags::SEMAPHORE).unwrap();
         let name = WorkerName { name: "p/0#1".into(), pid: 1 };
         let station = Arc::new(Station::new(name, 0, 1, token).unwrap());
-        let (done, ended) = mpsc::channel();
+        let (done, ended) = mpsc::sync_channel(2);
         let loses = move || (0..20_000).for_each(|_| drop(queue.lose(&station, &station.report(None))));
         let asks = {
             let pool = pool.clone();
