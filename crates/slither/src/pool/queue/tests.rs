@@ -110,6 +110,18 @@ fn bound(id: u64, route: Route) -> (Job, Waiting) {
     (job.bound(route, None), waiting)
 }
 
+/// Has the worker hold so many calls, of which it has begun the first.
+fn load(station: &Station, calls: u64) -> Vec<Waiting> {
+    let held = (1..=calls).map(|id| {
+        let (call, waiting) = job(id);
+        lock(&station.held).push(call, id > 1);
+        waiting
+    });
+    let held = held.collect();
+    station.put_tokens(calls - 1);
+    held
+}
+
 fn ids(queue: &Queue, station: &Arc<Station>) -> Vec<u64> {
     std::iter::from_fn(|| queue.take_or_wait(station).map(|job| job.id)).collect()
 }
@@ -195,13 +207,7 @@ fn a_worker_that_answers_keeps_what_it_has_ahead_until_it_is_silent() {
     let (busy, idle) = (station(1), station(2));
     queue.join(&busy);
     queue.join(&idle);
-    let mut waiting = Vec::new();
-    for id in 1..=4 {
-        let (call, rest) = job(id);
-        lock(&busy.held).push(call, id > 1);
-        waiting.push(rest);
-    }
-    busy.put_tokens(3);
+    let _waiting = load(&busy, 4);
     busy.set_slow(false);
     assert!(queue.take_or_wait(&idle).is_none(), "it is done sooner where it is");
     busy.set_slow(true);
@@ -220,13 +226,7 @@ fn what_nobody_waits_for_is_taken_back_and_what_is_behind_it_put_back() {
     let queue = Queue::new(9, 1, 8);
     let busy = station(1);
     queue.join(&busy);
-    let mut waiting = Vec::new();
-    for id in 1..=5 {
-        let (call, rest) = job(id);
-        lock(&busy.held).push(call, id > 1);
-        waiting.push(rest);
-    }
-    busy.put_tokens(4);
+    let mut waiting = load(&busy, 5);
     drop(waiting.remove(2));
     queue.sweep();
     assert_eq!(lock(&busy.held).iter().map(|job| job.id).collect::<Vec<_>>(), [1, 2]);

@@ -137,19 +137,20 @@ impl<L: Link> Keeper<L> {
 
     /// Takes in the answers that the worker has ready, and withholds while it runs something longer.
     pub(super) fn look_at_withheld(&mut self) {
-        let found = self.outstanding(answers(&self.link.withheld()));
+        let found = self.ready_answers();
         let found = self.withheld.look(found, &self.link.readings(), now());
         self.take_answers(found);
     }
 
     /// Takes in the answers that the worker had ready when it died.
     pub(super) fn take_withheld(&mut self) {
-        let found = self.outstanding(answers(&self.link.withheld()));
+        let found = self.ready_answers();
         self.take_answers(found);
     }
 
-    /// Those of the answers that have not come over the socket.
-    fn outstanding(&self, mut found: Vec<Frame>) -> Vec<Frame> {
+    /// The answers in the black box that have not come over the socket.
+    fn ready_answers(&self) -> Vec<Frame> {
+        let mut found = answers(&self.link.withheld());
         let held = lock(&self.station.held);
         found.retain(|frame| held.get(frame.header.id).is_some());
         found
