@@ -93,8 +93,11 @@ async fn start(
     stop: &Stop,
 ) -> Result<Slither, ConfigError> {
     observer.step("starting workers", None);
-    let pool =
-        |name, size| Pool::processes(name).size(size).python_path(python).requirements(REQUIREMENTS.to_vec());
+    let pool = |name, size| {
+        let pool = Pool::processes(name).size(size).python_path(python).requirements(REQUIREMENTS.to_vec());
+        // Else glibc raises it with each picture that is freed, and keeps memory in pieces that none of the next fits.
+        pool.env("MALLOC_MMAP_THRESHOLD_", "131072")
+    };
     let builder = Slither::builder()
         .pool(faults::inject(pool(STUDIO, workers), chaos, DEADLINE))
         .pool(faults::inject(pool(BOUNDED, workers), chaos, DEADLINE))

@@ -30,7 +30,11 @@ async fn a_strict_session_never_moves_under_load() {
         for other in others {
             everywhere.extend(other.await.unwrap());
         }
-        assert_eq!(everywhere.len(), 3, "the others had every worker, the session's too");
+        // As long as the session had calls, its worker may have had time for none of the others.
+        while everywhere.len() < 3 {
+            let call = behave("pids").batch_size(4).max_in_flight(8);
+            everywhere.extend(slither.dispatch::<u64, u32>(0..2000, call).await.unwrap().into_payloads());
+        }
     })
     .await;
 }
