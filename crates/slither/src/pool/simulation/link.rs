@@ -115,6 +115,10 @@ impl Link for FakeLink {
         frames.flat_map(|frame| [&frame.header.bytes()[..], &frame.body[..]].concat()).collect()
     }
 
+    fn dumped(&self) -> bool {
+        self.worker.borrow_mut().dice.permille(500)
+    }
+
     fn autopsy(&self, worker: Arc<WorkerName>, end: End, breach: Option<String>) -> Autopsy {
         let mut autopsy = Autopsy::bare(worker, end, self.look(), breach);
         autopsy.fatal = match &autopsy.found[..] {

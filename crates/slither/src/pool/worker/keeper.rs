@@ -308,6 +308,9 @@ impl<L: Link> Keeper<L> {
     fn check_time(&mut self) {
         let now = now();
         if self.machine.timer().is_some_and(|at| at <= now) {
+            if self.machine.dumping() && self.link.dumped() {
+                self.on(Event::Dumped);
+            }
             let running = |reading: Reading| Running {
                 id: reading.call,
                 ran: reading.running,

@@ -58,6 +58,9 @@ pub(crate) trait Link {
     /// The answers that the worker has ready and has not sent yet, as it wrote them.
     fn withheld(&self) -> Vec<u8>;
 
+    /// Whether it has written of a stack that it was asked for.
+    fn dumped(&self) -> bool;
+
     /// What is found at its death.
     fn autopsy(&self, worker: Arc<WorkerName>, end: End, breach: Option<String>) -> Autopsy;
 }
@@ -140,6 +143,10 @@ impl Link for Process {
 
     fn withheld(&self) -> Vec<u8> {
         self.blackbox.withheld()
+    }
+
+    fn dumped(&self) -> bool {
+        self.blackbox.has_text()
     }
 
     fn autopsy(&self, worker: Arc<WorkerName>, end: End, breach: Option<String>) -> Autopsy {

@@ -24,8 +24,11 @@ const MOST_AHEAD: usize = 15;
 const BUNDLE: Duration = Duration::from_micros(200);
 /// From the deadline, when Python's stack is asked for, to the polite signal.
 const DUMP_GRACE: Duration = Duration::from_millis(50);
-/// From the deadline to the signal that cannot be ignored.
-const TERM_GRACE: Duration = Duration::from_millis(150);
+/// And at most, if nothing of the stack is there yet, which is looked for so often.
+const LATE_DUMP_GRACE: Duration = Duration::from_millis(150);
+const LOOK: Duration = Duration::from_millis(10);
+/// From the polite signal to the one that cannot be ignored.
+const TERM_GRACE: Duration = Duration::from_millis(75);
 /// From being told to end, at its deadline, a coroutine that holds up its event loop has so long to reach an `await`.
 const STUCK_GRACE: Duration = Duration::from_millis(50);
 /// And one that awaits something has so long to end: it may have to close what it has opened.
@@ -48,6 +51,8 @@ pub(crate) enum Event {
     TakenBack(CallId),
     /// It broke the protocol.
     Broke,
+    /// It has written of the stack that it was asked for.
+    Dumped,
     /// A timer fired; with what the black box says is running.
     Tick(Vec<Running>),
     /// It should finish what it has and stop, by the deadline.
@@ -137,9 +142,20 @@ enum State {
     Starting,
     Serving,
     Stopping { deadline: Instant },
-    Overdue { id: CallId, since: Instant, termed: bool, limit: Duration },
+    Overdue { id: CallId, limit: Duration, step: Step, due: Instant },
     Killed { verdict: Verdict, culprit: Option<CallId> },
     Gone,
+}
+
+/// How far the end of a worker is whose call ran too long.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Step {
+    /// It was asked for its stack, and may take until then at most.
+    Asked { latest: Instant },
+    /// It wrote of it, or was too late.
+    Dumped,
+    /// It was sent the polite signal.
+    Termed,
 }
 
 #[derive(Debug, Clone, Copy)]
@@ -241,6 +257,11 @@ impl Worker {
         }
     }
 
+    /// Whether it was asked for its stack, and has not been found to write it.
+    pub(crate) fn dumping(&self) -> bool {
+        matches!(self.state, State::Overdue { step: Step::Asked { .. }, .. })
+    }
+
     /// Whether it dies because it broke the protocol.
     pub(crate) fn broken(&self) -> bool {
         matches!(self.state, State::Killed { verdict: Verdict::Protocol, .. })
@@ -269,8 +290,7 @@ impl Worker {
     /// When the next [`Event::Tick`] is due.
     pub(crate) fn timer(&self) -> Option<Instant> {
         match self.state {
-            State::Overdue { since, termed: false, .. } => Some(since + DUMP_GRACE),
-            State::Overdue { since, termed: true, .. } => Some(since + TERM_GRACE),
+            State::Overdue { due, .. } => Some(due),
             State::Stopping { deadline } => Some(match self.deadline() {
                 Some(call) => call.min(deadline),
                 None => deadline,
@@ -320,6 +340,11 @@ impl Worker {
                     self.say_stop(actions);
                 }
             }
+            Event::Dumped => {
+                if let State::Overdue { step: step @ Step::Asked { .. }, .. } = &mut self.state {
+                    *step = Step::Dumped;
+                }
+            }
             Event::Tick(running) => self.tick(&running, now, actions),
             Event::Gone { begun, culprit } => self.gone(&begun, culprit, actions),
         }
@@ -361,13 +386,16 @@ impl Worker {
 
     fn tick(&mut self, running: &[Running], now: Instant, actions: &mut Vec<Action>) {
         match self.state {
-            State::Overdue { id, since, termed: false, limit } if now >= since + DUMP_GRACE => {
-                self.state = State::Overdue { id, since, termed: true, limit };
-                actions.push(Action::Terminate);
-            }
-            State::Overdue { id, since, limit, .. } if now >= since + TERM_GRACE => {
-                self.kill(Verdict::Timeout(limit), Some(id), actions);
-            }
+            State::Overdue { id, limit, step, due } if now >= due => match step {
+                Step::Asked { latest } if now < latest => {
+                    self.state = State::Overdue { id, limit, step, due: now + LOOK };
+                }
+                Step::Asked { .. } | Step::Dumped => {
+                    self.state = State::Overdue { id, limit, step: Step::Termed, due: now + TERM_GRACE };
+                    actions.push(Action::Terminate);
+                }
+                Step::Termed => self.kill(Verdict::Timeout(limit), Some(id), actions),
+            },
             State::Stopping { deadline } if now >= deadline => self.kill(Verdict::Shutdown, None, actions),
             State::Serving | State::Stopping { .. } => self.look_at_each(running, now, actions),
             State::Starting | State::Overdue { .. } | State::Killed { .. } | State::Gone => {}
@@ -406,7 +434,8 @@ impl Worker {
             };
             if over {
                 let (id, limit) = (call.id, call.timeout);
-                self.state = State::Overdue { id, since: now, termed: false, limit };
+                let step = Step::Asked { latest: now + LATE_DUMP_GRACE };
+                self.state = State::Overdue { id, limit, step, due: now + DUMP_GRACE };
                 return actions.push(Action::Dump(id));
             }
         }

@@ -37,7 +37,7 @@ async fn a_batch_that_holds_the_gil_is_gone_soon_after_its_deadline_with_its_sta
         // Fifty deaths and nothing completed between them.
         let slither = runtime(pool(1).breaker(None)).await;
         let limit = Duration::from_millis(50);
-        let (mut over, mut bare) = (Vec::new(), Vec::new());
+        let mut over = Vec::new();
         for round in 0..50 {
             let call = behave("act").timeout(limit).on_error(OnError::Skip);
             let deed = if round % 2 == 0 { "deadlock" } else { "hold-gil" };
@@ -47,14 +47,10 @@ async fn a_batch_that_holds_the_gil_is_gone_soon_after_its_deadline_with_its_sta
             let error = &done.failures[0].error;
             assert_eq!(error.kind(), ErrorKind::Timeout, "{deed}: {error:?}");
             assert!(!crate::support::alive(error.worker().unwrap().pid), "{deed}: it is dead by then");
-            let stack = error.traceback().unwrap_or("").to_owned();
-            if !(stack.contains("in _deed") && stack.contains("in act")) {
-                bare.push((deed, stack));
-            }
+            let stack = error.traceback().unwrap_or("");
+            assert!(stack.contains("in _deed") && stack.contains("in act"), "{deed}: {stack}");
             until(|| pids(&slither).len() == 1).await;
         }
-        // It has 50 ms to write its stack, which a machine that is busy with other tests may not give it once.
-        assert!(bare.len() <= 1, "{bare:?}");
         over.sort_unstable();
         println!("beyond a deadline with the GIL held, to the error: p50 {:?}, max {:?}", over[25], over[49]);
         // What is promised is 250 ms, of a machine that is not busy with other tests.

@@ -68,6 +68,10 @@ impl Link for Script {
         Vec::new()
     }
 
+    fn dumped(&self) -> bool {
+        false
+    }
+
     fn autopsy(&self, worker: Arc<WorkerName>, end: End, breach: Option<String>) -> Autopsy {
         Autopsy::bare(worker, end, Vec::new(), breach)
     }

@@ -114,9 +114,27 @@ fn a_deadline_runs_from_the_start_of_the_call_not_from_its_sending() {
         bench.after(SECOND / 2).on(Event::Tick(vec![runs(1, SECOND, How::Thread)])),
         [Action::Dump(1)]
     );
+    bench.on(Event::Dumped);
     assert_eq!(bench.after(DUMP_GRACE).on(Event::Tick(vec![])), [Action::Terminate]);
     assert_eq!(bench.after(TERM_GRACE).on(Event::Tick(vec![])), [Action::Kill]);
     assert_eq!(bench.gone(&[1], None), [Action::Blame(1, Verdict::Timeout(SECOND))]);
+}
+
+#[test]
+fn a_stack_that_is_late_is_waited_for_but_not_for_ever() {
+    for late in [LOOK, LATE_DUMP_GRACE - DUMP_GRACE] {
+        let mut bench = Bench::ready();
+        bench.give(1);
+        bench.after(SECOND).on(Event::Tick(vec![runs(1, SECOND, How::Thread)]));
+        assert_eq!(bench.after(DUMP_GRACE).on(Event::Tick(vec![])), [], "nothing is written yet");
+        assert_eq!(bench.worker.timer(), Some(bench.now + LOOK));
+        if late == LOOK {
+            bench.on(Event::Dumped);
+        }
+        assert_eq!(bench.after(late).on(Event::Tick(vec![])), [Action::Terminate]);
+        assert_eq!(bench.worker.timer(), Some(bench.now + TERM_GRACE));
+    }
+    assert!(LATE_DUMP_GRACE + TERM_GRACE < Duration::from_millis(250), "what is promised");
 }
 
 #[test]
@@ -190,8 +208,8 @@ fn each_call_has_its_own_deadline_and_costs_the_others_their_worker() {
     let running = vec![runs(2, SECOND, How::Thread), runs(3, SECOND / 2, How::Thread)];
     assert_eq!(bench.on(Event::Tick(running)), [Action::Dump(2)]);
     assert_eq!(bench.worker.wants(), Want::Nothing);
-    assert_eq!(bench.after(TERM_GRACE).on(Event::Tick(vec![])), [Action::Terminate]);
-    assert_eq!(bench.on(Event::Tick(vec![])), [Action::Kill]);
+    assert_eq!(bench.after(LATE_DUMP_GRACE).on(Event::Tick(vec![])), [Action::Terminate]);
+    assert_eq!(bench.after(TERM_GRACE).on(Event::Tick(vec![])), [Action::Kill]);
     let verdict = Verdict::Timeout(SECOND);
     assert_eq!(
         bench.gone(&[2, 3], None),
