@@ -41,8 +41,10 @@ pub(crate) fn run(batches: u64, rounds: usize) -> Fallible<String> {
     };
     for round in 0..=rounds {
         let slow = batches / 4;
-        let took = runtime.block_on(dispatch(&slither, batches, 64, Order::Preserve))?;
-        record(round, "slither, dispatch_stream, max_in_flight 64", took, batches);
+        let took = runtime.block_on(dispatch(&slither, batches, 128, Order::Preserve))?;
+        record(round, "slither, dispatch_stream, max_in_flight 128", took, batches);
+        let took = runtime.block_on(dispatch(&slither, batches, 32, Order::Preserve))?;
+        record(round, "slither, dispatch_stream, max_in_flight 32", took, batches);
         record(round, BAR, peers.round("imap", slow)?, slow);
         let took = runtime.block_on(dispatch(&slither, batches, 8, Order::Preserve))?;
         record(round, "slither, dispatch_stream, max_in_flight 8", took, batches);

@@ -14,7 +14,7 @@ OFFSET: Final = 4096
 SIZE: Final = 16 << 10
 _HEAD: Final = 8
 # So many wait at most, so that the host has something to do meanwhile.
-_MOST: Final = 8
+_MOST: Final = 16
 _LONGEST: Final = 4 << 10
 
 

@@ -113,15 +113,15 @@ def test_it_is_sent_before_the_worker_waits_for_a_frame_or_for_the_rest_of_one(e
 
 def test_no_more_wait_than_there_is_room_for(ends: Ends) -> None:
     ends.read(100)
-    eight = b"".join(ends.answer(ident) for ident in range(1, 9))
-    assert (ends.sent(), ends.there()) == (b"", eight)
-    ninth = ends.answer(9)
-    assert (ends.sent(), ends.there()) == (eight + ninth, b"")
-    long = ends.answer(10, b"x" * 5000)
+    sixteen = b"".join(ends.answer(ident) for ident in range(1, 17))
+    assert (ends.sent(), ends.there()) == (b"", sixteen)
+    next_one = ends.answer(17)
+    assert (ends.sent(), ends.there()) == (sixteen + next_one, b"")
+    long = ends.answer(18, b"x" * 5000)
     assert (ends.sent(), ends.there()) == (long, b"")
-    four = b"".join(ends.answer(ident, b"x" * 4000) for ident in range(11, 15))
+    four = b"".join(ends.answer(ident, b"x" * 4000) for ident in range(19, 23))
     assert (ends.sent(), ends.there()) == (b"", four)
-    fifth = ends.answer(15, b"x" * 4000)
+    fifth = ends.answer(23, b"x" * 4000)
     assert (ends.sent(), ends.there()) == (four + fifth, b""), "16 KiB"
 
 

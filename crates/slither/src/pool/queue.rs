@@ -170,7 +170,7 @@ impl Queue {
     }
 
     /// Calls for a busy worker to find when it has finished what it runs: at most so many, and beyond the first no more
-    /// than leave each worker, this one included, twice as many: what is ahead is hard to share out.
+    /// than leave each worker, this one included, half as many: what is ahead is hard to share out.
     pub(super) fn take_ahead(&self, most: usize, station: &Station) -> Vec<Job> {
         let mut state = lock(&self.state);
         let workers = state.stations.len();
@@ -179,7 +179,7 @@ impl Queue {
             (held.ahead().count(), held.ahead().map(|job| job.frame.len()).sum::<usize>())
         };
         let mut jobs = Vec::new();
-        while jobs.len() < most && (ahead == 0 || state.lanes.for_any() >= 2 * (ahead + 1) * workers) {
+        while jobs.len() < most && (ahead == 0 || 2 * state.lanes.for_any() >= (ahead + 1) * workers) {
             let longest = AHEAD_BYTES.saturating_sub(bytes);
             let may = |job: &Job| station.may_take(job);
             let Some(job) = state.lanes.take(station.slot, station.epoch, longest, may) else { break };

@@ -160,7 +160,7 @@ fn a_worker_takes_the_oldest_of_what_it_may_run_and_nothing_that_is_bound_elsewh
 }
 
 #[test]
-fn calls_are_taken_ahead_as_far_as_they_leave_every_worker_twice_as_many() {
+fn calls_are_taken_ahead_as_far_as_they_leave_every_worker_half_as_many() {
     let queue = Queue::new(99, 2, 8);
     let stations = [station(1), station(2)];
     stations.iter().for_each(|station| queue.join(station));
@@ -177,12 +177,16 @@ fn calls_are_taken_ahead_as_far_as_they_leave_every_worker_twice_as_many() {
         ids
     };
     assert_eq!(take(&stations[0], 2), [1, 2], "no more than it asks for");
-    assert_eq!(take(&stations[0], 9), [3, 4], "before a fifth 16 wait, which is less than 20");
-    assert_eq!(take(&stations[1], 9), [5, 6, 7]);
-    assert_eq!(take(&stations[1], 9), [0; 0], "13 wait, which is less than 16");
+    assert_eq!(
+        take(&stations[0], 31),
+        [3, 4, 5, 6, 7, 8, 9, 10],
+        "before an eleventh 10 wait, which is less than 11"
+    );
+    assert_eq!(take(&stations[1], 31), [11, 12, 13, 14, 15]);
+    assert_eq!(take(&stations[1], 31), [0; 0], "5 wait, which is less than 6");
     let third = station(3);
     queue.join(&third);
-    assert_eq!(take(&third, 9), [8, 9], "before a third 11 wait, which is less than 18");
+    assert_eq!(take(&third, 31), [16, 17], "before a third 3 wait, which is less than half of 9");
 }
 
 #[test]

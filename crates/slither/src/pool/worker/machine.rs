@@ -20,7 +20,7 @@ const SHORT: Duration = Duration::from_millis(2);
 /// The frames ahead are at most this long together, so that they fit the socket's buffer.
 pub(crate) const AHEAD_BYTES: usize = 32 * 1024;
 /// So many calls may be ahead at most, and only as many as take less than this together.
-const MOST_AHEAD: usize = 15;
+const MOST_AHEAD: usize = 31;
 const BUNDLE: Duration = Duration::from_micros(200);
 /// From the deadline, when Python's stack is asked for, to the polite signal.
 const DUMP_GRACE: Duration = Duration::from_millis(50);
