@@ -226,8 +226,10 @@ impl Worker {
         if self.calls.len() < self.slots {
             return Want::Call;
         }
-        match self.most_ahead().saturating_sub(self.calls.len() - self.slots) {
-            0 => Want::Nothing,
+        let most = self.most_ahead();
+        match most.saturating_sub(self.calls.len() - self.slots) {
+            // A few at a time would cost about as much each as one alone.
+            room if room == 0 || 2 * room < most => Want::Nothing,
             room => Want::Ahead(room),
         }
     }

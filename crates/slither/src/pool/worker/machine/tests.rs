@@ -71,6 +71,21 @@ fn nothing_is_sent_ahead_before_calls_are_known_to_be_short() {
 }
 
 #[test]
+fn what_is_ahead_is_filled_up_when_half_of_it_is_gone() {
+    let mut bench = Bench::ready();
+    bench.give(1);
+    bench.after(Duration::from_micros(50)).on(Event::Answered(1));
+    for id in 2..=6 {
+        bench.give(id);
+    }
+    assert_eq!(bench.worker.wants(), Want::Nothing, "one runs, and four are ahead");
+    bench.after(Duration::from_micros(50)).on(Event::Answered(2));
+    assert_eq!(bench.worker.wants(), Want::Nothing, "one more alone is not worth a send");
+    bench.after(Duration::from_micros(50)).on(Event::Answered(3));
+    assert_eq!(bench.worker.wants(), Want::Ahead(2));
+}
+
+#[test]
 fn calls_ahead_are_begun_one_by_one() {
     let mut bench = Bench::ready();
     bench.give(1);
