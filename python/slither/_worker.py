@@ -45,7 +45,7 @@ if TYPE_CHECKING:
     from slither._hosted import Hosted
 
 _NIL: Final = b"\xc0"
-# How many frames may wait while the running call awaits a view: one sent ahead, and imports beside it.
+# How many frames may wait while the running call awaits a view: those sent ahead, and imports beside them.
 _WAITING_LIMIT: Final = 64
 
 # The answer to a call that takes less, in nanoseconds, may wait for that to the next.

@@ -244,6 +244,11 @@ impl Job {
         wire::is_call(&self.frame)
     }
 
+    /// Whether it may be sent to a worker that is to claim it before it begins.
+    pub(super) fn may_be_ahead(&self) -> bool {
+        wire::may_be_claimed(&self.frame)
+    }
+
     /// Has it show whether the pool works again.
     pub(super) fn probe(&mut self, probe: Probe) {
         self.rare().probe = Some(probe);

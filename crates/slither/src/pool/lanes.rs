@@ -73,14 +73,14 @@ impl Lanes {
         Ok(())
     }
 
-    /// The oldest call that this worker of the slot may run, if its frame is no longer than `longest`. Of what is for
-    /// this worker alone, calls that it may not run now are passed over.
+    /// The oldest call that this worker of the slot may run, if it fits. Of what is for this worker alone, calls that it
+    /// may not run now are passed over.
     pub(super) fn take(
         &mut self,
         slot: usize,
         epoch: Epoch,
-        longest: usize,
         may: impl Fn(&Job) -> bool,
+        fits: impl Fn(&Job) -> bool,
     ) -> Option<Job> {
         let lane = &mut self.slots[slot];
         let own = lane.workers.iter_mut().find(|own| own.epoch == epoch)?;
@@ -100,7 +100,7 @@ impl Lanes {
             }
         }
         let (line, at) = oldest?;
-        if line[at].frame.len() > longest { None } else { line.remove(at) }
+        if fits(&line[at]) { line.remove(at) } else { None }
     }
 
     /// How many calls wait that any worker may run.

@@ -170,21 +170,29 @@ impl Queue {
     }
 
     /// Calls for a busy worker to find when it has finished what it runs: at most so many, and beyond the first no more
-    /// than leave each worker, this one included, half as many: what is ahead is hard to share out.
+    /// than leave each worker, this one included, half as many: what is ahead is hard to share out. One that is bound to this
+    /// worker goes alone: it may not be taken from behind the others, nor they from before it.
     pub(super) fn take_ahead(&self, most: usize, station: &Station) -> Vec<Job> {
         let mut state = lock(&self.state);
         let workers = state.stations.len();
-        let (mut ahead, mut bytes) = {
+        let (mut ahead, mut bytes, mut bound) = {
             let held = lock(&station.held);
-            (held.ahead().count(), held.ahead().map(|job| job.frame.len()).sum::<usize>())
+            let bytes = held.ahead().map(|job| job.frame.len()).sum::<usize>();
+            (held.ahead().count(), bytes, held.ahead().any(|job| job.route.slot().is_some()))
         };
         let mut jobs = Vec::new();
-        while jobs.len() < most && (ahead == 0 || 2 * state.lanes.for_any() >= (ahead + 1) * workers) {
+        while jobs.len() < most
+            && !bound
+            && (ahead == 0 || 2 * state.lanes.for_any() >= (ahead + 1) * workers)
+        {
             let longest = AHEAD_BYTES.saturating_sub(bytes);
             let may = |job: &Job| station.may_take(job);
-            let Some(job) = state.lanes.take(station.slot, station.epoch, longest, may) else { break };
+            let alone = |job: &Job| job.route.slot().is_none() || ahead == 0;
+            let fits = |job: &Job| job.may_be_ahead() && job.frame.len() <= longest && alone(job);
+            let Some(job) = state.lanes.take(station.slot, station.epoch, may, fits) else { break };
             ahead += 1;
             bytes += job.frame.len();
+            bound = job.route.slot().is_some();
             jobs.push(job);
         }
         jobs
@@ -194,7 +202,7 @@ impl Queue {
     /// noted as idle, and gets the next call as an order.
     pub(super) fn take_or_wait(&self, station: &Arc<Station>) -> Option<Job> {
         let mut state = lock(&self.state);
-        let own = state.lanes.take(station.slot, station.epoch, usize::MAX, |job| station.may_take(job));
+        let own = state.lanes.take(station.slot, station.epoch, |job| station.may_take(job), |_| true);
         if state.outgoing.iter().any(|outgoing| outgoing.station.epoch == station.epoch) {
             return own;
         }

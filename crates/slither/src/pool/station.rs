@@ -1,4 +1,4 @@
-//! What other threads may touch of a worker: its inbox, the calls it holds, and the token of the one ahead.
+//! What other threads may touch of a worker: its inbox, the calls it holds, and the tokens of those ahead.
 
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
@@ -133,7 +133,7 @@ pub(super) struct Station {
     completed: AtomicU64,
     /// References to objects in it that somebody has, or may get.
     pins: AtomicUsize,
-    /// The eventfd of `docs/PROTOCOL.md`: whoever reads it owns the call ahead.
+    /// The eventfd of `docs/PROTOCOL.md`: whoever reads it owns one of the calls ahead, the worker the first, others the last.
     pub(super) token: OwnedFd,
     /// Filled by whoever hands over a call (one while idle, one for each `call_each` and bind, which hold
     /// places of the bounded queue), by a reference that is dropped (of which a worker makes only so many), by a view's answer (at most as many as were asked) and by the supervisor.

@@ -25,8 +25,8 @@ pub(crate) use message::{
 };
 pub(crate) use reader::{Frame, FrameReader, frames};
 pub(crate) use request::{
-    Fault, about, bare, batch, bind, is_call, more, refs, session, set_claim, set_fault, set_stream, single,
-    view_error, view_reply,
+    Fault, about, bare, batch, bind, is_call, may_be_claimed, more, refs, session, set_claim, set_fault,
+    set_stream, single, view_error, view_reply,
 };
 
 #[cfg(test)]

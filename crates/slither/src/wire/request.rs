@@ -170,6 +170,12 @@ pub(crate) fn set_claim(frame: &mut [u8], claim: bool) {
     }
 }
 
+/// Whether the frame is of a kind that may be sent ahead.
+pub(crate) fn may_be_claimed(frame: &[u8]) -> bool {
+    let kinds = [Kind::Call, Kind::Execute, Kind::OpenSession, Kind::EndSession].map(|kind| kind as u8);
+    frame.get(4).is_some_and(|kind| kinds.contains(kind))
+}
+
 /// Whether the frame asks for a function to be run.
 pub(crate) fn is_call(frame: &[u8]) -> bool {
     frame.get(4).is_some_and(|kind| [Kind::Call as u8, Kind::Execute as u8].contains(kind))

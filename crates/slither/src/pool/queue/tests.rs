@@ -12,6 +12,7 @@ use crate::context::Context;
 use crate::error::ErrorKind;
 use crate::pool::job::{Waiting, WorkerName};
 use crate::pool::station::Order;
+use crate::wire::{self, Kind};
 
 fn station(epoch: u64) -> Arc<Station> {
     let token = eventfd(0, EventfdFlags::NONBLOCK | EventfdFlags::SEMAPHORE).unwrap();
@@ -20,7 +21,17 @@ fn station(epoch: u64) -> Arc<Station> {
 }
 
 fn job(id: u64) -> (Job, Waiting) {
-    Job::new(id, vec![0; 16], Duration::from_secs(1), Arc::new(Context::none()), None)
+    job_of(Kind::Call, id)
+}
+
+/// What prepares a call.
+fn import(id: u64) -> (Job, Waiting) {
+    job_of(Kind::Bind, id)
+}
+
+fn job_of(kind: Kind, id: u64) -> (Job, Waiting) {
+    let frame = wire::about(kind, id);
+    Job::new(id, frame, Duration::from_secs(1), Arc::new(Context::none()), None)
 }
 
 #[test]
@@ -197,7 +208,8 @@ fn the_frames_ahead_are_bounded_together() {
     let context = Arc::new(Context::none());
     let mut waiting = Vec::new();
     for id in 1..=9 {
-        let half = vec![0; AHEAD_BYTES / 2];
+        let mut half = wire::about(Kind::Call, id);
+        half.resize(AHEAD_BYTES / 2, 0);
         let (call, rest) = Job::new(id, half, Duration::from_secs(1), context.clone(), None);
         queue.push(call);
         waiting.push(rest);
@@ -236,6 +248,44 @@ fn what_nobody_waits_for_is_taken_back_and_what_is_behind_it_put_back() {
     assert_eq!(lock(&busy.held).iter().map(|job| job.id).collect::<Vec<_>>(), [1, 2]);
     assert_eq!(busy.unclaimed(), 1);
     assert_eq!(ids(&queue, &busy), [4, 5], "in their order");
+}
+
+#[test]
+fn a_bound_call_goes_ahead_alone_and_is_not_passed_by_what_is_younger() {
+    let queue = Queue::new(99, 1, 8);
+    let busy = station(1);
+    queue.join(&busy);
+    let mut waiting = Vec::new();
+    for id in 1..=9 {
+        let route = if id == 4 { Route::Slot(0) } else { Route::Any };
+        let (call, rest) = bound(id, route);
+        queue.push(call);
+        waiting.push(rest);
+    }
+    for expected in [&[1, 2, 3][..], &[4], &[5, 6]] {
+        let jobs = queue.take_ahead(if expected[0] == 5 { 2 } else { 31 }, &busy);
+        assert_eq!(jobs.iter().map(|job| job.id).collect::<Vec<_>>(), expected);
+        let mut held = lock(&busy.held);
+        jobs.into_iter().for_each(|job| held.push(job, true));
+        drop(held);
+        if expected != [5, 6] {
+            assert!(queue.take_ahead(31, &busy).is_empty(), "first these are begun");
+            while lock(&busy.held).take_ahead().is_some() {}
+        }
+    }
+}
+
+#[test]
+fn what_no_worker_may_claim_is_not_sent_ahead() {
+    let queue = Queue::new(9, 1, 8);
+    let busy = station(1);
+    queue.join(&busy);
+    let (import, _waiting) = import(1);
+    queue.push(import);
+    let (call, _rest) = job(2);
+    queue.push(call);
+    assert!(queue.take_ahead(31, &busy).is_empty());
+    assert_eq!(ids(&queue, &busy), [1, 2]);
 }
 
 #[test]

@@ -375,10 +375,9 @@ impl World {
             }
             for other in self.overseer.kept.values().filter(|other| other.retired.is_none()) {
                 let held = lock(&other.station.held);
-                let stealable =
-                    held.ahead().next_back().is_some_and(|job| job.route.slot().is_none() && !job.pinned)
-                        && other.worker.borrow().dead.is_none()
-                        && other.station.token_is_down();
+                let stealable = held.ahead().any(|job| job.route.slot().is_none() && !job.pinned)
+                    && other.worker.borrow().dead.is_none()
+                    && other.station.token_is_down();
                 // One that has just answered keeps it for a moment, and then gives it away.
                 let due = other.keeper.as_ref().and_then(Keeper::due);
                 let gives =

@@ -1,11 +1,12 @@
 //! What a worker sends, frame by frame.
 
+use std::time::Instant;
+
 use super::keeper::Keeper;
 use super::link::Link;
 use super::machine::{CallId, Event};
 use super::withheld::answers;
 use crate::error::ItemError;
-use crate::pool::clock::now;
 use crate::pool::station::lock;
 use crate::pool::supervisor::Note;
 use crate::python::Gil;
@@ -136,9 +137,11 @@ impl<L: Link> Keeper<L> {
     }
 
     /// Takes in the answers that the worker has ready, and withholds while it runs something longer.
-    pub(super) fn look_at_withheld(&mut self) {
+    pub(super) fn look_at_withheld(&mut self, now: Instant) {
+        // First, so that what was withheld before the call that is seen to run is found.
+        let readings = self.link.readings();
         let found = self.ready_answers();
-        let found = self.withheld.look(found, &self.link.readings(), now());
+        let found = self.withheld.look(found, &readings, now);
         self.take_answers(found);
     }
 
@@ -158,6 +161,12 @@ impl<L: Link> Keeper<L> {
 
     fn take_answers(&mut self, found: Vec<Frame>) {
         for frame in found {
+            let id = frame.header.id;
+            if !self.machine.runs(id) {
+                // One before it has gone over the socket, and was not read yet.
+                break;
+            }
+            self.withheld.took(id);
             self.take_answer(frame);
         }
         self.deliver();
@@ -218,5 +227,50 @@ impl<L: Link> Keeper<L> {
             self.queue.join(&self.station);
             self.notes.leave(Note::Ready(self.station.epoch));
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::time::Duration;
+
+    use crate::error::Phase;
+    use crate::pool::blackbox::Reading;
+    use crate::pool::worker::script;
+    use crate::wire::Kind;
+
+    fn runs(call: u64, micros: u64) -> Vec<Reading> {
+        vec![Reading { slot: 0, call, running: Duration::from_micros(micros), phase: Some(Phase::User) }]
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn an_answer_that_is_withheld_while_the_black_box_is_read_is_found() {
+        let (mut keeper, _station, mut waiting) = script::keeper();
+        let answer = script::frame(Kind::Result, 2, b"\x90");
+        let withheld = [&answer.header.bytes()[..], &answer.body[..]].concat();
+        // Between two looks call 2 ends, which took no time, and call 3 begins, which goes on and on.
+        keeper.link.shows = vec![(runs(2, 20), Vec::new()), (runs(3, 300), withheld)];
+        // The worker's keeper, too, had no time for a while.
+        tokio::time::advance(Duration::from_millis(7)).await;
+        for _ in 0..9 {
+            keeper.turn();
+            tokio::time::advance(Duration::from_millis(2)).await;
+        }
+        assert!(waiting[1].try_recv().is_ok_and(|answer| answer.is_ok()), "call 3 has no end");
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn behind_a_breach_nothing_is_taken_from_the_black_box_either() {
+        let (mut keeper, _station, mut waiting) = script::keeper();
+        let answer = script::frame(Kind::Result, 2, b"\x90");
+        let withheld = [&answer.header.bytes()[..], &answer.body[..]].concat();
+        keeper.link.shows = vec![(runs(3, 300), withheld)];
+        keeper.link.reads.push_back(Err(crate::wire::WireError::UnknownKind(200)));
+        assert!(keeper.receive());
+        for _ in 0..9 {
+            tokio::time::advance(Duration::from_millis(2)).await;
+            keeper.turn();
+        }
+        assert!(waiting[1].try_recv().is_err(), "it is not dead yet");
     }
 }

@@ -311,6 +311,10 @@ impl<L: Link> Keeper<L> {
             if self.machine.dumping() && self.link.dumped() {
                 self.on(Event::Dumped);
             }
+            if self.may_withhold() {
+                // A call whose answer stands there does not run too long, and the one behind it may.
+                self.look_at_withheld(now);
+            }
             let running = |reading: Reading| Running {
                 id: reading.call,
                 ran: reading.running,
@@ -331,7 +335,7 @@ impl<L: Link> Keeper<L> {
             self.broke(cut.unwrap_or_else(|| "it closed its connection and lived on".to_owned()));
         }
         if self.withheld_due().is_some_and(|at| at <= now) {
-            self.look_at_withheld();
+            self.look_at_withheld(now);
             self.station.set_slow(true);
             self.queue.share(&self.station, self.withheld.is_stuck(now));
         }
@@ -345,9 +349,14 @@ impl<L: Link> Keeper<L> {
         self.link.ended().filter(|_| self.machine.serving()).map(|ended| ended + SILENT)
     }
 
-    /// When to look for an answer that it withholds: it does so only while it has a call behind that one.
+    /// Whether it may withhold an answer that counts: it does so only while it has a call behind that one.
+    fn may_withhold(&self) -> bool {
+        self.in_order && !self.unread && self.machine.load() > 1
+    }
+
+    /// When to look for an answer that it withholds.
     fn withheld_due(&self) -> Option<Instant> {
-        self.withheld.due().filter(|_| self.in_order && self.machine.load() > 1)
+        self.withheld.due().filter(|_| self.may_withhold())
     }
 
     /// Whether more may come from the worker.

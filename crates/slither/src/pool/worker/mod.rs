@@ -9,6 +9,8 @@ mod keeper;
 mod link;
 mod machine;
 mod report;
+#[cfg(test)]
+mod script;
 mod stacks;
 mod thread;
 mod views;

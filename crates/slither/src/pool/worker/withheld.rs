@@ -11,8 +11,10 @@ use crate::pool::blackbox::Reading;
 use crate::pool::clock::later;
 use crate::wire::{Frame, Kind, frames};
 
-/// After an answer a worker that has more to do is silent for so long before anybody looks, and then each time.
+/// After an answer a worker that has more to do is silent for so long before anybody looks, and then as long again as it
+/// has been silent, up to the second.
 const LOOK: Duration = Duration::from_millis(1);
+const LONGEST_LOOK: Duration = Duration::from_millis(50);
 /// And after so long it is stuck, by the measure of calls of which several are sent ahead.
 const STUCK: Duration = Duration::from_millis(5);
 /// A worker sends its answer to a call that took longer at once, and with it all that it has withheld.
@@ -67,20 +69,30 @@ impl Withheld {
         }
     }
 
-    /// Looks at the answers to outstanding calls that are there, and at what the worker runs; gives those that it has
-    /// certainly written.
+    /// The answer was taken from the black box.
+    pub(super) fn took(&mut self, id: CallId) {
+        self.taken.truncate(MOST - 1);
+        self.taken.push(id);
+    }
+
+    /// Looks at what the worker runs, and at the answers to outstanding calls that were there after that was seen; gives
+    /// those that it has certainly written.
     pub(super) fn look(&mut self, found: Vec<Frame>, readings: &[Reading], now: Instant) -> Vec<Frame> {
-        self.look = Some(later(now, LOOK));
-        if found.is_empty() && readings.iter().any(|reading| reading.call != 0 && reading.running >= SHORT) {
+        let stuck = self.heard.map(|at| later(at, STUCK)).filter(|at| *at > now);
+        self.look = if !found.is_empty() {
+            Some(later(now, LOOK))
+        } else if readings.iter().any(|reading| reading.call != 0 && reading.running >= SHORT) {
             // That one is sent when it is ready, and there is nothing to be looked for until then.
-            self.look = self.heard.map(|at| later(at, STUCK)).filter(|at| *at > now);
-        }
+            stuck
+        } else {
+            let silent = self.heard.map_or(LOOK, |at| now.saturating_duration_since(at));
+            let next = later(now, silent.clamp(LOOK, LONGEST_LOOK));
+            Some(stuck.map_or(next, |stuck| next.min(stuck)))
+        };
         if found != self.seen {
             self.seen = found;
             return Vec::new();
         }
-        self.taken.truncate(MOST - found.len().min(MOST));
-        self.taken.extend(found.iter().map(|frame| frame.header.id));
         std::mem::take(&mut self.seen)
     }
 }
@@ -141,6 +153,8 @@ mod tests {
         assert_eq!(withheld.look(vec![first.clone(), second.clone()], &runs(3, SHORT), now), []);
         let found = withheld.look(vec![first.clone(), second.clone()], &runs(3, SHORT), now);
         assert_eq!(found, [first, second]);
+        withheld.took(1);
+        withheld.took(2);
         assert!(withheld.is_known(1) && withheld.is_known(2), "they come over the socket in the end");
         assert!(!withheld.is_known(1), "and once");
         assert!(!withheld.is_known(3));
@@ -154,6 +168,14 @@ mod tests {
         assert_eq!(withheld.due(), Some(now + LOOK), "it may be withheld yet");
         assert_eq!(withheld.look(Vec::new(), &[], now), []);
         assert_eq!(withheld.due(), Some(now + LOOK), "it has not begun, or has just ended");
+        assert_eq!(withheld.look(Vec::new(), &[], now + 2 * LOOK), []);
+        assert_eq!(withheld.due(), Some(now + 4 * LOOK), "it is silent");
+        assert_eq!(withheld.look(Vec::new(), &[], now + 4 * LOOK), []);
+        assert_eq!(withheld.due(), Some(now + STUCK));
+        for (silent, next) in [(STUCK, 2 * STUCK), (100 * STUCK, 100 * STUCK + LONGEST_LOOK)] {
+            assert_eq!(withheld.look(Vec::new(), &[], now + silent), []);
+            assert_eq!(withheld.due(), Some(now + next));
+        }
         assert_eq!(withheld.look(Vec::new(), &runs(1, SHORT), now), []);
         assert_eq!(withheld.due(), Some(now + STUCK), "when others are to have what is behind it");
         assert!(!withheld.is_stuck(now + LOOK) && withheld.is_stuck(now + STUCK));
@@ -170,6 +192,7 @@ mod tests {
             let found = vec![answer(id, b"")];
             withheld.look(found.clone(), &[], now);
             assert_eq!(withheld.look(found.clone(), &[], now), found);
+            withheld.took(id);
             assert!(withheld.taken.len() <= MOST);
         }
         assert!(wire::frames(&[], 0).next().is_none());
