@@ -17,6 +17,14 @@ pub(crate) struct Frame {
     pub(crate) body: Bytes,
 }
 
+#[cfg(test)]
+impl Frame {
+    /// The frame as it is sent.
+    pub(crate) fn bytes(&self) -> Vec<u8> {
+        [&self.header.bytes()[..], &self.body[..]].concat()
+    }
+}
+
 /// The frames in bytes that are all there, up to the first error or the last whole frame.
 pub(crate) fn frames(mut bytes: &[u8], cap: usize) -> impl Iterator<Item = Result<Frame, WireError>> {
     std::iter::from_fn(move || {

@@ -112,7 +112,7 @@ impl Link for FakeLink {
         if frames.len() > 0 && worker.dead.is_none() {
             lock(&worker.book).tally.count("withheld answers seen in living workers");
         }
-        frames.flat_map(|frame| [&frame.header.bytes()[..], &frame.body[..]].concat()).collect()
+        frames.flat_map(Frame::bytes).collect()
     }
 
     fn dumped(&self) -> bool {

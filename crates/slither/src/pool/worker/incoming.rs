@@ -237,7 +237,12 @@ mod tests {
     use crate::error::Phase;
     use crate::pool::blackbox::Reading;
     use crate::pool::worker::script;
-    use crate::wire::Kind;
+    use crate::wire::{Kind, WireError};
+
+    /// The answer to call 2, as it stands in the black box.
+    fn withheld() -> Vec<u8> {
+        script::frame(Kind::Result, 2, b"\x90").bytes()
+    }
 
     fn runs(call: u64, micros: u64) -> Vec<Reading> {
         vec![Reading { slot: 0, call, running: Duration::from_micros(micros), phase: Some(Phase::User) }]
@@ -246,10 +251,8 @@ mod tests {
     #[tokio::test(start_paused = true)]
     async fn an_answer_that_is_withheld_while_the_black_box_is_read_is_found() {
         let (mut keeper, _station, mut waiting) = script::keeper();
-        let answer = script::frame(Kind::Result, 2, b"\x90");
-        let withheld = [&answer.header.bytes()[..], &answer.body[..]].concat();
         // Between two looks call 2 ends, which took no time, and call 3 begins, which goes on and on.
-        keeper.link.shows = vec![(runs(2, 20), Vec::new()), (runs(3, 300), withheld)];
+        keeper.link.shows = vec![(runs(2, 20), Vec::new()), (runs(3, 300), withheld())];
         // The worker's keeper, too, had no time for a while.
         tokio::time::advance(Duration::from_millis(7)).await;
         for _ in 0..9 {
@@ -262,10 +265,8 @@ mod tests {
     #[tokio::test(start_paused = true)]
     async fn behind_a_breach_nothing_is_taken_from_the_black_box_either() {
         let (mut keeper, _station, mut waiting) = script::keeper();
-        let answer = script::frame(Kind::Result, 2, b"\x90");
-        let withheld = [&answer.header.bytes()[..], &answer.body[..]].concat();
-        keeper.link.shows = vec![(runs(3, 300), withheld)];
-        keeper.link.reads.push_back(Err(crate::wire::WireError::UnknownKind(200)));
+        keeper.link.shows = vec![(runs(3, 300), withheld())];
+        keeper.link.reads.push_back(Err(WireError::UnknownKind(200)));
         assert!(keeper.receive());
         for _ in 0..9 {
             tokio::time::advance(Duration::from_millis(2)).await;

@@ -118,7 +118,7 @@ mod tests {
     }
 
     fn bytes(frames: &[Frame]) -> Vec<u8> {
-        frames.iter().flat_map(|frame| [&frame.header.bytes()[..], &frame.body[..]].concat()).collect()
+        frames.iter().flat_map(Frame::bytes).collect()
     }
 
     fn runs(call: CallId, running: Duration) -> [Reading; 1] {
