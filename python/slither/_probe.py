@@ -32,6 +32,7 @@ _PATIENCE: Final = 24
 _SWITCH: Final = 1e-5
 # How many events of a call are traced, which takes some 20 ms.
 _TRACED: Final = 10_000
+# So many differences are told, and enough.
 _DIFFERENCES: Final = 8
 
 
@@ -109,10 +110,10 @@ def serial(
 def together(
     function: str, items: list[Any], expected: list[str] | None, threads: int, seconds: float, repeat: int = 1
 ) -> Together:
-    """Run the items in threads at once, for so many seconds at most.
+    """Run the items in threads at once, for so many seconds at most, and in each thread one at least.
 
-    With `expected`, an output for each item, again and again: each thread takes them in an order of its own, and what
-    differs is told. Without it the items are run one after the other, the whole `repeat` times at most, each by
+    With `expected`, an output for each item, again and again, until enough differ: each thread takes them in an order of
+    its own, and what differs is told. Without it the items are run one after the other, the whole `repeat` times at most, each by
     whichever thread comes next, and the outputs are told: those of the first `calls` of them, in any order.
 
     Coroutines share one thread: of them all items are run at once, as tasks of an event loop.
@@ -127,11 +128,16 @@ def together(
 
 
 class _Crowd:
-    """Threads that meet before each call, and leave together when the time is over."""
+    """Threads that meet before each call, and leave together when there is enough or the time is over.
+
+    The first call is made in any case.
+    """
 
     def __init__(self, threads: int, seconds: float) -> None:
         self.threads = threads
         self.over = False
+        self.enough = False
+        self._met = False
         self._last = time.monotonic()
         self._until = self._last + seconds
         # How long calls have taken without being nudged and with it. Nudging finds what is rare, and slows everything
@@ -143,7 +149,8 @@ class _Crowd:
     def _look(self) -> None:
         """One thread looks at the clock while all the others wait, so that all see the same."""
         now = time.monotonic()
-        self.over = self.over or now > self._until
+        self.over = self._met and (self.enough or now > self._until)
+        self._met = True
         self._spent[self._nudging] += now - self._last
         self._last = now
         self._nudging = self._spent[True] <= self._spent[False]
@@ -205,6 +212,7 @@ def _hunt(crowd: _Crowd, call: Callable[[Any], str], items: list[Any], expected:
                 with lock:
                     if len(found) < _DIFFERENCES:
                         found.append(Difference(item=index, expected=expected[index], got=got))
+                    crowd.enough = len(found) == _DIFFERENCES
 
     crowd.run(run)
     return Together(threads=crowd.threads, calls=sum(calls), differences=found, differing=sum(differing), outputs=[])

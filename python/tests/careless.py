@@ -13,7 +13,7 @@ import parallel
 
 import slither
 
-PATIENCE = 20.0
+PATIENCE = 60.0
 lock = threading.Lock()
 
 

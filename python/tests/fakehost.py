@@ -25,7 +25,7 @@ from slither import _wire, _withheld
 SDK = str(Path(__file__).resolve().parents[1])
 HERE = str(Path(__file__).resolve().parent)
 BOOTSTRAP = "import sys; sys.path[:1] = [sys.argv[1]]; from slither._nursery import main; main()"
-PATIENCE = 15.0
+PATIENCE = 60.0
 _EVENTFD = 0o2000000 | 0o4000 | 1  # closed on exec, not blocking, a semaphore
 pack = msgspec.msgpack.encode
 

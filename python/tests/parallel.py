@@ -11,7 +11,7 @@ from typing import Any
 
 import slither
 
-PATIENCE = 20.0
+PATIENCE = 60.0
 meeting = threading.Barrier(2)
 gates: dict[str, threading.Event] = {}
 SETTING: contextvars.ContextVar[str] = contextvars.ContextVar("setting", default="untouched")

@@ -10,7 +10,7 @@ from slither import _wire
 from slither._backlog import Job
 from slither._jobs import Inbox, Jobs
 
-PATIENCE = 10.0
+PATIENCE = 60.0
 
 
 def job(ident: int) -> Job:

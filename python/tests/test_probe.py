@@ -60,6 +60,7 @@ async def interleaved(items):
 def yields(items):
     yield from items
 """
+PATIENCE = 60.0
 _numbers = random.Random(0)
 
 
@@ -77,24 +78,29 @@ def expected(function: str) -> list[str]:
 
 def test_a_function_of_its_input_is_left_alone(module: str) -> None:
     found = together(f"{module}:pure", ITEMS, expected(f"{module}:pure"), 4, 0.5)
-    assert found["calls"] > 8
+    assert found["calls"] >= 4  # of which there are many, unless the machine has better to do
     assert (found["differing"], found["differences"]) == (0, [])
 
 
+def test_every_thread_makes_a_call_however_little_time_there_is(module: str) -> None:
+    for of_each, repeat in [(expected(f"{module}:pure"), 1), (None, 100)]:
+        assert together(f"{module}:pure", ITEMS, of_each, 4, 0.0, repeat)["calls"] == 4
+
+
 def test_state_that_threads_share_shows_as_a_difference(module: str) -> None:
-    found = together(f"{module}:shared", ITEMS, expected(f"{module}:shared"), 4, 4.0)
+    found = together(f"{module}:shared", ITEMS, expected(f"{module}:shared"), 4, PATIENCE)
     assert found["differing"] > 0
     first = found["differences"][0]
     assert first["expected"] != first["got"]
 
 
 def test_an_update_that_is_lost_shows_in_what_all_calls_gave_together(module: str) -> None:
-    lost = together(f"{module}:unlocked", ITEMS, None, 4, 4.0, repeat=100)
+    lost = together(f"{module}:unlocked", ITEMS, None, 4, PATIENCE, repeat=100)
     assert max(Counter(lost["outputs"]).values()) > 1
 
 
 def test_an_update_under_a_lock_is_not_lost(module: str) -> None:
-    found = together(f"{module}:locked", ITEMS, None, 4, 1.0, repeat=100)
+    found = together(f"{module}:locked", ITEMS, None, 4, PATIENCE, repeat=100)
     assert sorted(map(int, found["outputs"])) == list(range(1, found["calls"] + 1))
 
 
@@ -114,12 +120,12 @@ def test_each_kind_of_function_has_an_output(module: str, function: str, output:
 def test_coroutines_that_share_state_between_their_awaits_differ(module: str) -> None:
     function = f"{module}:interleaved"
     assert together(function, ITEMS, expected(function), 2, 0.1)["differing"] > 0
-    assert together(function, ITEMS, None, 2, 5.0, repeat=2)["calls"] == 16
+    assert together(function, ITEMS, None, 2, PATIENCE, repeat=2)["calls"] == 16
 
 
 def test_what_ends_a_thread_ends_the_others_and_is_told(module: str) -> None:
     with pytest.raises(SystemExit):
-        together(f"{module}:dies", ITEMS, [""] * len(ITEMS), 4, 60.0)
+        together(f"{module}:dies", ITEMS, [""] * len(ITEMS), 4, PATIENCE)
 
 
 def test_calls_that_raise_or_break_the_contract_are_told_apart_from_results(module: str) -> None:

@@ -12,7 +12,7 @@ from typing import Any
 
 import slither
 
-PATIENCE = 20.0
+PATIENCE = 60.0
 gates: dict[str, asyncio.Event] = {}
 told: list[str] = []
 
