@@ -2,11 +2,19 @@
 //!
 //! Structs travel by field name. Nesting is capped on the way in, so that hostile bytes cannot exhaust the stack.
 
+mod skip;
+
+use rmp_serde::decode::{Error, ReadRefReader};
 use serde::Serialize;
-use serde::de::DeserializeOwned;
+use serde::de::{Deserialize, DeserializeOwned, IgnoredAny};
+
+pub(crate) use skip::value_len;
 
 /// How deep arrays and maps may nest, in both directions.
 pub(crate) const MAX_DEPTH: usize = 128;
+
+/// Of a type whose own `deserialize` leaves a part of its value alone.
+const UNREAD: &str = "the type reads less than there is";
 
 /// Appends `value` to `out`. On an error `out` holds what had been written.
 ///
@@ -31,11 +39,78 @@ pub(crate) fn decode<T: DeserializeOwned>(bytes: &[u8]) -> Result<T, String> {
     }
 }
 
-/// Reads one `T` from the front of `bytes` and moves `bytes` behind it.
+/// Reads one `T` from the front of `bytes` and moves `bytes` behind it, also if what is there is no `T`.
+///
+/// # Errors
+/// Like [`decode`]; `bytes` stays where it is if what is there is no msgpack.
 pub(crate) fn decode_prefix<T: DeserializeOwned>(bytes: &mut &[u8]) -> Result<T, String> {
-    let mut deserializer = rmp_serde::Deserializer::new(&mut *bytes);
+    // A deserializer that tells how far it came allocates for each value.
+    match value_len(bytes, 0) {
+        Some(len) => {
+            let (value, behind) = bytes.split_at(len);
+            *bytes = behind;
+            read(value)
+        }
+        None => Err(read::<T>(bytes).err().unwrap_or_else(|| "the bytes are no msgpack".to_owned())),
+    }
+}
+
+/// Reads `count` `T`s out of `bytes`, which hold as many msgpack values and nothing else, into `values`. What does not fit
+/// is an error in its place.
+pub(crate) fn decode_run<T: DeserializeOwned, E>(
+    mut bytes: &[u8],
+    count: usize,
+    values: &mut Vec<Result<T, E>>,
+    error: impl Fn(String) -> E,
+) {
+    let all = values.len() + count;
+    while values.len() < all {
+        let begun = values.len();
+        let mut deserializer = deserializer(bytes);
+        let fit = loop {
+            match T::deserialize(&mut deserializer) {
+                Ok(value) => values.push(Ok(value)),
+                Err(reason) => {
+                    values.push(Err(error(reason.to_string())));
+                    break false;
+                }
+            }
+            if values.len() == all {
+                break true;
+            }
+        };
+        if fit {
+            if !is_at_end(&mut deserializer) {
+                // One of them read less than was its own, and those behind it what was not.
+                values[begun..].fill_with(|| Err(error(UNREAD.to_owned())));
+            }
+            return;
+        }
+        // Where the deserializer has stopped it does not say.
+        for _ in begun..values.len() {
+            bytes = value_len(bytes, 0).map_or(&[], |len| &bytes[len..]);
+        }
+    }
+}
+
+/// Reads one `T` from bytes that hold one msgpack value and nothing else.
+fn read<T: DeserializeOwned>(bytes: &[u8]) -> Result<T, String> {
+    let mut deserializer = deserializer(bytes);
+    let value = T::deserialize(&mut deserializer).map_err(|error| error.to_string())?;
+    if is_at_end(&mut deserializer) { Ok(value) } else { Err(UNREAD.to_owned()) }
+}
+
+type Deserializer<'a> = rmp_serde::Deserializer<ReadRefReader<'a, [u8]>>;
+
+fn deserializer(bytes: &[u8]) -> Deserializer<'_> {
+    let mut deserializer = rmp_serde::Deserializer::from_read_ref(bytes);
     deserializer.set_max_depth(MAX_DEPTH);
-    T::deserialize(&mut deserializer).map_err(|error| error.to_string())
+    deserializer
+}
+
+/// Whether nothing is left unread.
+fn is_at_end(deserializer: &mut Deserializer<'_>) -> bool {
+    matches!(IgnoredAny::deserialize(deserializer), Err(Error::InvalidMarkerRead(_)))
 }
 
 #[cfg(test)]
@@ -75,5 +150,36 @@ mod tests {
     #[test]
     fn trailing_bytes_are_an_error() {
         assert_eq!(decode::<u8>(&[1, 2]).unwrap_err(), "1 bytes are left behind the value");
+        assert_eq!(decode::<u8>(&[0xc1]).unwrap_err(), "wrong msgpack marker Reserved");
+    }
+
+    #[test]
+    fn of_a_run_each_value_that_does_not_fit_fails_alone() {
+        // 1, [2, [3]], 4, "5", 6, nil
+        let bytes = [1, 0x92, 2, 0x91, 3, 4, 0xa1, b'5', 6, 0xc0];
+        for count in 0..=6 {
+            let mut values = Vec::new();
+            let len = (0..count).fold(0, |at, _| at + value_len(&bytes[at..], 0).unwrap());
+            decode_run::<u8, ()>(&bytes[..len], count, &mut values, |_| ());
+            assert_eq!(values, [Ok(1), Err(()), Ok(4), Err(()), Ok(6), Err(())][..count]);
+        }
+    }
+
+    #[test]
+    fn what_the_type_leaves_unread_is_an_error_and_not_the_next_value() {
+        #[derive(Debug, PartialEq)]
+        struct Nothing;
+        impl<'de> Deserialize<'de> for Nothing {
+            fn deserialize<D: serde::Deserializer<'de>>(_: D) -> Result<Self, D::Error> {
+                Ok(Self)
+            }
+        }
+        let mut bytes = &[0x92, 1, 2, 7][..];
+        assert_eq!(decode_prefix::<Nothing>(&mut bytes).unwrap_err(), UNREAD);
+        assert_eq!(decode_prefix::<u8>(&mut bytes), Ok(7));
+        let mut nothings = vec![Ok(Nothing)];
+        decode_run(&[1, 2], 2, &mut nothings, |reason| reason);
+        assert_eq!(nothings, [Ok(Nothing), Err(UNREAD.to_owned()), Err(UNREAD.to_owned())]);
+        assert_eq!(decode::<Option<(u8,)>>(&[0x91, 1]), Ok(Some((1,))));
     }
 }

@@ -7,8 +7,7 @@ use serde::de::DeserializeOwned;
 
 use super::adapter::Adapter;
 use super::frame::FAILED;
-use super::skip::value_len;
-use crate::codec::{decode, decode_prefix};
+use crate::codec::{decode, decode_prefix, decode_run, value_len};
 use crate::error::{ErrorKind, ItemError};
 
 /// What is said of a value that cannot even be stepped over.
@@ -159,8 +158,9 @@ pub(crate) fn results<T: DeserializeOwned>(
         if array(&mut rest)? != 2 {
             return Err("a pair of results and failures was expected".to_owned());
         }
-        let mut behind = skip(rest)?;
-        failures = decode_prefix::<Vec<(usize, RemoteError)>>(&mut behind)?;
+        let behind = skip(rest)?;
+        rest = &rest[..rest.len() - behind.len()];
+        failures = decode::<Vec<(usize, RemoteError)>>(behind)?;
         failures.sort_by_key(|(index, _)| *index);
         if failures.windows(2).any(|pair| pair[0].0 == pair[1].0)
             || failures.last().is_some_and(|(index, _)| *index >= expected)
@@ -172,20 +172,20 @@ pub(crate) fn results<T: DeserializeOwned>(
     if count != expected {
         return Err(format!("{count} results came for {expected} items"));
     }
-    let mut failures = failures.into_iter().peekable();
     let mut results = Vec::with_capacity(expected);
-    for index in 0..expected {
-        if let Some((_, error)) = failures.next_if(|(at, _)| *at == index) {
+    let fitting = |body: &[u8], count, results: &mut _| {
+        decode_run(body, count, results, |reason| misfit::<T>(&reason));
+    };
+    for (index, error) in failures {
+        let before = rest;
+        for _ in results.len()..index {
             rest = skip(rest)?;
-            results.push(Err(error.into()));
-            continue;
         }
-        let here = rest;
-        results.push(decode_prefix(&mut rest).map_err(|reason| misfit::<T>(&reason)));
-        if results[index].is_err() {
-            rest = skip(here)?;
-        }
+        fitting(&before[..before.len() - rest.len()], index - results.len(), &mut results);
+        rest = skip(rest)?;
+        results.push(Err(error.into()));
     }
+    fitting(rest, expected - results.len(), &mut results);
     Ok(results)
 }
 

@@ -10,7 +10,6 @@ mod frame;
 mod message;
 mod reader;
 mod request;
-mod skip;
 
 pub(crate) use adapter::Adapter;
 pub use adapter::{Tool, ToolParameter};

@@ -1,16 +1,27 @@
 //! Steps over one msgpack value without decoding it.
 
-use crate::codec::MAX_DEPTH;
+use super::MAX_DEPTH;
 
 /// The length in bytes of the first value of `bytes`; none if it is cut short, nests too deep, or is no msgpack.
 ///
 /// The value itself lies `above` levels deep in its frame. Works without recursion, so nesting costs no stack.
-pub(super) fn value_len(bytes: &[u8], above: usize) -> Option<usize> {
+pub(crate) fn value_len(bytes: &[u8], above: usize) -> Option<usize> {
+    let first = step(bytes)?;
+    match first.inside {
+        None => Some(first.len),
+        Some(inside) => Some(first.len + inside_len(&bytes[first.len..], above + 1, inside)?),
+    }
+}
+
+/// The length of the `count` values at the front of `bytes`, which lie `depth` levels deep.
+fn inside_len(bytes: &[u8], depth: usize, count: u64) -> Option<usize> {
+    // The deepest of the levels that these values may open.
+    let deepest = MAX_DEPTH.checked_sub(depth)?;
     let mut at = 0usize;
     // How many values are still to come on each level that is open.
     let mut left = [0u64; MAX_DEPTH + 1];
     let mut level = 0;
-    left[0] = 1;
+    left[0] = count;
     loop {
         while left[level] == 0 {
             if level == 0 {
@@ -33,14 +44,10 @@ pub(super) fn value_len(bytes: &[u8], above: usize) -> Option<usize> {
         }
         left[level] -= 1;
         let part = step(bytes.get(at..)?)?;
-        at = at.checked_add(part.len)?;
-        let own = bytes.get(at.checked_sub(part.text)?..at)?;
-        if part.text > 0 {
-            std::str::from_utf8(own).ok()?;
-        }
+        at += part.len;
         if let Some(inside) = part.inside {
             level += 1;
-            if above + level > MAX_DEPTH {
+            if level > deepest {
                 return None;
             }
             left[level] = inside;
@@ -58,7 +65,17 @@ struct Part {
     inside: Option<u64>,
 }
 
+/// The first part of `bytes`, if all of it is there, and its text is text.
 fn step(bytes: &[u8]) -> Option<Part> {
+    let part = part(bytes)?;
+    let own = bytes.get(part.len.checked_sub(part.text)?..part.len)?;
+    if part.text > 0 {
+        std::str::from_utf8(own).ok()?;
+    }
+    Some(part)
+}
+
+fn part(bytes: &[u8]) -> Option<Part> {
     let number = |width: usize| -> Option<usize> {
         let field = bytes.get(1..=width)?;
         Some(field.iter().fold(0usize, |number, byte| number << 8 | usize::from(*byte)))
