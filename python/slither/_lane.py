@@ -114,7 +114,7 @@ class Lane(Worker):
         if job.flags & _wire.CLAIM:
             # First of all: what the host has taken back is no more to be answered than to be run.
             if not _wire.claim(self._token):
-                self._connection.send(_wire.SKIPPED, 0, job.ident, bytearray(_wire.HEADER_SIZE))
+                _wire.skip(self._connection, job.ident)
                 return True
             job.flags &= ~_wire.CLAIM
         if not home.backlog.begin(job):

@@ -112,9 +112,10 @@ def together(
 ) -> Together:
     """Run the items in threads at once, for so many seconds at most, and in each thread one at least.
 
-    With `expected`, an output for each item, again and again, until enough differ: each thread takes them in an order of
-    its own, and what differs is told. Without it the items are run one after the other, the whole `repeat` times at most, each by
-    whichever thread comes next, and the outputs are told: those of the first `calls` of them, in any order.
+    With `expected`, an output for each item, again and again, until enough differ: each thread takes them in an order
+    of its own, and what differs is told. Without it the items are run one after the other, the whole `repeat` times at
+    most, each by whichever thread comes next, and the outputs are told: those of the first `calls` of them, in any
+    order.
 
     Coroutines share one thread: of them all items are run at once, as tasks of an event loop.
     """

@@ -84,7 +84,7 @@ class Task(Worker):
     async def _answer(self, job: Job, bound: Bound) -> None:
         ident = job.ident
         if job.flags & _wire.CLAIM and not _wire.claim(self._token):
-            self._connection.send(_wire.SKIPPED, 0, ident, bytearray(_wire.HEADER_SIZE))
+            _wire.skip(self._connection, ident)
             return
         if self._cancelled:
             self._send(_wire.ERROR, 0, ident, _errors.make("cancelled", "it was cancelled before it began"))

@@ -17,7 +17,7 @@ import select
 import socket
 import struct
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from typing import Final, NoReturn, Protocol
 
 from slither._exceptions import ProtocolError
@@ -183,6 +183,29 @@ class Connection:
             stop = body + length
         self._start, self._end = stop, end
         return kind, flags, ident, view[body:stop]
+
+    def batches(self, token: int) -> Iterator[tuple[int, memoryview]]:
+        """Yield id and body of each frame that is a plain CALL, claimed; end before one that is not. Raise like `read`.
+
+        Whatever else is to be known of that frame, `read` finds out. What was sent ahead and taken back is answered.
+        """
+        view, most = self._view, self.max_frame
+        while True:
+            start, end = self._start, self._end
+            if start == end:
+                start, end = self._start, self._end = 0, self._receive(view)
+            if end - start < HEADER_SIZE:
+                return
+            length, kind, flags, segments, ident = _unpack(view, start)
+            body = start + HEADER_SIZE
+            stop = body + length
+            if kind != CALL or flags > CLAIM or segments or length > most or stop > end:
+                return
+            self._start = stop
+            if not flags or claim(token):
+                yield ident, view[body:stop]
+            else:
+                skip(self, ident)
 
     def _more(self, start: int, end: int) -> tuple[int, int]:
         """Receive behind what is in the buffer, moving it to the front first where room runs out."""
@@ -395,6 +418,11 @@ class _Disowned:
 
     def close(self) -> None:
         """Do nothing."""
+
+
+def skip(connection: Outgoing, ident: int) -> None:
+    """Say that a frame sent ahead was taken back, and is forgotten. Raises `Closed`."""
+    connection.send(SKIPPED, 0, ident, bytearray(HEADER_SIZE))
 
 
 def claim(token: int) -> bool:

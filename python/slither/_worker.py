@@ -3,8 +3,8 @@
 One thread, one call at a time. Whatever user code raises, `SystemExit` and `KeyboardInterrupt` included, becomes the
 answer to its call; only a broken protocol and the end of the connection end the loop.
 
-The way of an ordinary batch through `_work` is kept short on purpose: one `recv`, one decode, one lookup, the call,
-one look at the types of its results, one encode, one `send`.
+The way of an ordinary batch through `_work` is kept short on purpose: one step of a loop, one decode, one lookup, the
+call, one look at the types of its results, one encode, and one `recv` and one `send` for all that came together.
 """
 
 from __future__ import annotations
@@ -12,7 +12,7 @@ from __future__ import annotations
 import sys
 import threading
 from collections import deque
-from collections.abc import AsyncGenerator, Callable, Coroutine, Mapping, Sequence
+from collections.abc import AsyncGenerator, Callable, Coroutine, Iterable, Mapping, Sequence
 from time import monotonic_ns
 from typing import TYPE_CHECKING, Any, Final
 
@@ -35,7 +35,7 @@ from slither._room import ENDLESS, Room, Withdrawn
 from slither._sessions import Sessions
 from slither._values import KEEP, decode_call, encode_plain
 from slither._view_reply import open_reply
-from slither._wire import CALL, CLAIM, RESULT
+from slither._wire import CALL, RESULT
 from slither._yields import TooMany, Yields
 
 if TYPE_CHECKING:
@@ -85,19 +85,16 @@ class Worker:
 
     def run(self, hosted: Hosted | None = None) -> int:
         """Serve until STOP or the end of the connection; return the exit code."""
-        waiting, read, serve, work = self._waiting, self._incoming.read, self._serve, self._work
-        token, claim = self._token, _wire.claim
+        waiting, incoming, serve = self._waiting, self._incoming, self._serve
         going = True
         try:
             self._send(_wire.HELLO, 0, 0, hello(adapter=hosted))
             while going:
                 try:
                     while going:
-                        kind, flags, ident, body = waiting.popleft() if waiting else read()
-                        if kind == CALL and (not flags or (flags == CLAIM and claim(token))):
-                            work(ident, body)
-                        else:
-                            going = serve(kind, flags, ident, body)
+                        if not waiting:
+                            self._work(incoming.batches(self._token))
+                        going = serve(*(waiting.popleft() if waiting else incoming.read()))
                 except _wire.NoRoom as error:
                     self._fail(error.ident, error)
         except _wire.Closed:
@@ -116,10 +113,10 @@ class Worker:
         if kind != CALL:
             self._incoming.flush()  # what is no call may take long, and the host would not know
         if flags & _wire.CLAIM and kind != _wire.VIEW_REPLY and not _wire.claim(self._token):
-            self._connection.send(_wire.SKIPPED, 0, ident, bytearray(_wire.HEADER_SIZE))
+            _wire.skip(self._connection, ident)
             return True
         if kind == CALL:
-            work: Callable[[int, memoryview], None] = self._stream if flags & _wire.STREAM else self._work
+            work: Callable[[int, memoryview], None] = self._stream if flags & _wire.STREAM else self._batch
             if flags & _wire.CHAOS:
                 from slither import _chaos  # not before a pool asks for it
 
@@ -143,44 +140,51 @@ class Worker:
 
     # Calls
 
-    def _work(self, ident: int, body: memoryview) -> None:
-        """Run a batch."""
+    def _batch(self, ident: int, body: memoryview) -> None:
+        """Run one batch."""
+        self._work([(ident, body)])
+
+    def _work(self, batches: Iterable[tuple[int, memoryview]]) -> None:
+        """Run batches, one after the other, until there is none or another frame waits."""
         words, frame, calls, connection = self._words, self._frame, self._calls, self._connection
-        words[0] = monotonic_ns()
-        words[1] = ident
-        words[2] = DECODE
-        try:
-            name, self._raw_context, items = decode_call(body)
-            call = calls[name] if name in calls else self._bind_call(name)
-            count = len(items)
-            words[2] = USER
-            self.call = ident
+        waiting, answer, limit = self._waiting, connection.answer, connection.max_frame
+        for ident, body in batches:
+            words[0] = begun = monotonic_ns()
+            words[1] = ident
+            words[2] = DECODE
             try:
-                results = call(items)
+                name, self._raw_context, items = decode_call(body)
+                call = calls[name] if name in calls else self._bind_call(name)
+                count = len(items)
+                words[2] = USER
+                self.call = ident
+                try:
+                    results = call(items)
+                finally:
+                    self.call = 0
+                    self._raw_context = None
+                    del items
+                words[2] = ENCODE
+                if type(results) is list and len(results) == count and encode_plain(results, frame, limit):
+                    (answer if monotonic_ns() - begun < _SHORT else connection.send)(RESULT, 0, ident, frame)
+                else:
+                    _refs.TABLE.begin()
+                    kind, flags = answer_batch(results, count, frame, limit)
+                    if _refs.TABLE.finish(ident, kind == RESULT):
+                        flags |= _wire.REFS
+                    connection.send(kind, flags, ident, frame)
+            except (_wire.Closed, ProtocolError):
+                raise
+            except BaseException as error:
+                results = None
+                self._fail(ident, error)
             finally:
-                self.call = 0
-                self._raw_context = None
-                del items
-            words[2] = ENCODE
-            limit = connection.max_frame
-            if type(results) is list and len(results) == count and encode_plain(results, frame, limit):
-                (connection.answer if monotonic_ns() - words[0] < _SHORT else connection.send)(RESULT, 0, ident, frame)
-            else:
-                _refs.TABLE.begin()
-                kind, flags = answer_batch(results, count, frame, limit)
-                if _refs.TABLE.finish(ident, kind == RESULT):
-                    flags |= _wire.REFS
-                self._connection.send(kind, flags, ident, frame)
-        except (_wire.Closed, ProtocolError):
-            raise
-        except BaseException as error:
-            results = None
-            self._fail(ident, error)
-        finally:
-            words[2] = 0
-            words[1] = 0
-            if len(frame) > KEEP:
-                self._frame = bytearray(_wire.HEADER_SIZE)
+                words[2] = 0
+                words[1] = 0
+                if len(frame) > KEEP:
+                    frame = self._frame = bytearray(_wire.HEADER_SIZE)
+            if waiting:
+                return
 
     def _stream(self, ident: int, body: memoryview) -> None:
         """Run a batch whose results the host takes as they come, if the function is a generator."""
@@ -190,7 +194,7 @@ class Worker:
             name, self._raw_context, items = _values.decode_call(body)
             bound = (self._bound.get(name) or self._resolve(name)).batch
             if bound.kind != "generator":
-                self._work(ident, body)
+                self._batch(ident, body)
                 return
             count = len(items)
             yields.begin(ident, count)
