@@ -181,6 +181,7 @@ class Worker:
             finally:
                 words[2] = 0
                 words[1] = 0
+                results = None  # which may be large, and the next batch far
                 if len(frame) > KEEP:
                     frame = self._frame = bytearray(_wire.HEADER_SIZE)
             if waiting:

@@ -18,6 +18,7 @@ import sys
 import threading
 import time
 import uuid
+import weakref
 from collections.abc import AsyncIterator, Iterator
 from typing import Any
 
@@ -28,6 +29,25 @@ import slither
 
 def echo(items: list[Any]) -> list[Any]:
     return items
+
+
+@dataclasses.dataclass
+class Made:
+    n: int
+
+
+_made: list[weakref.ref[Made]] = []
+
+
+def makes(items: list[int]) -> list[Made]:
+    made = [Made(n) for n in items]
+    _made[:] = map(weakref.ref, made)
+    return made
+
+
+def still_there(items: list[Any]) -> list[int]:
+    """How many of the results that `makes` made last are still in memory."""
+    return [sum(made() is not None for made in _made)] * len(items)
 
 
 def double(items: list[int]) -> list[int]:

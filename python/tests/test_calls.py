@@ -197,6 +197,11 @@ def test_a_frame_sent_ahead_is_claimed_or_skipped(worker: FakeWorker) -> None:
     worker.alive()
 
 
+def test_results_are_let_go_when_they_are_sent_and_not_when_others_come(worker: FakeWorker) -> None:
+    assert worker.result("sample:makes", [1, 2]) == [{"n": 1}, {"n": 2}]
+    assert worker.result("sample:still_there", [0]) == [0]
+
+
 def test_the_context_is_there_and_decoded_anew_for_each_call(worker: FakeWorker) -> None:
     context = ["run", "pipe", "stage", "session", 2, {"key": [1]}]
     assert worker.result("sample:where", [0], context) == [context]
