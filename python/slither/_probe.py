@@ -117,7 +117,7 @@ def together(
     most, each by whichever thread comes next, and the outputs are told: those of the first `calls` of them, in any
     order.
 
-    Coroutines share one thread: of them all items are run at once, as tasks of an event loop.
+    Coroutines share one thread: of them all items are run at once, as tasks of an event loop, until the time is over.
     """
     imported, call = _import(function)
     if imported["kind"] == "coroutine":

@@ -6,7 +6,7 @@ mod skip;
 
 use rmp_serde::decode::{Error, ReadRefReader};
 use serde::Serialize;
-use serde::de::{Deserialize, DeserializeOwned, IgnoredAny};
+use serde::de::{Deserialize, DeserializeOwned};
 
 pub(crate) use skip::value_len;
 
@@ -63,34 +63,22 @@ pub(crate) fn decode_run<T: DeserializeOwned, E>(
     values: &mut Vec<Result<T, E>>,
     error: impl Fn(String) -> E,
 ) {
-    let all = values.len() + count;
-    while values.len() < all {
-        let begun = values.len();
-        let mut deserializer = deserializer(bytes);
-        let fit = loop {
-            match T::deserialize(&mut deserializer) {
-                Ok(value) => values.push(Ok(value)),
-                Err(reason) => {
-                    values.push(Err(error(reason.to_string())));
-                    break false;
-                }
-            }
-            if values.len() == all {
-                break true;
-            }
-        };
-        if fit {
-            if !is_at_end(&mut deserializer) {
-                // One of them read less than was its own, and those behind it what was not.
-                values[begun..].fill_with(|| Err(error(UNREAD.to_owned())));
-            }
-            return;
-        }
-        // Where the deserializer has stopped it does not say.
-        for _ in begun..values.len() {
-            bytes = value_len(bytes, 0).map_or(&[], |len| &bytes[len..]);
+    let begun = values.len();
+    let mut deserializer = deserializer(bytes);
+    for _ in 0..count {
+        // It forgets to come up again from an error that a type has swallowed.
+        deserializer.set_max_depth(MAX_DEPTH);
+        match T::deserialize(&mut deserializer) {
+            Ok(value) => values.push(Ok(value)),
+            Err(_) => break,
         }
     }
+    if values.len() - begun == count && is_at_end(&mut deserializer) {
+        return;
+    }
+    // One does not fit, or has read more or less than was its own, and nobody knows which: each is read again by itself.
+    values.truncate(begun);
+    values.extend((0..count).map(|_| decode_prefix(&mut bytes).map_err(&error)));
 }
 
 /// Reads one `T` from bytes that hold one msgpack value and nothing else.
@@ -108,9 +96,9 @@ fn deserializer(bytes: &[u8]) -> Deserializer<'_> {
     deserializer
 }
 
-/// Whether nothing is left unread.
+/// Whether nothing is left unread. A `bool` because it reads one marker, and never what is inside.
 fn is_at_end(deserializer: &mut Deserializer<'_>) -> bool {
-    matches!(IgnoredAny::deserialize(deserializer), Err(Error::InvalidMarkerRead(_)))
+    matches!(bool::deserialize(deserializer), Err(Error::InvalidMarkerRead(_)))
 }
 
 #[cfg(test)]
@@ -165,21 +153,52 @@ mod tests {
         }
     }
 
+    /// Swallows the error of a value that does not fit, as `deserialize_with` functions do.
+    #[derive(Debug, PartialEq)]
+    struct Lenient<T>(Option<T>);
+
+    impl<'de, T: Deserialize<'de>> Deserialize<'de> for Lenient<T> {
+        fn deserialize<D: serde::Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+            Ok(Self(T::deserialize(deserializer).ok()))
+        }
+    }
+
     #[test]
     fn what_the_type_leaves_unread_is_an_error_and_not_the_next_value() {
-        #[derive(Debug, PartialEq)]
-        struct Nothing;
-        impl<'de> Deserialize<'de> for Nothing {
-            fn deserialize<D: serde::Deserializer<'de>>(_: D) -> Result<Self, D::Error> {
-                Ok(Self)
-            }
-        }
-        let mut bytes = &[0x92, 1, 2, 7][..];
-        assert_eq!(decode_prefix::<Nothing>(&mut bytes).unwrap_err(), UNREAD);
+        let mut bytes = &[0xa3, b'a', 0xdc, 0x90, 7][..];
+        // A text whose last two bytes could begin an array.
+        let text = [0xa3, b'a', 0xdc, 0x90];
+        assert!(std::str::from_utf8(&text[1..]).is_ok());
+        assert_eq!(decode_prefix::<Lenient<u8>>(&mut bytes).unwrap_err(), UNREAD);
         assert_eq!(decode_prefix::<u8>(&mut bytes), Ok(7));
-        let mut nothings = vec![Ok(Nothing)];
-        decode_run(&[1, 2], 2, &mut nothings, |reason| reason);
-        assert_eq!(nothings, [Ok(Nothing), Err(UNREAD.to_owned()), Err(UNREAD.to_owned())]);
         assert_eq!(decode::<Option<(u8,)>>(&[0x91, 1]), Ok(Some((1,))));
+    }
+
+    #[test]
+    fn of_a_run_what_a_type_leaves_unread_is_not_its_neighbours() {
+        for (bytes, expected) in [
+            (&[1, 2, 0xa1, b'x'][..], [Ok(Some(1)), Ok(Some(2)), Err(UNREAD.to_owned())]),
+            (&[0xa3, b'a', 0xdc, 0x90, 5, 6], [Err(UNREAD.to_owned()), Ok(Some(5)), Ok(Some(6))]),
+        ] {
+            let mut values = Vec::new();
+            decode_run::<Lenient<u8>, _>(bytes, 3, &mut values, |reason| reason);
+            let values: Vec<_> = values.into_iter().map(|value| value.map(|lenient| lenient.0)).collect();
+            assert_eq!(values, expected);
+        }
+    }
+
+    #[test]
+    fn errors_that_a_type_swallows_do_not_add_up_to_depth() {
+        #[derive(Debug, Clone, PartialEq, serde::Deserialize)]
+        struct Extra {
+            x: u8,
+        }
+        // 400 empty maps, and one that fits.
+        let mut bytes = vec![0x80; 400];
+        bytes.extend([0x81, 0xa1, b'x', 5]);
+        let mut values = Vec::new();
+        decode_run::<Lenient<Extra>, _>(&bytes, 401, &mut values, |reason| reason);
+        assert_eq!(values.pop(), Some(Ok(Lenient(Some(Extra { x: 5 })))));
+        assert!(values.iter().all(|value| *value == Ok(Lenient(None))));
     }
 }
