@@ -115,7 +115,10 @@ async fn a_cancelled_stream_of_generators_keeps_its_books() {
         let source = stream::iter((0u64..).zip(items).map(|(id, item)| Item::new(id, item)));
         let call = Call::new("yields:one_by_one").batch_size(2).max_in_flight(8);
         let mut results = slither.dispatch_stream::<_, String>(source, call).await.unwrap();
-        assert!(matches!(results.next().await, Some(Ok(Outcome::Done(item))) if item.id.0 == 0));
+        match results.next().await {
+            Some(Ok(Outcome::Done(item))) => assert_eq!(item.id.0, 0),
+            other => panic!("{other:?}"),
+        }
         all_in_flight(&slither, &gates).await;
         let ledger = results.cancel();
         assert!(ledger.balanced(), "{ledger}");
