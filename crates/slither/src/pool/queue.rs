@@ -202,6 +202,10 @@ impl Queue {
     /// noted as idle, and gets the next call as an order.
     pub(super) fn take_or_wait(&self, station: &Arc<Station>) -> Option<Job> {
         let mut state = lock(&self.state);
+        if station.was_handed() {
+            // What was handed over came before all that waits here, and its bell rings.
+            return None;
+        }
         let own = state.lanes.take(station.slot, station.epoch, |job| station.may_take(job), |_| true);
         if state.outgoing.iter().any(|outgoing| outgoing.station.epoch == station.epoch) {
             return own;

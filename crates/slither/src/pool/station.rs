@@ -188,6 +188,11 @@ impl Station {
         Ok(())
     }
 
+    /// Whether a call was handed over that the keeper has not taken yet.
+    pub(super) fn was_handed(&self) -> bool {
+        lock(&self.inbox).orders.iter().any(|order| matches!(order, Order::Job(_)))
+    }
+
     /// Takes all orders into `orders`.
     pub(super) fn take_orders(&self, orders: &mut Vec<Order>) {
         orders.append(&mut lock(&self.inbox).orders);

@@ -35,6 +35,24 @@ fn job_of(kind: Kind, id: u64) -> (Job, Waiting) {
 }
 
 #[test]
+fn what_was_handed_to_an_idle_worker_begins_before_what_came_later() {
+    let queue = Queue::new(4, 1, 8);
+    let idle = station(1);
+    queue.join(&idle);
+    assert!(queue.take_or_wait(&idle).is_none());
+    let (first, _first) = job(1);
+    let (second, _second) = job(2);
+    queue.push(first);
+    queue.push(second);
+    // Its keeper has not heard of the first yet, and looks for work.
+    assert!(queue.take_or_wait(&idle).is_none());
+    let mut orders = Vec::new();
+    idle.take_orders(&mut orders);
+    assert!(matches!(&orders[..], [Order::Job(job)] if job.id == 1), "{orders:?}");
+    assert_eq!(queue.take_or_wait(&idle).map(|job| job.id), Some(2));
+}
+
+#[test]
 fn a_call_for_a_worker_that_has_just_gone_goes_to_the_next() {
     let queue = Queue::new(4, 2, 8);
     let (gone, idle) = (station(1), station(2));
