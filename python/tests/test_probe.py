@@ -77,8 +77,9 @@ def expected(function: str) -> list[str]:
 
 
 def test_a_function_of_its_input_is_left_alone(module: str) -> None:
-    found = together(f"{module}:pure", ITEMS, expected(f"{module}:pure"), 4, 0.5)
-    assert found["calls"] >= 4  # of which there are many, unless the machine has better to do
+    # Tens of thousands on an idle machine, and more than eight also on one that has better to do.
+    found = together(f"{module}:pure", ITEMS, expected(f"{module}:pure"), 4, 5.0)
+    assert found["calls"] > 8
     assert (found["differing"], found["differences"]) == (0, [])
 
 
