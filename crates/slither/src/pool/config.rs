@@ -258,7 +258,7 @@ impl Pool {
         self
     }
 
-    /// How many calls may wait for a worker; beyond it callers wait for room. Default 1024.
+    /// How many calls may be in the pool at once, those included that run; beyond it callers wait for room. Default 1024.
     #[must_use]
     pub fn queue(mut self, calls: usize) -> Self {
         self.queue = calls;

@@ -148,8 +148,8 @@ pub(crate) struct Job {
     /// Boxed, as few calls have any of it: a job is moved from hand to hand.
     rare: Option<Box<Rare>>,
     waiter: oneshot::Sender<Result<Reply, ItemError>>,
-    /// The call's place in the bounded queue, free again when the job is gone.
-    _place: Option<OwnedSemaphorePermit>,
+    /// The call's place in the bounded queue, free again before its answer is there.
+    place: Option<OwnedSemaphorePermit>,
 }
 
 /// Takes what a call yields before its answer: runs of results, no more together than the call may still yield.
@@ -215,7 +215,7 @@ impl Job {
             told_to_end: false,
             rare: None,
             waiter,
-            _place: place,
+            place,
         };
         (job, waiting)
     }
@@ -333,6 +333,8 @@ impl Job {
         if let Some(probe) = self.rare.as_mut().and_then(|rare| rare.probe.as_mut()) {
             probe.completed = answer.is_ok();
         }
+        // Whoever has the answer may count on it: the next call finds room, and no more are in the pool than were let in.
+        self.place = None;
         let _ = self.waiter.send(answer);
     }
 

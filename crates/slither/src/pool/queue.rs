@@ -24,6 +24,8 @@ use crate::error::{Death, ItemError, Recycled, WorkerReport};
 /// long call that need not; a worker that answers one call after the other keeps what it has.
 #[derive(Debug)]
 pub(super) struct Queue {
+    /// How many calls may be in the pool at once, wherever they are.
+    room: usize,
     places: Arc<Semaphore>,
     state: Mutex<State>,
     /// Locked after the state: a call that ends tells its session so, wherever it is dropped.
@@ -67,7 +69,7 @@ struct Closed {
 }
 
 impl Queue {
-    /// A queue for so many workers, with room for `capacity` calls that no worker holds yet.
+    /// A queue for so many workers, with room for `capacity` calls, those included that workers hold.
     pub(super) fn new(capacity: usize, slots: usize, max_sessions: usize) -> Self {
         let state = State {
             lanes: Lanes::new(slots),
@@ -78,6 +80,7 @@ impl Queue {
             closed: None,
         };
         Self {
+            room: capacity,
             places: Arc::new(Semaphore::new(capacity)),
             state: Mutex::new(state),
             sessions: Arc::new(Mutex::new(Sessions::new(max_sessions))),
@@ -430,14 +433,12 @@ impl Queue {
         lock(&self.state).lanes.depth()
     }
 
-    /// How many calls workers have begun, and how many none has, those ahead included.
+    /// How many calls workers have begun, and how many none has: those ahead, and those on their way from hand to hand,
+    /// included. Together never more than there were at one moment, as each has its place.
     pub(super) fn load(&self) -> (usize, usize) {
-        let (running, ahead) = self.stations().iter().fold((0, 0), |(running, ahead), station| {
-            let held = lock(&station.held);
-            (running + held.begun(), ahead + held.len() - held.begun())
-        });
-        // Last, so that none is counted twice that a worker takes meanwhile.
-        (running, ahead + self.depth())
+        let running = self.stations().iter().map(|station| lock(&station.held).begun()).sum();
+        let taken = self.room - self.places.available_permits();
+        (running, taken.saturating_sub(running))
     }
 }
 

@@ -46,9 +46,10 @@ def doze_or_load(items: list[float | str]) -> list[float | str]:
     return items
 
 
-def sleep_in_thread(items: list[float]) -> list[int]:
-    """Hold a thread for the sum of the items in seconds; return the process."""
-    time.sleep(sum(items))  # sleep: holding a thread is its work
+def await_file(items: list[str]) -> list[int]:
+    """Hold a thread until there is a file at each path; return the process."""
+    for path in items:
+        _await_file(path)
     return [os.getpid()] * len(items)
 
 

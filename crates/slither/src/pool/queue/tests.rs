@@ -3,6 +3,9 @@
 mod breaker;
 mod recycling;
 
+use std::pin::Pin;
+use std::sync::OnceLock;
+use std::task::{Wake, Waker};
 use std::time::Duration;
 
 use rustix::event::{EventfdFlags, eventfd};
@@ -106,6 +109,39 @@ fn what_nobody_waits_for_leaves_the_queue_at_once() {
     drop(waiting);
     queue.sweep();
     assert_eq!(queue.depth(), 1);
+}
+
+/// Notes how many places are free when it is woken.
+struct WhenWoken(Queue, OnceLock<usize>);
+
+impl Wake for WhenWoken {
+    fn wake(self: Arc<Self>) {
+        self.1.get_or_init(|| self.0.free_places());
+    }
+}
+
+#[test]
+fn a_call_counts_from_its_place_on_until_its_answer_is_there_wherever_it_is() {
+    let woken = Arc::new(WhenWoken(Queue::new(4, 1, 8), OnceLock::new()));
+    let queue = &woken.0;
+    let busy = station(1);
+    queue.join(&busy);
+    assert_eq!(queue.load(), (0, 0));
+    let (job, mut waiting) =
+        Job::new(1, vec![0; 16], Duration::from_secs(1), Arc::new(Context::none()), queue.place_now());
+    queue.push(job);
+    assert_eq!(queue.load(), (0, 1), "in its line");
+    let job = queue.take_or_wait(&busy).unwrap();
+    assert_eq!(queue.load(), (0, 1), "on its way");
+    lock(&busy.held).push(job, false);
+    assert_eq!(queue.load(), (1, 0), "begun");
+    let waker = Waker::from(woken.clone());
+    let polled = Pin::new(&mut waiting).poll(&mut std::task::Context::from_waker(&waker));
+    assert!(polled.is_pending());
+    let job = lock(&busy.held).answered(1).unwrap();
+    job.finish(Err(ItemError::new(ErrorKind::Pool, "the end")));
+    assert_eq!(woken.1.get(), Some(&4), "whoever has the answer finds its place free");
+    assert_eq!(queue.load(), (0, 0));
 }
 
 #[test]

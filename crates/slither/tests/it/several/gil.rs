@@ -2,7 +2,7 @@
 
 use std::path::PathBuf;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::time::Instant;
 
 use slither::python::Interpreter;
@@ -78,7 +78,7 @@ async fn the_bound_on_work_in_flight_follows_the_slots() {
         for (python, slots) in [(python, 64), (with_gil(), 4)] {
             let slither = runtime(threads(&python, 4, 16)).await;
             assert_eq!(stats(&slither).slots, slots);
-            // `auto` is twice the slots: as many calls as that are seen at once, in workers and in line, and never more.
+            // `auto` is twice the slots: as many calls as that are there at once, in workers and in line, and never more.
             let most = Arc::new(AtomicUsize::new(0));
             let watch = {
                 let (slither, most) = (slither.clone(), most.clone());
@@ -90,11 +90,18 @@ async fn the_bound_on_work_in_flight_follows_the_slots() {
                     }
                 })
             };
-            let call = several("sleep_in_thread").batch_size(1).max_in_flight(MaxInFlight::Auto);
-            slither.dispatch::<f64, u32>(vec![0.02; slots * 8], call).await.unwrap();
+            let (folder, items) = (Folder::new(), slots * 8);
+            let gate = folder.path("gate");
+            let call = several("await_file").batch_size(1).max_in_flight(MaxInFlight::Auto);
+            let all = tokio::spawn({
+                let (slither, gate) = (slither.clone(), gate.clone());
+                async move { slither.dispatch::<String, u32>(vec![gate; items], call).await }
+            });
+            until(|| most.load(Ordering::Relaxed) >= 2 * slots).await;
+            std::fs::write(gate, "").unwrap();
+            assert_eq!(all.await.unwrap().unwrap().ledger.emitted, items as u64);
             watch.abort();
-            let most = most.load(Ordering::Relaxed);
-            assert!(most <= 2 * slots && most > slots, "{most} calls at once, of {slots} slots");
+            assert_eq!(most.load(Ordering::Relaxed), 2 * slots);
         }
     })
     .await;
@@ -107,15 +114,15 @@ async fn the_bound_on_work_in_flight_falls_in_the_middle_of_a_run() {
         let folder = Folder::new();
         let library = extension(&python, &folder.path(""));
         let slither = runtime(threads(&python, 1, 16)).await;
+        let over = Arc::new(AtomicBool::new(false));
         let watch = {
-            let slither = slither.clone();
+            let (slither, over) = (slither.clone(), over.clone());
             tokio::spawn(async move {
                 let (mut high, mut low) = (0, None);
-                loop {
+                while !over.load(Ordering::Relaxed) {
                     let stats = stats(&slither);
                     let all = stats.running + stats.queued;
                     match (stats.slots, low) {
-                        (1, Some(most)) if all == 0 => break (high, most),
                         (1, Some(most)) => low = Some(all.max(most)),
                         // What was in flight comes back first.
                         (1, None) => low = (all <= 2).then_some(all),
@@ -123,6 +130,7 @@ async fn the_bound_on_work_in_flight_falls_in_the_middle_of_a_run() {
                     }
                     tokio::task::yield_now().await;
                 }
+                (high, low)
             })
         };
         let dozes = |number, seconds: f64| std::iter::repeat_n(Value::from(seconds), number);
@@ -130,7 +138,9 @@ async fn the_bound_on_work_in_flight_falls_in_the_middle_of_a_run() {
         let call = several("doze_or_load").batch_size(1).max_in_flight(MaxInFlight::Auto);
         let done = slither.dispatch::<Value, Value>(items, call).await.unwrap();
         assert_eq!(done.ledger.emitted, 401);
+        over.store(true, Ordering::Relaxed);
         let (high, low) = watch.await.unwrap();
+        let low = low.expect("it was seen with one slot, and little in flight");
         println!("at most {high} calls at once with 16 slots, and {low} with 1");
         assert!((17..=32).contains(&high) && (1..=2).contains(&low), "{high}, then {low}");
     })
