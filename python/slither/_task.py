@@ -252,7 +252,8 @@ class Task(Worker):
         if not self.call:
             return
         lines = [f'  File "{path}", line {line} in {name}' for path, line, name in _awaiting(self._coroutine)]
-        text = "\n".join([f"Task of call {self.call} (most recent call first):", *lines, "", ""])
+        # Behind an empty line: what faulthandler writes ends without one.
+        text = "\n".join(["", f"Task of call {self.call} (most recent call first):", *lines, "", ""])
         os.write(fd, text.encode("utf-8", "backslashreplace"))
 
     # What the public functions ask (_current.Runner)

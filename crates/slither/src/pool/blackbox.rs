@@ -128,12 +128,6 @@ impl BlackBox {
         frames[..length.min(frames.len())].to_vec()
     }
 
-    /// Whether `faulthandler` wrote anything.
-    pub(super) fn has_text(&self) -> bool {
-        let mut first = [0];
-        rustix::io::pread(&self.fd, &mut first, self.text).is_ok() && first != [0]
-    }
-
     /// What `faulthandler` wrote: stacks, or nothing.
     pub(super) fn text(&self) -> Option<String> {
         let mut bytes = vec![0; TEXT as usize];

@@ -14,7 +14,7 @@ use crate::pool::blackbox::Reading;
 use crate::pool::clock::now;
 use crate::pool::job::WorkerName;
 use crate::pool::station::lock;
-use crate::pool::worker::{Autopsy, End, How, Keeper, Link};
+use crate::pool::worker::{Autopsy, CallId, End, How, Keeper, Link};
 use crate::wire::{Frame, WireError};
 
 /// What a keeper has of it.
@@ -115,8 +115,8 @@ impl Link for FakeLink {
         frames.flat_map(Frame::bytes).collect()
     }
 
-    fn dumped(&self) -> bool {
-        self.worker.borrow_mut().dice.permille(500)
+    fn dumped(&self, _: Option<CallId>) -> usize {
+        usize::from(self.worker.borrow_mut().dice.permille(500))
     }
 
     fn autopsy(&self, worker: Arc<WorkerName>, end: End, breach: Option<String>) -> Autopsy {

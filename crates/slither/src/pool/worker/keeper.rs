@@ -26,10 +26,20 @@ use crate::wire::{self, Frame, Kind};
 
 /// How long after SIGKILL a process that is still there is given up.
 const ABANDON: Duration = Duration::from_secs(5);
-/// How long a worker that was not ready in time has to write down where it is.
-const SHOW_GRACE: Duration = Duration::from_millis(50);
+/// How long a worker that was not ready in time has at most to write down where it is, and how often it is looked for.
+const SHOW_GRACE: Duration = Duration::from_secs(1);
+const SHOW_LOOK: Duration = Duration::from_millis(25);
 /// How long a worker may live on when it has closed its connection.
-pub(super) const SILENT: Duration = Duration::from_secs(1);
+pub(super) const SILENT: Duration = Duration::from_secs(3);
+
+/// A worker that was not ready in time, and was asked where it is.
+#[derive(Debug)]
+struct Condemned {
+    /// How much of that was there at the last look.
+    written: usize,
+    look: Instant,
+    latest: Instant,
+}
 
 /// What a keeper is given of its worker.
 #[derive(Debug)]
@@ -93,8 +103,8 @@ pub(crate) struct Keeper<L> {
     pub(super) unread: bool,
     /// Why it was told to die, if it was.
     pub(super) sentence: Option<Sentence>,
-    /// When it is killed because it was not ready in time.
-    condemned: Option<Instant>,
+    /// It is killed because it was not ready in time, when it has shown where it is.
+    condemned: Option<Condemned>,
     /// When it was sent the signal that cannot be ignored.
     pub(super) killed: Option<Instant>,
     /// No call is given to it any more.
@@ -286,7 +296,8 @@ impl<L: Link> Keeper<L> {
         if matches!(sentence, Sentence::Late(_)) && self.condemned.is_none() {
             // First it shows where it is.
             self.link.signal(Signal::USR2);
-            self.condemned = Some(now() + SHOW_GRACE);
+            let now = now();
+            self.condemned = Some(Condemned { written: 0, look: now + SHOW_LOOK, latest: now + SHOW_GRACE });
             self.sentence.get_or_insert(sentence);
             return;
         }
@@ -308,8 +319,8 @@ impl<L: Link> Keeper<L> {
     fn check_time(&mut self) {
         let now = now();
         if self.machine.timer().is_some_and(|at| at <= now) {
-            if self.machine.dumping() && self.link.dumped() {
-                self.on(Event::Dumped);
+            if let Some(call) = self.machine.dumping() {
+                self.on(Event::Dumped(self.link.dumped(Some(call))));
             }
             if self.may_withhold() {
                 // A call whose answer stands there does not run too long, and the one behind it may.
@@ -327,8 +338,14 @@ impl<L: Link> Keeper<L> {
         if let Some(deadline) = self.draining.filter(|at| *at <= now) {
             self.stop(deadline);
         }
-        if self.condemned.is_some_and(|at| at <= now) {
-            self.on(Event::Kill(Verdict::Crash));
+        if let Some(condemned) = self.condemned.as_mut().filter(|condemned| condemned.look <= now) {
+            let written = self.link.dumped(None);
+            // It is all there when it has stopped growing.
+            if now >= condemned.latest || (written > 0 && written == condemned.written) {
+                self.on(Event::Kill(Verdict::Crash));
+            } else {
+                (condemned.written, condemned.look) = (written, now + SHOW_LOOK);
+            }
         }
         if self.silent_until().is_some_and(|at| at <= now) {
             let cut = self.link.cut_off().map(|error| error.to_string());
@@ -368,7 +385,8 @@ impl<L: Link> Keeper<L> {
     /// When to take the next turn, should nothing happen before.
     pub(crate) fn due(&self) -> Option<Instant> {
         let abandon = self.killed.map(|at| at + ABANDON);
-        let condemned = self.condemned.filter(|_| self.killed.is_none());
+        let condemned =
+            self.condemned.as_ref().filter(|_| self.killed.is_none()).map(|condemned| condemned.look);
         let due = [
             self.machine.timer(),
             self.draining,

@@ -7,8 +7,9 @@ use std::time::Instant;
 use rustix::process::{Signal, pidfd_send_signal};
 
 use super::connection::Connection;
-use super::machine::How;
+use super::machine::{CallId, How};
 use super::report::Autopsy;
+use super::stacks::Stacks;
 use crate::error::{Death, Phase};
 use crate::pool::blackbox::{BlackBox, Reading};
 use crate::pool::job::WorkerName;
@@ -58,8 +59,8 @@ pub(crate) trait Link {
     /// The answers that the worker has ready and has not sent yet, as it wrote them.
     fn withheld(&self) -> Vec<u8>;
 
-    /// Whether it has written of a stack that it was asked for.
-    fn dumped(&self) -> bool;
+    /// How many bytes it has written of the stacks that it was asked for; none while that of this call's task is missing.
+    fn dumped(&self, call: Option<CallId>) -> usize;
 
     /// What is found at its death.
     fn autopsy(&self, worker: Arc<WorkerName>, end: End, breach: Option<String>) -> Autopsy;
@@ -145,8 +146,13 @@ impl Link for Process {
         self.blackbox.withheld()
     }
 
-    fn dumped(&self) -> bool {
-        self.blackbox.has_text()
+    fn dumped(&self, call: Option<CallId>) -> usize {
+        let text = self.blackbox.text().unwrap_or_default();
+        let written = text.len();
+        match (self.blackbox.profile(), call) {
+            (Profile::Async { .. }, Some(call)) if Stacks::new(text).of_task(call).is_none() => 0,
+            _ => written,
+        }
     }
 
     fn autopsy(&self, worker: Arc<WorkerName>, end: End, breach: Option<String>) -> Autopsy {

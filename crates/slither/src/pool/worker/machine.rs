@@ -24,7 +24,7 @@ const MOST_AHEAD: usize = 31;
 const BUNDLE: Duration = Duration::from_micros(200);
 /// From the deadline, when Python's stack is asked for, to the polite signal.
 const DUMP_GRACE: Duration = Duration::from_millis(50);
-/// And at most, if nothing of the stack is there yet, which is looked for so often.
+/// And at most, if the stack is not all there yet, which is looked for so often: it is when it has stopped growing.
 const LATE_DUMP_GRACE: Duration = Duration::from_millis(150);
 const LOOK: Duration = Duration::from_millis(10);
 /// From the polite signal to the one that cannot be ignored.
@@ -51,8 +51,8 @@ pub(crate) enum Event {
     TakenBack(CallId),
     /// It broke the protocol.
     Broke,
-    /// It has written of the stack that it was asked for.
-    Dumped,
+    /// So many bytes are there of the stack that it was asked for.
+    Dumped(usize),
     /// A timer fired; with what the black box says is running.
     Tick(Vec<Running>),
     /// It should finish what it has and stop, by the deadline.
@@ -150,9 +150,9 @@ enum State {
 /// How far the end of a worker is whose call ran too long.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Step {
-    /// It was asked for its stack, and may take until then at most.
-    Asked { latest: Instant },
-    /// It wrote of it, or was too late.
+    /// It was asked for its stack, of which it had written so much at the last look, and may take until then at most.
+    Asked { written: usize, latest: Instant },
+    /// It wrote it, or was too late.
     Dumped,
     /// It was sent the polite signal.
     Termed,
@@ -260,8 +260,11 @@ impl Worker {
     }
 
     /// Whether it was asked for its stack, and has not been found to write it.
-    pub(crate) fn dumping(&self) -> bool {
-        matches!(self.state, State::Overdue { step: Step::Asked { .. }, .. })
+    pub(crate) fn dumping(&self) -> Option<CallId> {
+        match self.state {
+            State::Overdue { id, step: Step::Asked { .. }, .. } => Some(id),
+            _ => None,
+        }
     }
 
     /// Whether it dies because it broke the protocol.
@@ -342,9 +345,14 @@ impl Worker {
                     self.say_stop(actions);
                 }
             }
-            Event::Dumped => {
-                if let State::Overdue { step: step @ Step::Asked { .. }, .. } = &mut self.state {
-                    *step = Step::Dumped;
+            Event::Dumped(bytes) => {
+                if let State::Overdue { step, .. } = &mut self.state
+                    && let Step::Asked { written, .. } = step
+                {
+                    match *written {
+                        before if before > 0 && before == bytes => *step = Step::Dumped,
+                        _ => *written = bytes,
+                    }
                 }
             }
             Event::Tick(running) => self.tick(&running, now, actions),
@@ -389,7 +397,7 @@ impl Worker {
     fn tick(&mut self, running: &[Running], now: Instant, actions: &mut Vec<Action>) {
         match self.state {
             State::Overdue { id, limit, step, due } if now >= due => match step {
-                Step::Asked { latest } if now < latest => {
+                Step::Asked { latest, .. } if now < latest => {
                     self.state = State::Overdue { id, limit, step, due: now + LOOK };
                 }
                 Step::Asked { .. } | Step::Dumped => {
@@ -436,8 +444,8 @@ impl Worker {
             };
             if over {
                 let (id, limit) = (call.id, call.timeout);
-                let step = Step::Asked { latest: now + LATE_DUMP_GRACE };
-                self.state = State::Overdue { id, limit, step, due: now + DUMP_GRACE };
+                let step = Step::Asked { written: 0, latest: now + LATE_DUMP_GRACE };
+                self.state = State::Overdue { id, limit, step, due: now + (DUMP_GRACE - LOOK) };
                 return actions.push(Action::Dump(id));
             }
         }

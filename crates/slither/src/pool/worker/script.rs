@@ -11,7 +11,7 @@ use rustix::process::Signal;
 
 use super::keeper::{Keeper, Parts};
 use super::link::{End, Link};
-use super::machine::How;
+use super::machine::{CallId, How};
 use super::report::Autopsy;
 use crate::context::Context;
 use crate::pool::blackbox::Reading;
@@ -80,8 +80,8 @@ impl Link for Script {
         self.shown().map_or_else(Vec::new, |(_, withheld)| withheld.clone())
     }
 
-    fn dumped(&self) -> bool {
-        false
+    fn dumped(&self, _: Option<CallId>) -> usize {
+        0
     }
 
     fn autopsy(&self, worker: Arc<WorkerName>, end: End, breach: Option<String>) -> Autopsy {

@@ -33,13 +33,17 @@ impl Stacks {
         if self.title().is_some() && self.fatal_slot().is_none() {
             return None;
         }
-        let task = format!("Task of call {call}\n");
-        let task = self.blocks().find(|block| block.starts_with(&task) || *block == task.trim());
-        let stack = task.or_else(|| self.blocks().find(|block| self::slot(block) == Some(slot)))?;
+        let stack =
+            self.of_task(call).or_else(|| self.blocks().find(|block| self::slot(block) == Some(slot)))?;
         // Without the GIL it begins with the excuse that it is the only one.
         let stack = stack.trim_start_matches(ALONE).trim_start();
         let fatal = if stack.lines().any(is_fatal) { self.title() } else { None };
         Some(fatal.map_or_else(|| stack.to_owned(), |title| format!("{title}\n\n{stack}")))
+    }
+
+    /// Where the task of the call awaited, if it was asked and has said so.
+    pub(super) fn of_task(&self, call: CallId) -> Option<&str> {
+        self.blocks().find(|block| task(block) == Some(call))
     }
 
     /// What stands above all stacks: the signal, if one was fatal.
@@ -57,6 +61,11 @@ const ALONE: &str = "<Cannot show all threads while the GIL is disabled>";
 /// Whether a stack that begins so is of the thread that met the fatal signal.
 fn is_fatal(line: &str) -> bool {
     line.starts_with("Current thread 0x") || line.starts_with("Stack (most recent call first)")
+}
+
+/// The call whose task such a block is of.
+fn task(block: &str) -> Option<CallId> {
+    block.strip_prefix("Task of call ")?.split_whitespace().next()?.parse().ok()
 }
 
 /// The slot that a thread of this stack runs calls in: its outermost such frame says so.
@@ -102,9 +111,10 @@ mod tests {
 
     #[test]
     fn a_task_is_found_by_its_call() {
-        let text = "Task of call 4294967301\n  File \"a.py\", line 9 in wait\n\nThread 0x01 (most recent call first):\n  File \"b.py\", line 1 in run\n";
+        let text = "Task of call 4294967301 (most recent call first):\n  File \"a.py\", line 9 in wait\n\nThread 0x01 (most recent call first):\n  File \"b.py\", line 1 in run\n";
         let stacks = Stacks::new(text.to_owned());
-        assert!(stacks.of(0, 4_294_967_301).unwrap().contains("in wait"));
-        assert_eq!(stacks.of(0, 42), None);
+        let found = stacks.of(0, 4_294_967_301).unwrap();
+        assert!(found.starts_with("Task of call 4294967301 ") && found.ends_with("in wait"), "{found}");
+        assert_eq!(stacks.of(0, 42_949_673), None);
     }
 }
