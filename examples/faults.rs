@@ -9,7 +9,7 @@ use slither::{Chaos, ChaosStats, ConfigError, OnError, Pool, Retry, Slither};
 use crate::report::Section;
 
 /// How long a worker that died last may take to be replaced.
-const REPLACED: Duration = Duration::from_secs(5);
+const REPLACED: Duration = Duration::from_secs(30);
 
 /// Gives a pool the faults, and a deadline for its batches, which is what a hang costs.
 pub(crate) fn inject(pool: Pool, chaos: Option<&Chaos>, deadline: Duration) -> Pool {
