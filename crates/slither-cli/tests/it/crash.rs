@@ -6,14 +6,17 @@ use rustix::process::Signal;
 use serde_json::Value;
 
 use crate::support::{
-    LIMIT, MANY, Process, Running, Scratch, broken, children, descendants, eventually, gone, kill, sentences,
+    LIMIT, MANY, Process, Running, Scratch, broken, children, descendants, eventually, gone, send, sentences,
     slow, text_analysis,
 };
 
-/// Short documents, and one in the middle on which a worker works for seconds.
+/// Words on which a worker works for far longer than any test looks at it; those that have them do not live to finish.
+const LONG: u32 = 2_000_000;
+
+/// Short documents, and one in the middle on which a worker works for long.
 fn with_a_slow_one(scratch: &Scratch) -> std::path::PathBuf {
     let half = MANY / 2;
-    let texts = sentences(half).chain([slow(400_000)]).chain(sentences(MANY - half - 1));
+    let texts = sentences(half).chain([slow(LONG)]).chain(sentences(MANY - half - 1));
     scratch.jsonl("lines.jsonl", texts)
 }
 
@@ -28,9 +31,9 @@ fn workers(host: u32) -> Vec<Process> {
 }
 
 /// The worker that has worked for half a second of processor time while the other did nothing: the other waits,
-/// because no more may be under way before the slow document is done.
-fn busy_with_the_slow_one(host: u32) -> u32 {
-    let mut victim = None;
+/// because no more may be under way before the slow document is done. And that other one.
+fn busy_with_the_slow_one(host: u32) -> [u32; 2] {
+    let mut found = None;
     let mut since: Vec<Process> = Vec::new();
     eventually(
         LIMIT,
@@ -43,25 +46,31 @@ fn busy_with_the_slow_one(host: u32) -> u32 {
             let mut used: Vec<_> = now.iter().map(|process| (used(process), process.pid)).collect();
             used.sort_unstable();
             match used.as_slice() {
-                [(Some(0 | 1), _), (Some(50..), busy)] => victim = Some(*busy),
+                [(Some(0 | 1), idle), (Some(50..), busy)] => found = Some([*busy, *idle]),
                 [(Some(0 | 1), _), (Some(_), _)] => {}
                 // Both work, or are not the same as before: begin anew.
                 _ => since = now,
             }
-            victim.is_some()
+            found.is_some()
         },
         || "no worker was seen to work alone".to_owned(),
     );
-    victim.unwrap()
+    found.unwrap()
 }
 
 #[test]
 fn a_killed_worker_costs_its_batch_and_is_replaced() {
     let scratch = Scratch::new();
     let input = with_a_slow_one(&scratch);
-    let run = Running::start(&mut text_analysis(&input, &["--json", "--workers", "2"]));
-    let victim = busy_with_the_slow_one(run.pid());
-    kill(victim);
+    let mut command = text_analysis(&input, &["--json", "--workers", "2"]);
+    command.env("SLITHER_LOG", "slither=debug");
+    let mut run = Running::start(&mut command);
+    let [victim, survivor] = busy_with_the_slow_one(run.pid());
+    // The other one, which waits, is held up until the replacement has done a batch: it could do all that is left.
+    send(survivor, Signal::STOP);
+    send(victim, Signal::KILL);
+    run.says("slither.dispatch.batch.exception", 1);
+    run.says("slither.dispatch.batch.stop", 1);
     let mut replacements = Vec::new();
     eventually(
         LIMIT,
@@ -71,6 +80,7 @@ fn a_killed_worker_costs_its_batch_and_is_replaced() {
         },
         || "the worker was not replaced".to_owned(),
     );
+    send(survivor, Signal::CONT);
 
     let ended = run.end();
     assert_eq!(ended.code(), Some(1), "{}", ended.stderr);
@@ -114,11 +124,11 @@ fn a_killed_worker_costs_its_batch_and_is_replaced() {
 #[test]
 fn nobody_outlives_a_killed_host() {
     let scratch = Scratch::new();
-    let input = scratch.jsonl("lines.jsonl", [slow(1_000_000)].into_iter().chain(sentences(1000)));
+    let input = scratch.jsonl("lines.jsonl", [slow(LONG)].into_iter().chain(sentences(1000)));
     let run = Running::start(&mut text_analysis(&input, &["--workers", "2"]));
     busy_with_the_slow_one(run.pid());
     let family = descendants(run.pid());
     assert_eq!(family.len(), 5, "two nurseries, two workers, and the one that counts again");
     run.signal(Signal::KILL);
-    gone(&family, Duration::from_secs(5));
+    gone(&family, Duration::from_secs(20));
 }

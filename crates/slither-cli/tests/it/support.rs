@@ -168,9 +168,9 @@ impl Drop for Running {
     }
 }
 
-/// Sends SIGKILL to one process.
-pub(crate) fn kill(victim: u32) {
-    kill_process(pid(victim), Signal::KILL).unwrap();
+/// Sends a signal to one process.
+pub(crate) fn send(to: u32, signal: Signal) {
+    kill_process(pid(to), signal).unwrap();
 }
 
 fn pid(number: u32) -> Pid {
