@@ -25,6 +25,7 @@ from typing import Any
 import msgspec
 
 import slither
+from slither._progress import EVERY
 
 
 def echo(items: list[Any]) -> list[Any]:
@@ -77,6 +78,13 @@ def step_by_step(items: list[Any]) -> Iterator[Any]:
                 os._exit(7)
 
 
+def yields_wait(seconds: float) -> None:
+    """Have what was yielded, and could come with the answer, wait so long for it."""
+    from slither import _yields
+
+    _yields.WAIT = seconds  # type: ignore[misc]
+
+
 def twice(items: list[Any]) -> Iterator[Any]:
     for item in items:
         yield item
@@ -116,6 +124,8 @@ def counts_for_long(seconds: float) -> None:
     while time.monotonic() < end:
         done += 1
         slither.progress(done)
+    time.sleep(EVERY)  # sleep: the one that comes now is due, however long ago the last one was sent
+    slither.progress(done + 1)
 
 
 def progress_in_a_child() -> str:
