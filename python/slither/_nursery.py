@@ -35,7 +35,7 @@ if TYPE_CHECKING:
     from slither._start import Start
 
 # How long a death waits for what the dead worker had started, and the nursery at its own end, when nobody waits for it.
-_STRANGERS_PATIENCE = 2.0
+_STRANGERS_PATIENCE = 10.0
 _LAST_PATIENCE = 60.0
 
 

@@ -13,6 +13,7 @@ import slither
 
 PATIENCE = 60.0
 meeting = threading.Barrier(2)
+speaking = threading.Lock()
 gates: dict[str, threading.Event] = {}
 SETTING: contextvars.ContextVar[str] = contextvars.ContextVar("setting", default="untouched")
 
@@ -62,9 +63,11 @@ def looks_up(items: list[Any]) -> list[Any]:
 def tells(items: list[str]) -> list[str]:
     """Reports and logs from inside the call, with the other call running beside it."""
     meeting.wait(PATIENCE)
-    for item in items:
-        logging.getLogger("parallel").warning("about %s", item)
-        slither.progress(1, 1)
+    # A report that finds the socket taken for long is dropped: nobody else may be held up while it sends.
+    with speaking:
+        for item in items:
+            logging.getLogger("parallel").warning("about %s", item)
+            slither.progress(1, 1)
     meeting.wait(PATIENCE)
     return items
 

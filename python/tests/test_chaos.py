@@ -9,7 +9,7 @@ import time
 from typing import Any
 
 import pytest
-from fakehost import FakeNursery, FakeWorker, Gone, pack
+from fakehost import PATIENCE, FakeNursery, FakeWorker, Gone, pack
 
 from slither import _blackbox, _wire
 
@@ -65,7 +65,7 @@ def test_a_hang_never_ends_and_its_stack_can_be_had(fresh: FakeWorker, point: st
     strike(fresh, "echo", [1], ["hang", point, 0.0])
     while fresh.black_box()[2] != _blackbox.USER:
         time.sleep(0.001)  # sleep: polls for the worker's own word
-    deadline = time.monotonic() + 10
+    deadline = time.monotonic() + PATIENCE
     while "_hang" not in fresh.fault_text() and time.monotonic() < deadline:
         os.kill(fresh.pid, signal.SIGUSR2)
         time.sleep(0.01)  # sleep: polls for the stack

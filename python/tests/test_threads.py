@@ -7,6 +7,7 @@ import signal
 import struct
 import sys
 import threading
+import time
 from collections.abc import Iterator
 from typing import Any
 
@@ -57,8 +58,6 @@ def results(worker: FakeWorker, *idents: int) -> list[Any]:
 
 def slot_of(worker: FakeWorker, ident: int, phase: int, slots: int = SLOTS) -> int:
     """Wait until a slot of the black box says that the call is in this phase; return its number."""
-    import time
-
     end = time.monotonic() + PATIENCE
     while time.monotonic() < end:
         for number in range(slots):
@@ -357,14 +356,16 @@ def test_the_black_box_tells_the_calls_and_their_threads_apart(worker: FakeWorke
     slots.append(slot_of(worker, idents[2], _blackbox.VIEW))
     assert len(set(slots)) == 3
     threads = [struct.unpack("<Q", os.pread(worker.box, 8, 512 * slot + 24))[0] for slot in slots]
-    os.kill(worker.pid, signal.SIGUSR2)
-    while not all(f"hread 0x{thread:016x}" in worker.fault_text() for thread in threads):
-        os.sched_yield()
-    while "in slot_" not in worker.fault_text().rpartition(f"0x{threads[0]:016x}")[2]:
-        os.sched_yield()
-    block = worker.fault_text().rpartition(f"0x{threads[0]:016x}")[2].partition("\n\n")[0]
-    assert "in wait" in block
-    assert f"in slot_{slots[0]}\n" in block + "\n"
+    # The box says that the call is in user code a moment before it is in `wait`: asked again until it is.
+    blocks: list[str] = []
+    text = ""
+    while not blocks or not all(f"hread 0x{thread:016x}" in text for thread in threads):
+        os.kill(worker.pid, signal.SIGUSR2)
+        time.sleep(0.01)  # sleep: so that a stack is written before it is asked for again
+        text = worker.fault_text()
+        told = [each.partition("\n\n")[0] for each in text.split(f"hread 0x{threads[0]:016x}")[1:]]
+        blocks = [block for block in told if "in wait" in block and "_bootstrap_inner" in block]
+    assert f"in slot_{slots[0]}\n" in blocks[0] + "\n"
     worker.send(_wire.VIEW_REPLY, pack(1), ident=number)
     results(worker, call(worker, "open_gate", ["box"]), *idents)
     for _ in range(SLOTS):
