@@ -32,6 +32,8 @@ _PATIENCE: Final = 24
 _SWITCH: Final = 1e-5
 # How many events of a call are traced, which takes some 20 ms.
 _TRACED: Final = 10_000
+# So much of a round counts when half of the time is given to those that are traced.
+_ROUND: Final = 0.01
 # So many differences are told, and enough.
 _DIFFERENCES: Final = 8
 
@@ -58,7 +60,7 @@ class Serial(TypedDict):
     outputs: list[str]
     failed: list[int]  # the calls that raised, or whose result is none: their places in `outputs`
     seconds: float
-    cpu: float  # of these seconds those in which there was something to compute
+    cpu: float  # of these seconds those in which there was something to compute, but for the longest call
 
 
 class Difference(TypedDict):
@@ -94,17 +96,30 @@ def serial(
     imported, call = _import(function, folders)
     outputs: list[str] = []
     failed: list[int] = []
-    began, used = time.perf_counter(), _busy()
+    began = time.perf_counter()
+    marks = [(began, _busy())]
     for index in order * repeat:
         try:
             outputs.append(call(items[index]))
         except Exception as error:
             failed.append(len(outputs))
             outputs.append(_raised(error))
-        if time.perf_counter() - began > limit:
+        marks.append((time.perf_counter(), _busy()))
+        if marks[-1][0] - began > limit:
             break
-    seconds, cpu = time.perf_counter() - began, _busy() - used
-    return Serial(imported=imported, outputs=outputs, failed=failed, seconds=seconds, cpu=cpu)
+    seconds = marks[-1][0] - began
+    return Serial(imported=imported, outputs=outputs, failed=failed, seconds=seconds, cpu=seconds * _share(marks))
+
+
+def _share(marks: list[tuple[float, float]]) -> float:
+    """How much of the time between the marks there was something to compute.
+
+    What holds the process up once spoils one call: the longest, which is left out where there are others to go by.
+    """
+    calls = [(after[0] - before[0], after[1] - before[1]) for before, after in itertools.pairwise(marks)]
+    if len(calls) > 2:
+        calls.remove(max(calls))
+    return sum(busy for _, busy in calls) / max(sum(took for took, _ in calls), 1e-9)
 
 
 def together(
@@ -152,7 +167,8 @@ class _Crowd:
         now = time.monotonic()
         self.over = self._met and (self.enough or now > self._until)
         self._met = True
-        self._spent[self._nudging] += now - self._last
+        # What holds a round up for long has nothing to do with how it is run, and would decide over all the others.
+        self._spent[self._nudging] += min(now - self._last, _ROUND)
         self._last = now
         self._nudging = self._spent[True] <= self._spent[False]
 

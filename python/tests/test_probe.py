@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+import itertools
 import random
+import time
 from collections import Counter
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 
+from slither import _probe
 from slither._probe import serial, together
 
 ITEMS = list(range(1, 9))
@@ -76,10 +80,14 @@ def expected(function: str) -> list[str]:
     return serial(function, ITEMS, list(range(len(ITEMS))))["outputs"]
 
 
-def test_a_function_of_its_input_is_left_alone(module: str) -> None:
-    # Tens of thousands on an idle machine, and more than eight also on one that has better to do.
-    found = together(f"{module}:pure", ITEMS, expected(f"{module}:pure"), 4, 5.0)
-    assert found["calls"] > 8
+def test_a_function_of_its_input_is_left_alone(module: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    # Each look at this clock is 10 ms after the last one, so that it has the same time on each machine.
+    steps = itertools.count()
+    clock = SimpleNamespace(monotonic=lambda: 0.01 * next(steps), perf_counter=time.perf_counter, sleep=time.sleep)
+    outputs = expected(f"{module}:pure")
+    monkeypatch.setattr(_probe, "time", clock)
+    found = together(f"{module}:pure", ITEMS, outputs, 4, 5.0)
+    assert 4 * 490 < found["calls"] < 4 * 510
     assert (found["differing"], found["differences"]) == (0, [])
 
 
@@ -98,6 +106,32 @@ def test_state_that_threads_share_shows_as_a_difference(module: str) -> None:
 def test_an_update_that_is_lost_shows_in_what_all_calls_gave_together(module: str) -> None:
     lost = together(f"{module}:unlocked", ITEMS, None, 4, PATIENCE, repeat=100)
     assert max(Counter(lost["outputs"]).values()) > 1
+
+
+def test_a_call_that_is_held_up_does_not_decide_what_the_others_are() -> None:
+    def share(*calls: tuple[float, float]) -> float:
+        marks = [(0.0, 0.0)]
+        for took, busy in calls:
+            marks.append((marks[-1][0] + took, marks[-1][1] + busy))
+        return _probe._share(marks)
+
+    assert share((0.1, 0.1), (3.1, 0.1), (0.1, 0.1), (0.1, 0.1)) == pytest.approx(1.0)
+    assert share((0.1, 0.0), (3.1, 3.0), (0.1, 0.0), (0.1, 0.0)) == pytest.approx(0.0)
+    assert share((0.1, 0.1), (0.3, 0.0), (0.3, 0.0), (0.1, 0.1)) == pytest.approx(0.4)
+    assert share((0.1, 0.1), (0.1, 0.0)) == pytest.approx(0.5)
+
+
+def test_a_round_that_is_held_up_leaves_the_others_their_nudges(monkeypatch: pytest.MonkeyPatch) -> None:
+    now = 0.0
+    monkeypatch.setattr(_probe, "time", SimpleNamespace(monotonic=lambda: now))
+    crowd = _probe._Crowd(1, 100.0)
+    nudged = []
+    for took in [0.001, 3.0, *[0.001] * 50]:
+        crowd.meet()
+        nudged.append(crowd._nudging)
+        now += took
+    assert nudged[:2] == [True, False]
+    assert 15 < sum(nudged) < 35, nudged
 
 
 def test_an_update_under_a_lock_is_not_lost(module: str) -> None:

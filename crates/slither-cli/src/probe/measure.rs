@@ -33,6 +33,9 @@ pub(crate) struct Measured {
     /// The same, without the time in which its threads waited for a processor: what it would be where nothing else
     /// runs, as far as that can be told.
     pub(crate) undisturbed: f64,
+    /// The same of each round.
+    #[serde(skip)]
+    pub(super) rounds: Vec<f64>,
     /// The time of a call, in seconds: half of them took less.
     pub(crate) p50: f64,
     /// The same for 99 of 100.
@@ -52,6 +55,7 @@ impl Measured {
             failed: 0,
             per_second: 0.0,
             undisturbed: 0.0,
+            rounds: Vec::new(),
             p50: 0.0,
             p99: 0.0,
             memory: 0,
@@ -76,6 +80,7 @@ struct Tally {
     failed: usize,
     best: f64,
     undisturbed: f64,
+    rounds: Vec<f64>,
     latencies: Vec<f64>,
     memory: u64,
 }
@@ -101,6 +106,7 @@ pub(super) async fn measure(
                 tally.failed += fresh.failed;
                 tally.best = tally.best.max(fresh.best);
                 tally.undisturbed = tally.undisturbed.max(fresh.undisturbed);
+                tally.rounds.push(fresh.undisturbed);
                 tally.latencies.append(&mut fresh.latencies);
                 tally.memory = tally.memory.max(fresh.memory);
             }
@@ -117,6 +123,7 @@ pub(super) async fn measure(
             failed: tally.failed,
             per_second: tally.best,
             undisturbed: tally.undisturbed,
+            rounds: tally.rounds,
             p50: quantile(&tally.latencies, 0.5),
             p99: quantile(&tally.latencies, 0.99),
             memory: tally.memory,

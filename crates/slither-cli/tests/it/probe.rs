@@ -13,7 +13,7 @@ import threading, time
 scratch, total, lock = {}, 0, threading.Lock()
 
 def pure(items):
-    return [sum(each * n for each in range(20_000)) for n in items]
+    return [sum(each * n for each in range(1_000_000)) for n in items]
 
 def planted(items):
     scratch['n'] = items[0]
@@ -29,12 +29,12 @@ def locked(items):
         return unlocked(items)
 
 def waits(items):
-    time.sleep(0.01)
+    time.sleep(0.1)
     return items
 
 async def awaits(items):
     import asyncio
-    await asyncio.sleep(0.01)
+    await asyncio.sleep(0.1)
     return items
 
 def dies(items):
