@@ -82,7 +82,7 @@ pub(crate) fn run(minutes: f64) -> Fallible<Page> {
         let (outcome, account) = soak(time).await?;
         let mut broken = account.complaints();
         let after = back(baseline).await?;
-        if after != baseline {
+        if !after.within(&baseline) {
             broken
                 .push(format!("after the shutdown there are {after:?}, and {baseline:?} were there before"));
         }
@@ -112,7 +112,7 @@ pub(crate) fn run(minutes: f64) -> Fallible<Page> {
 
 /// Opens what stays open in this process: a runtime like the soak's, and the thread that frees versions of stores.
 async fn warm_up() -> Fallible<()> {
-    let slither = start().await?;
+    let slither = start(growth(Duration::MAX)).await?;
     let rows = slither.store::<Rows>()?;
     rows.reload()?;
     slither.execute::<_, u64>("steady", "soak:echo", &[1]).await?;
@@ -127,6 +127,13 @@ struct Baseline {
     fds: u64,
     threads: u64,
     children: u64,
+}
+
+impl Baseline {
+    /// Whether nothing is more than it was. Less is no leak: a thread may have been about to end.
+    fn within(&self, before: &Self) -> bool {
+        self.fds <= before.fds && self.threads <= before.threads && self.children <= before.children
+    }
 }
 
 fn baseline() -> Fallible<Baseline> {
@@ -153,14 +160,19 @@ async fn back(wanted: Baseline) -> Fallible<Baseline> {
     let begun = Instant::now();
     loop {
         let now = baseline()?;
-        if now == wanted || begun.elapsed() > END {
+        if now.within(&wanted) || begun.elapsed() > END {
             return Ok(now);
         }
         tokio::time::sleep(Duration::from_millis(100)).await;
     }
 }
 
-async fn start() -> Fallible<Slither> {
+/// How much a worker of the aging pool may grow: in a short soak less, or none might be recycled on a busy machine.
+fn growth(time: Duration) -> u64 {
+    if time < verdict::JUDGED_FROM { 1 << 20 } else { 8 << 20 }
+}
+
+async fn start(growth: u64) -> Fallible<Slither> {
     let soon = Duration::from_millis(1);
     let pool = |name: &str| Pool::processes(name).python_path(python_folder());
     // Never recycled: its workers would have shown a leak.
@@ -175,14 +187,14 @@ async fn start() -> Fallible<Slither> {
         .restart_budget(RestartBudget { deaths: usize::MAX, period: soon, backoff: soon })
         .breaker(None)
         .chaos(Chaos::seeded(7).kill(0.0005).garbage(0.0005).slow(0.001, Duration::from_millis(20)));
-    let aging = pool("aging").size(2).max_requests(2_000).ttl(Duration::from_secs(45)).max_rss(8 << 20);
+    let aging = pool("aging").size(2).max_requests(2_000).ttl(Duration::from_secs(45)).max_rss(growth);
     let slither = Slither::builder().pool(steady).pool(rough).pool(aging).store(Rows::default());
     Ok(slither.start().await?)
 }
 
 /// The load and its end: the samples and the accounts.
 async fn soak(time: Duration) -> Fallible<(Vec<Sample>, Arc<Account>)> {
-    let slither = start().await?;
+    let slither = start(growth(time)).await?;
     let rows = slither.store::<Rows>()?;
     let account = Arc::new(Account::default());
     let (end, over) = watch::channel(false);
