@@ -40,23 +40,31 @@ def run(run: Run, work: Work) -> None:
     run.expect("audit_log_length", len(rows))
     run.expect("audit_log_rows", len(rows))
     run.expect("validations_counted", len(rows))
-    done = threading.Event()
+    done, swapped = threading.Event(), threading.Event()
     _swap(schemas[0])
 
     def check(number: int) -> None:
         global _validation_count
+        # The later half of the rows is for later versions, however long the thread that swaps them is held up.
+        if 2 * number >= len(rows) and work["reloads"] > 1:
+            swapped.wait()
         with run.guard:
             broken = _broken(rows[number], _schema)
             _audit_log.append({"row": number, "version": _schema["version"], "broken": broken})
             _validation_count += 1
 
     def reload() -> None:
+        seen = -1
         for swap in range(1, work["reloads"] + 1):
-            # In step with the rows, so that all of the swaps fall among them.
-            while not done.is_set() and _validation_count * work["reloads"] < swap * len(rows):
+            # In step with the rows, so that all of the swaps fall among them, and each version meets one.
+            while not done.is_set() and (
+                _validation_count * work["reloads"] < swap * len(rows) or _validation_count == seen
+            ):
                 time.sleep(0)
             with run.guard:
                 _swap(schemas[swap % len(schemas)])
+                seen = _validation_count
+            swapped.set()
 
     reloader = threading.Thread(target=reload)
     reloader.start()

@@ -97,7 +97,4 @@ def test_with_a_lock_no_row_is_checked_by_another_schema_than_it_says() -> None:
     ]
     rows = [{"n": "x" if number % 2 else "1"} for number in range(2000)]
     data_etl_baseline.run(Run("locked", stream), {"rows": rows, "schemas": schemas, "reloads": 50})
-    findings = told(stream)
-    # With a GIL a thread may see one version only.
-    findings.pop("reloads_met")
-    assert {name: found for name, found in findings.items() if found[2]} == {}
+    unbroken(stream)
