@@ -98,7 +98,9 @@ impl Stage {
         let sessions = [&a, &b].map(|session| session.id().to_string());
 
         observer.step("two sessions train at the same time", None);
-        let trained = tokio::try_join!(train(&a, CLOUDS[0]), train(&b, CLOUDS[1]))?.into();
+        let meet = self.meet([&a, &b]);
+        let (first, second, ()) = tokio::try_join!(train(&a, CLOUDS[0]), train(&b, CLOUDS[1]), meet)?;
+        let trained = [first, second];
         observer.step("both score the same records", None);
         let input = records();
         let scored =
@@ -148,6 +150,15 @@ impl Stage {
             chaos,
             elapsed,
         })
+    }
+
+    /// Holds each training up after its first round until the other has come as far, so that both are at it then even
+    /// where one begins late.
+    async fn meet(&self, sessions: [&Session; 2]) -> Result<(), ItemError> {
+        let [mut a, mut b] = sessions.map(|session| self.rounds.hold(session.id()));
+        // One that fails before ends the act of itself.
+        let _ = tokio::join!(&mut a.reached, &mut b.reached);
+        Ok(())
     }
 
     async fn open(&self, ends: &Arc<Mutex<Vec<SessionEnd>>>) -> Result<Session, ItemError> {

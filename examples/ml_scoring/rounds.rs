@@ -14,7 +14,7 @@ const LONGEST: Duration = Duration::from_secs(4);
 
 /// A store without tables, whose view a training calls after each round.
 #[derive(Debug, Clone, Default)]
-pub(super) struct Rounds(Arc<Mutex<Option<Hold>>>);
+pub(super) struct Rounds(Arc<Mutex<Vec<Hold>>>);
 
 #[derive(Debug)]
 struct Hold {
@@ -45,14 +45,16 @@ impl Rounds {
         let (reached, wait) = oneshot::channel();
         let (free, release) = sync_channel(1);
         let hold = Hold { session: session.clone(), reached, release };
-        *self.0.lock().unwrap_or_else(PoisonError::into_inner) = Some(hold);
+        let mut holds = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        holds.retain(|hold| hold.session != *session);
+        holds.push(hold);
         Held { reached: wait, _release: free }
     }
 
     fn done(&self, round: Round, session: Option<&SessionId>) {
         let hold = {
-            let mut hold = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-            hold.take_if(|hold| Some(&hold.session) == session)
+            let mut holds = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+            holds.iter().position(|hold| Some(&hold.session) == session).map(|at| holds.swap_remove(at))
         };
         if let Some(Hold { reached, release, .. }) = hold {
             // Whoever no longer waits for the round has no reason to hold it up.
