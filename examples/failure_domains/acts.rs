@@ -5,7 +5,7 @@ use std::time::{Duration, Instant};
 use slither::{Call, ConfigError, Each, ErrorKind, ItemError, MaxInFlight, OnError, PoolStats, Slither};
 
 use super::POOL;
-use super::evidence::{Crash, Memory, Recycling, Sessions};
+use super::evidence::{Crash, Domain, Memory, Recycling, Sessions};
 
 /// Items of the first two acts, of which the first has one that crashes.
 const ITEMS: i64 = 200;
@@ -21,6 +21,10 @@ const ENOUGH: u64 = 4 << 30;
 /// How often something is looked at that changes by itself, and for how long at most.
 const LOOK: Duration = Duration::from_millis(1);
 const PATIENCE: Duration = Duration::from_secs(30);
+
+/// Items that crash: at once, and as soon as another call runs in the same process.
+const ALONE: i64 = -1;
+const BESIDE: i64 = -2;
 
 fn work() -> Call<i64> {
     Call::new("domains:work")
@@ -57,8 +61,12 @@ async fn until(slither: &Slither, is_so: impl Fn(&PoolStats) -> bool) -> Option<
 }
 
 /// One item of many crashes in the middle.
-pub(super) async fn crash(slither: &Slither, slots: usize) -> Result<Crash, ConfigError> {
-    let items: Vec<i64> = (0..ITEMS).map(|item| if item == ITEMS / 2 { -1 } else { item }).collect();
+pub(super) async fn crash(slither: &Slither, domain: Domain, slots: usize) -> Result<Crash, ConfigError> {
+    let crash = match domain {
+        Domain::Processes => ALONE,
+        Domain::Threads => BESIDE,
+    };
+    let items: Vec<i64> = (0..ITEMS).map(|item| if item == ITEMS / 2 { crash } else { item }).collect();
     let watch = async {
         until(slither, |stats| stats.deaths > 0).await?;
         until(slither, |stats| stats.slots == slots).await
@@ -96,7 +104,7 @@ pub(super) async fn sessions(slither: &Slither) -> Result<Sessions, ConfigError>
         living.push((number, session));
     }
     // The call to blame is no session's.
-    let victim = slither.execute::<_, Vec<i64>>(POOL, "domains:work", &([-1],)).await;
+    let victim = slither.execute::<_, Vec<i64>>(POOL, "domains:work", &([ALONE],)).await;
     if victim.is_ok() {
         return Err(unable("a call survived its crash"));
     }

@@ -65,7 +65,7 @@ impl Play {
         let step = |what: &str| self.observer.step(&format!("{domain}: {what}"), None);
         step("a crash among calls");
         let slither = self.start(self.pool(domain, self.at_once)).await?;
-        let crash = acts::crash(&slither, self.at_once).await?;
+        let crash = acts::crash(&slither, domain, self.at_once).await?;
         slither.shutdown(GRACE).await;
         step("recycling");
         let slither = self.start(self.pool(domain, self.at_once).max_requests(acts::REQUESTS)).await?;
