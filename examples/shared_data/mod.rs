@@ -89,10 +89,9 @@ async fn measure(slither: &Slither, key: usize, size: usize) -> Result<Costs, Co
         let function = format!("shared:{function}");
         slither.execute::<_, f64>(POOL, &function, args).await.map_err(|error| unable(&error.report()))
     };
-    let looked = shared.store().looked();
+    shared.store().lookup();
     let view = ask("by_view", &[key, times]).await? / times as f64;
-    let (asked, spent) = shared.store().looked();
-    let lookup = (spent - looked.1).as_secs_f64() / (asked - looked.0).max(1) as f64;
+    let lookup = shared.store().lookup().as_secs_f64();
     let many = (times / TOGETHER).max(2);
     let view_many = ask("by_view_many", &[key, many, TOGETHER]).await? / (many * TOGETHER) as f64;
 

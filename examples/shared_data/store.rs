@@ -1,6 +1,6 @@
 //! The store: a value of each size, and a view that counts what finding one takes.
 
-use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
 use serde::Deserialize;
@@ -15,13 +15,7 @@ pub(super) const VALUES: Table<u64, String> = Table::set("values");
 /// Values, and how long lookups took.
 #[derive(Debug, Default)]
 pub(super) struct Shared {
-    counts: std::sync::Arc<Counts>,
-}
-
-#[derive(Debug, Default)]
-struct Counts {
-    lookups: AtomicU64,
-    nanoseconds: AtomicU64,
+    lookups: Arc<Mutex<Vec<Duration>>>,
 }
 
 #[derive(Deserialize)]
@@ -30,9 +24,11 @@ struct Asked {
 }
 
 impl Shared {
-    /// How many lookups there were, and how long they took together.
-    pub(super) fn looked(&self) -> (u64, Duration) {
-        (self.counts.lookups.load(Relaxed), Duration::from_nanos(self.counts.nanoseconds.load(Relaxed)))
+    /// How long a lookup took since this was last asked: the median, which one that was held up does not change.
+    pub(super) fn lookup(&self) -> Duration {
+        let mut lookups = std::mem::take(&mut *self.lookups.lock().unwrap_or_else(PoisonError::into_inner));
+        lookups.sort_unstable();
+        lookups.get(lookups.len() / 2).copied().unwrap_or_default()
     }
 }
 
@@ -42,12 +38,12 @@ impl Store for Shared {
     }
 
     fn views(&self) -> Vec<View> {
-        let counts = self.counts.clone();
+        let lookups = self.lookups.clone();
         let find = move |asked: Asked, view: &ViewContext| {
             let begun = Instant::now();
             let found = view.snapshot().get_arc(&VALUES, &asked.key);
-            counts.lookups.fetch_add(1, Relaxed);
-            counts.nanoseconds.fetch_add(begun.elapsed().as_nanos() as u64, Relaxed);
+            let took = begun.elapsed();
+            lookups.lock().unwrap_or_else(PoisonError::into_inner).push(took);
             Ok::<_, ViewError>(found)
         };
         vec![View::scalar("value", find).scope(Scope::Global)]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import statistics
 import threading
 import time
 from collections.abc import Callable
@@ -9,6 +10,8 @@ from collections.abc import Callable
 import slither
 
 __thread_safe__ = True
+
+_PARTS = 5
 
 
 def by_view(key: int, times: int) -> float:
@@ -35,7 +38,7 @@ def shared_reads(size: int, times: int, threads: int) -> float:
         with lock:
             len(table[0])
 
-    return _in_threads(lambda: _timed(read, times), threads)
+    return _in_threads(read, times, threads)
 
 
 def shared_writes(size: int, times: int, threads: int) -> float:
@@ -48,22 +51,39 @@ def shared_writes(size: int, times: int, threads: int) -> float:
         with lock:
             table[0] = made
 
-    return _in_threads(lambda: _timed(write, times), threads)
+    return _in_threads(write, times, threads)
 
 
 def _timed(act: Callable[[], object], times: int) -> float:
+    """How long so many take."""
     act()
-    begun = time.perf_counter()
+    return _typical(lambda size: _loop(act, size), times)
+
+
+def _in_threads(act: Callable[[], object], times: int, threads: int) -> float:
+    """How long it takes until each of so many threads has done so many."""
+
+    def together(size: int) -> None:
+        crowd = [threading.Thread(target=_loop, args=(act, size)) for _ in range(threads)]
+        for each in crowd:
+            each.start()
+        for each in crowd:
+            each.join()
+
+    return _typical(together, times)
+
+
+def _loop(act: Callable[[], object], times: int) -> None:
     for _ in range(times):
         act()
-    return time.perf_counter() - begun
 
 
-def _in_threads(run: Callable[[], object], threads: int) -> float:
-    crowd = [threading.Thread(target=run) for _ in range(threads)]
-    begun = time.perf_counter()
-    for each in crowd:
-        each.start()
-    for each in crowd:
-        each.join()
-    return time.perf_counter() - begun
+def _typical(run: Callable[[int], None], times: int) -> float:
+    """By the median of some parts, so that what holds the process up once spoils one of them."""
+    each = []
+    for part in range(_PARTS):
+        if size := (times + part) // _PARTS:
+            begun = time.perf_counter()
+            run(size)
+            each.append((time.perf_counter() - begun) / size)
+    return statistics.median(each) * times
