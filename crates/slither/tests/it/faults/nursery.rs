@@ -10,8 +10,10 @@ use crate::support::{Folder, alive, behave, pool, runtime, until, within};
 #[tokio::test(flavor = "multi_thread")]
 async fn a_killed_nursery_is_replaced_until_the_budget_is_spent() {
     within(async {
-        let budget = RestartBudget { deaths: 2, ..RestartBudget::default() };
-        let breaker = Breaker { cooldown: Duration::from_secs(1), ..Breaker::default() };
+        // Deaths count together however far apart they are.
+        let period = Duration::from_secs(600);
+        let budget = RestartBudget { deaths: 2, period, ..RestartBudget::default() };
+        let breaker = Breaker { cooldown: Duration::from_secs(3), ..Breaker::default() };
         let slither = runtime(pool(2).restart_budget(budget).breaker(breaker)).await;
         let folder = Folder::new();
         for round in 0..3 {
@@ -26,6 +28,13 @@ async fn a_killed_nursery_is_replaced_until_the_budget_is_spent() {
                 }
             });
             until(|| gates.iter().all(|gate| std::fs::exists(format!("{gate}.begun")).unwrap())).await;
+            // It waits when the budget is spent, and so has the cause however soon there is a new nursery.
+            let waiting = (round == 2).then(|| {
+                let slither = slither.clone();
+                tokio::spawn(async move { slither.execute::<_, Value>("default", "behave:who", &()).await })
+            });
+            let waits = usize::from(waiting.is_some());
+            until(|| slither.stats("default").unwrap().queued == waits).await;
             kill(nursery);
             let done = running.await.unwrap();
             assert_eq!(done.ledger.failed, 2, "round {round}");
@@ -44,10 +53,12 @@ async fn a_killed_nursery_is_replaced_until_the_budget_is_spent() {
                 until(|| pids(&slither).len() == 2).await;
                 assert!(pids(&slither).is_disjoint(&old));
             }
+            if let Some(waiting) = waiting {
+                let error = waiting.await.unwrap().unwrap_err();
+                assert_eq!(error.kind(), ErrorKind::Unavailable);
+                assert!(error.message().contains("its nursery was killed by SIGKILL"), "{error}");
+            }
         }
-        let error = slither.execute::<_, Value>("default", "behave:who", &()).await.unwrap_err();
-        assert_eq!(error.kind(), ErrorKind::Unavailable);
-        assert!(error.message().contains("its nursery was killed by SIGKILL"), "{error}");
 
         // After the cooldown there is a new one.
         until(|| pids(&slither).len() == 2).await;
