@@ -3,19 +3,21 @@
 use std::time::{Duration, Instant};
 
 use insta::assert_snapshot;
-use slither::{Call, ErrorKind, Pool, RestartBudget, Slither, Value};
+use slither::{Breaker, Call, ErrorKind, Pool, RestartBudget, Slither, Value};
 
 use super::host::{MARK, marked};
 use super::stories::plain;
 use super::{kill, pids, unlimited};
 use crate::support::{Folder, pool, runtime, until, within};
 
-fn budget(deaths: usize) -> RestartBudget {
-    RestartBudget { deaths, backoff: Duration::from_millis(10), ..RestartBudget::default() }
-}
+/// So long that no test comes to its end, however slow the machine is.
+const NEVER: Duration = Duration::from_secs(600);
 
+/// Deaths count together however far apart they are, and when they are too many nothing is tried again.
 fn deadly(folder: &Folder, deaths: usize) -> Pool {
-    pool(1).env("DEADLY", folder.path("imports")).restart_budget(budget(deaths))
+    let budget = RestartBudget { deaths, period: NEVER, backoff: Duration::from_millis(10) };
+    let breaker = Breaker { cooldown: NEVER, max_cooldown: NEVER, ..Breaker::default() };
+    pool(1).env("DEADLY", folder.path("imports")).restart_budget(budget).breaker(breaker)
 }
 
 fn imports(folder: &Folder) -> usize {
@@ -58,9 +60,9 @@ async fn a_worker_that_dies_at_import_is_started_budget_plus_one_times() {
 async fn a_worker_that_is_never_ready_counts_as_one_that_dies() {
     within(async {
         let folder = Folder::new();
-        let slither = runtime(deadly(&folder, 1).start_timeout(Duration::from_millis(1500))).await;
+        let slither = runtime(deadly(&folder, 1).start_timeout(Duration::from_secs(5))).await;
         let cause = doom(&slither, &folder, "hang").await;
-        assert!(cause.contains("was not ready after 1.5 s"), "{cause}");
+        assert!(cause.contains("was not ready after 5 s"), "{cause}");
         assert_eq!(imports(&folder) - 1, 1 + 1);
     })
     .await;
@@ -88,7 +90,7 @@ async fn a_start_that_takes_for_ever_has_a_timeout_of_its_own() {
         let late = slow().start_timeout(Duration::from_millis(400)).preload("slow_import");
         let error = Slither::builder().pool(late).start().await.unwrap_err();
         assert_snapshot!("preload_too_slow", error.to_string());
-        let slither = runtime(slow().start_timeout(Duration::from_secs(3))).await;
+        let slither = runtime(slow().start_timeout(Duration::from_secs(8))).await;
         let error = slither.dispatch::<u64, u64>(0..3, Call::new("slow_import:echo")).await.unwrap_err();
         assert_snapshot!("import_too_slow", plain(&error.cause.to_string()));
         slither.shutdown(Duration::from_secs(5)).await;
