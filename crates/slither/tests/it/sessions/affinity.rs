@@ -99,8 +99,11 @@ async fn a_hint_prefers_its_worker_and_moves_when_that_is_busy() {
         let hint = slither.open_session("default").affinity(Affinity::Hint).await.unwrap();
         assert_eq!(hint.worker(), None);
         let who = async || -> Result<u32, ItemError> { hint.execute("behave:who", &()).await };
-        let home = who().await.unwrap();
-        assert_ne!(home, pid(&strict), "the emptiest worker is preferred");
+        // The emptiest worker is preferred when it is idle, as it is a moment after its answer: calls in a row go to it alone.
+        let mut row = 0;
+        while row < 20 {
+            row = if who().await.unwrap() == pid(&strict) { 0 } else { row + 1 };
+        }
         let folder = Folder::new();
         let gate = folder.path("gate");
         let holding = hint.dispatch::<_, String>([gate.clone()], behave("wait_for_file"));

@@ -121,20 +121,36 @@ async fn an_idle_session_expires_and_a_busy_one_does_not() {
     within(async {
         let slither = runtime(pool(1)).await;
         let folder = Folder::new();
-        let (notes, gate) = (folder.path("notes"), folder.path("gate"));
-        let (opening, told) = watched(&slither);
-        let session = opening.ttl(Duration::from_millis(300)).await.unwrap();
-        let _: u32 = session.execute("keep:note_end", &[&notes]).await.unwrap();
-        // Its caller goes away, and it still runs.
-        let abandoned = session.dispatch::<_, String>([gate.clone()], behave("wait_for_file"));
-        let begun = until(|| std::fs::exists(format!("{gate}.begun")).unwrap());
-        tokio::select! {
-            _ = abandoned => panic!("the gate is shut"),
-            () = begun => {}
-        }
-        let long = tokio::time::Instant::now() + Duration::from_millis(900);
+        // What is imported already takes none of the session's time.
+        let notes = folder.path("import");
+        std::fs::write(&notes, "").unwrap();
+        let import = behave("wait_for_file");
+        slither.dispatch::<_, String>([notes], import).await.unwrap();
+        let mut ttl = Duration::from_millis(150);
+        let (session, told, notes, gate) = loop {
+            // Whoever is not run for a while has lost its session before it calls, and needs one that lives longer.
+            ttl *= 2;
+            let at = |name| folder.path(&format!("{name}-{}", ttl.as_millis()));
+            let (notes, gate) = (at("notes"), at("gate"));
+            let (opening, told) = watched(&slither);
+            let session = opening.ttl(ttl).await.unwrap();
+            let noted = session.execute::<_, u32>("keep:note_end", &[&notes]).await;
+            // Its caller goes away, and it still runs.
+            let abandoned = session.dispatch::<_, String>([gate.clone()], behave("wait_for_file"));
+            let begun = until(|| std::fs::exists(format!("{gate}.begun")).unwrap());
+            let late = tokio::select! {
+                done = abandoned => done.unwrap_err().to_string(),
+                () = begun => {
+                    noted.unwrap();
+                    break (session, told, notes, gate);
+                }
+            };
+            assert!(late.contains("has ended: it was idle for as long as its time to live"), "{late}");
+        };
+        let long = tokio::time::Instant::now() + 3 * ttl;
         until(|| tokio::time::Instant::now() > long).await;
         assert_eq!(slither.stats("default").unwrap().sessions, 1, "a call of it still runs");
+        assert!(text(&notes).is_empty() && told.lock().unwrap().is_empty());
         std::fs::write(&gate, "").unwrap();
         // Python's hook has run before the host is told.
         until(|| !text(&notes).is_empty() && !told.lock().unwrap().is_empty()).await;
@@ -153,7 +169,8 @@ async fn an_idle_session_expires_and_a_busy_one_does_not() {
 #[tokio::test(flavor = "multi_thread")]
 async fn hooks_that_raise_or_hang_keep_nothing_alive() {
     within(async {
-        let slither = runtime(pool(1).call_timeout(Duration::from_millis(200))).await;
+        // Whatever does not hang has time enough.
+        let slither = runtime(pool(1).call_timeout(Duration::from_secs(5))).await;
         let session = slither.open_session("default").await.unwrap();
         session.execute::<_, ()>("keep:raise_at_end", &()).await.unwrap();
         session.close().await.unwrap();

@@ -86,7 +86,7 @@ async fn a_deadline_costs_the_session_as_a_crash_does() {
     within(async {
         let slither = runtime(pool(1)).await;
         let session = slither.open_session("default").await.unwrap();
-        let hang: Call<String> = behave("act").timeout(std::time::Duration::from_millis(100));
+        let hang: Call<String> = behave("act").timeout(std::time::Duration::from_secs(3));
         let halted = session.dispatch::<_, Value>(["hang".to_owned()], hang).await.unwrap_err();
         assert!(halted.to_string().contains("ran past its deadline"), "{halted}");
         assert_eq!(refused(&session).await, ErrorKind::SessionLost);
