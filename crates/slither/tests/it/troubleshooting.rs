@@ -47,7 +47,11 @@ async fn the_pages_show_the_messages_that_users_see() {
         seen.push(Interpreter::find_in(&nowhere, None).unwrap_err().to_string());
 
         let slither = Slither::builder().pool(pool()).start().await.unwrap();
-        let call = |function: &str| Call::<u32>::new(function).timeout(Duration::from_millis(500));
+        // The pages show this deadline; only what hangs is to meet it.
+        let call = |function: &str| match function {
+            "trouble:hang" => Call::<u32>::new(function).timeout(Duration::from_millis(500)),
+            _ => Call::new(function),
+        };
         for function in [
             "my_modle:predict_batch",
             "scorer:predict_batch",
