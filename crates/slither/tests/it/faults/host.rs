@@ -101,7 +101,8 @@ async fn killed(mark: String, phase: &'static str, moment: Duration) -> Duration
 
 /// Kills so many hosts, so many of them at a time, and gives the longest that anything was left.
 async fn killed_hosts(hosts: u32, at_a_time: u32) -> Duration {
-    let family = format!("{}-", std::process::id());
+    // Other tests of this process have marks as well.
+    let family = format!("{}-host-", std::process::id());
     let lanes = (0..at_a_time).map(|lane| {
         let family = family.clone();
         tokio::spawn(async move {
@@ -130,7 +131,9 @@ async fn killed_hosts(hosts: u32, at_a_time: u32) -> Duration {
 async fn nothing_outlives_a_killed_host() {
     within(async {
         let worst = killed_hosts(18, 3).await;
-        assert!(worst < Duration::from_secs(5), "{worst:?}");
+        // What outlives its host does so for 30 s at least: an import takes them, a child lives for a minute or five. How
+        // soon it is gone on a machine that is not busy, the test of a thousand measures.
+        assert!(worst < Duration::from_secs(25), "{worst:?}");
     })
     .await;
 }
