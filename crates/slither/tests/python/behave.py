@@ -112,6 +112,11 @@ def _deed(item: Any) -> Any:
             ctypes.CDLL(None).signal(signal.SIGTERM, ctypes.c_void_p(1))
             while True:
                 pass
+        case str() if item.startswith("stubborn:"):
+            ctypes.CDLL(None).signal(signal.SIGTERM, ctypes.c_void_p(1))
+            open(item.removeprefix("stubborn:"), "w").close()
+            while True:
+                pass
         case "hold-gil":
             sum(range(10**13))  # in C, without ever looking for signals
         case "deadlock":

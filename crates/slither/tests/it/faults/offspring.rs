@@ -9,10 +9,13 @@ use super::stories::plain;
 use super::{kill, pids};
 use crate::support::{Folder, alive, pool, runtime, until, within};
 
+/// What is left behind lives for 300 s, and so does the socket that it holds; this is less, however slow the machine is.
+const BOUND: Duration = Duration::from_secs(60);
+
 async fn gone(what: &str, pids: &[u32]) {
     let begun = Instant::now();
     until(|| !pids.iter().any(|pid| alive(*pid))).await;
-    assert!(begun.elapsed() < Duration::from_secs(5), "{what}: {:?}", begun.elapsed());
+    assert!(begun.elapsed() < BOUND, "{what}: {:?}", begun.elapsed());
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -35,7 +38,7 @@ async fn children_die_with_their_worker_in_their_own_session_too() {
         let error = answer.unwrap_err();
         assert_eq!(error.kind(), ErrorKind::Crash);
         assert_snapshot!("death_beside_a_living_child", plain(&error.report()));
-        assert!(killed.elapsed() < Duration::from_secs(5), "{:?}", killed.elapsed());
+        assert!(killed.elapsed() < BOUND, "{:?}", killed.elapsed());
         gone("after the worker's death", &family[1..]).await;
         assert!(alive(family[0]), "the nursery lives");
     })
