@@ -36,14 +36,14 @@ async def meet_in_loop(items: list[int]) -> list[int]:
     return [os.getpid()] * len(items)
 
 
-def doze_or_load(items: list[float | str]) -> list[float | str]:
-    """Sleeps so many seconds for a number, and imports the extension module at a path."""
-    for item in items:
-        if isinstance(item, str):
-            load(item)
+def await_or_load(items: list[tuple[str, str]]) -> list[int]:
+    """Hold a thread until there is a file at each path, or import the extension module there; return the process."""
+    for what, path in items:
+        if what == "load":
+            load(path)
         else:
-            time.sleep(item)  # sleep: the work that is asked for
-    return items
+            _await_file(path)
+    return [os.getpid()] * len(items)
 
 
 def await_file(items: list[str]) -> list[int]:
@@ -113,6 +113,8 @@ async def act_in_loop(items: list[dict[str, Any]]) -> list[str]:
 async def _act_in_loop(item: dict[str, Any]) -> str:
     if "mark" in item:
         Path(item["mark"]).touch()
+    while "await_file" in item and not Path(item["await_file"]).exists():
+        await asyncio.sleep(0.005)
     try:
         match item["deed"]:
             case "wait":

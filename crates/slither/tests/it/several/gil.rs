@@ -1,12 +1,14 @@
 //! How many calls run at once follows the interpreter's lock, as it really is.
 
+use std::iter::repeat_n;
 use std::path::PathBuf;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Instant;
 
+use futures_util::{StreamExt, stream};
 use slither::python::Interpreter;
-use slither::{MaxInFlight, Pool, Slither, Value};
+use slither::{Item, MaxInFlight, Outcome, Pool, Slither};
 
 use super::extension::extension;
 use super::{PYTHON, free_threaded, several, stats, threads};
@@ -114,35 +116,54 @@ async fn the_bound_on_work_in_flight_falls_in_the_middle_of_a_run() {
         let folder = Folder::new();
         let library = extension(&python, &folder.path(""));
         let slither = runtime(threads(&python, 1, 16)).await;
-        let over = Arc::new(AtomicBool::new(false));
+        // The most calls at once: before, and with one slot, once what was in flight has come back.
+        let (high, low) = (Arc::new(AtomicUsize::new(0)), Arc::new(AtomicUsize::new(0)));
         let watch = {
-            let (slither, over) = (slither.clone(), over.clone());
+            let (slither, high, low) = (slither.clone(), high.clone(), low.clone());
             tokio::spawn(async move {
-                let (mut high, mut low) = (0, None);
-                while !over.load(Ordering::Relaxed) {
+                let mut fallen = false;
+                loop {
                     let stats = stats(&slither);
                     let all = stats.running + stats.queued;
-                    match (stats.slots, low) {
-                        (1, Some(most)) => low = Some(all.max(most)),
-                        // What was in flight comes back first.
-                        (1, None) => low = (all <= 2).then_some(all),
-                        _ => high = all.max(high),
-                    }
+                    fallen |= stats.slots == 1 && all <= 2;
+                    match (stats.slots, fallen) {
+                        (1, true) => low.fetch_max(all, Ordering::Relaxed),
+                        (1, false) => 0,
+                        _ => high.fetch_max(all, Ordering::Relaxed),
+                    };
                     tokio::task::yield_now().await;
                 }
-                (high, low)
             })
         };
-        let dozes = |number, seconds: f64| std::iter::repeat_n(Value::from(seconds), number);
-        let items = dozes(200, 0.05).chain([library.into()]).chain(dozes(200, 0.005));
-        let call = several("doze_or_load").batch_size(1).max_in_flight(MaxInFlight::Auto);
-        let done = slither.dispatch::<Value, Value>(items, call).await.unwrap();
-        assert_eq!(done.ledger.emitted, 401);
-        over.store(true, Ordering::Relaxed);
-        let (high, low) = watch.await.unwrap();
-        let low = low.expect("it was seen with one slot, and little in flight");
-        println!("at most {high} calls at once with 16 slots, and {low} with 1");
-        assert!((17..=32).contains(&high) && (1..=2).contains(&low), "{high}, then {low}");
+        let gates = [folder.path("first"), folder.path("second")];
+        let [first, second] = gates.clone().map(|gate| ("await".to_owned(), gate));
+        let load = ("load".to_owned(), library);
+        let before = repeat_n(first.clone(), 200).chain([load]).chain(repeat_n(first, 200));
+        // What waits at the second gate comes when the slots have fallen, or it would hold them all.
+        let fallen = {
+            let slither = slither.clone();
+            stream::once(async move { until(|| stats(&slither).slots == 1).await })
+        };
+        let after = fallen.flat_map(move |()| stream::iter(repeat_n(second.clone(), 200)));
+        let source = stream::iter(before).chain(after).zip(stream::iter(0u64..));
+        let source = source.map(|(payload, id)| Item::new(id, payload));
+        let call = several("await_or_load").batch_size(1).max_in_flight(MaxInFlight::Auto);
+        let run = {
+            let slither = slither.clone();
+            let run = slither.dispatch_stream::<(String, String), u32>(source, call).await.unwrap();
+            tokio::spawn(run.map(|outcome| matches!(outcome, Ok(Outcome::Done(_)))).collect::<Vec<_>>())
+        };
+        for (gate, most, calls) in [(&gates[0], &high, 32), (&gates[1], &low, 2)] {
+            until(|| most.load(Ordering::Relaxed) >= calls).await;
+            std::fs::write(gate, "").unwrap();
+        }
+        assert_eq!(run.await.unwrap(), [true; 601]);
+        watch.abort();
+        assert_eq!(
+            [high, low].map(|most| most.load(Ordering::Relaxed)),
+            [32, 2],
+            "with 16 slots, and with 1"
+        );
     })
     .await;
 }

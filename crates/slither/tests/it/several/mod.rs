@@ -7,6 +7,7 @@ pub(crate) mod gil;
 mod threads;
 
 use std::path::{Path, PathBuf};
+use std::time::Duration;
 
 use slither::python::Interpreter;
 use slither::store::{Scope, Tables, ViewContext, ViewError};
@@ -59,6 +60,7 @@ impl Store for Squares {
 
     fn views(&self) -> Vec<View> {
         let square = |Number { number }: Number, _: &ViewContext| Ok::<u64, ViewError>(number * number);
-        vec![View::scalar("square", square).scope(Scope::Global)]
+        // Ample, since the machine may be busy.
+        vec![View::scalar("square", square).scope(Scope::Global).timeout(Duration::from_secs(60))]
     }
 }
