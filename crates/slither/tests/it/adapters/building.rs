@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use futures_util::future::join_all;
 use slither::{Pool, RestartBudget, Slither, Value};
 
 use super::{PYTHON, profiles, with};
@@ -46,13 +47,15 @@ async fn one_that_cannot_be_imported_or_built_fails_the_start_with_the_traceback
 #[tokio::test(flavor = "multi_thread")]
 async fn one_that_takes_too_long_fails_the_start_with_where_it_is() {
     within(async {
-        for (profile, _, pool) in profiles("Slow") {
-            let error = refusal(pool.start_timeout(Duration::from_secs(2))).await;
-            let said = "pool `default` cannot be started: a worker needs more than 2 s to build its adapter \
+        let each = profiles("Slow").into_iter().map(async |(profile, _, pool)| {
+            // Ample, as the worker is to be building when it is over.
+            let error = refusal(pool.start_timeout(Duration::from_secs(10))).await;
+            let said = "pool `default` cannot be started: a worker needs more than 10 s to build its adapter \
                         `showcase:Slow`\nhint: see `Pool::start_timeout`\n";
             assert!(error.starts_with(said), "{profile}: {error}");
             assert!(error.contains("in load_for_long"), "{profile}: {error}");
-        }
+        });
+        join_all(each).await;
     })
     .await;
 }

@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use futures_util::future::join_all;
 use futures_util::{FutureExt, StreamExt};
 use slither::{ErrorKind, Pool, Slither, ToolStream, Value};
 
@@ -91,9 +92,10 @@ async fn a_stream_that_is_dropped_closes_its_generator_and_leaves_a_pool_that_an
 #[tokio::test(flavor = "multi_thread")]
 async fn a_generator_waits_for_who_takes_its_values() {
     within(async {
-        for (profile, _, pool) in profiles("Predictions") {
+        let each = profiles("Predictions").into_iter().map(async |(profile, _, pool)| {
             let slither = start(pool).await;
-            let adapter = slither.adapter("default").unwrap().timeout(Duration::from_secs(1));
+            // Ample, as the first value is to be there before it is over.
+            let adapter = slither.adapter("default").unwrap().timeout(Duration::from_secs(5));
             let mut stream = adapter.stream::<_, u64>("count", &[1_000_000]);
             assert_eq!(stream.next().await.unwrap().unwrap(), 0);
             // Nobody takes anything: the generator stands still, and its deadline ends it.
@@ -110,7 +112,8 @@ async fn a_generator_waits_for_who_takes_its_values() {
             }
             assert!(values <= 64, "{profile}: {values} values were on their way");
             assert_eq!(error.unwrap().kind(), ErrorKind::Timeout, "{profile}");
-        }
+        });
+        join_all(each).await;
     })
     .await;
 }
