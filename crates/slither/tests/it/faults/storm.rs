@@ -2,7 +2,7 @@
 
 use std::collections::HashSet;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
 use std::time::Duration;
 
 use slither::{Dispatched, ErrorKind, OnError, Retry, Slither};
@@ -14,7 +14,14 @@ fn retry() -> OnError {
     OnError::Retry(Retry::new(20).backoff(Duration::from_millis(5)).then(OnError::Skip))
 }
 
-/// Sends so many items while a worker is killed each 50 ms, and has everything checked and counted.
+/// More workers than this die in a storm, however slow the machine is.
+const DEATHS: usize = 10;
+
+/// A kill strikes among others only where a few batches have gone by since the one before.
+const PACE: u64 = 4 * 64;
+
+/// Sends so many items, and more until enough workers have died, while a worker is killed each 50 ms; has everything checked and
+/// counted.
 fn storm(test: &str, items: u64, policy: &OnError) -> Option<Counts> {
     alone(&format!("storm::{test}"))
         .then(|| counting_runtime().block_on(patiently(under_kills(items, policy))))
@@ -38,15 +45,18 @@ async fn under_kills(items: u64, policy: &OnError) -> Counts {
     let before = holdings();
 
     let slither = runtime(pool(3).restart_budget(unlimited())).await;
-    let over = Arc::new(AtomicBool::new(false));
-    let killer = tokio::spawn(killing(slither.clone(), over.clone()));
+    let (over, pulled) = (Arc::new(AtomicBool::new(false)), Arc::new(AtomicU64::new(0)));
+    let killer = tokio::spawn(killing(slither.clone(), over.clone(), pulled.clone()));
     let call = behave("work").batch_size(64).on_error(policy.clone());
-    let done = slither.dispatch::<u64, u64>(0..items, call).await.unwrap();
+    let source = (0..)
+        .take_while(|item| *item < items || slither.stats("default").unwrap().deaths <= DEATHS)
+        .inspect(|_| _ = pulled.fetch_add(1, Ordering::Relaxed));
+    let done = slither.dispatch::<u64, u64>(source, call).await.unwrap();
     over.store(true, Ordering::Relaxed);
     let kills = killer.await.unwrap();
 
     let deaths = slither.stats("default").unwrap().deaths;
-    accounted(&done, items);
+    accounted(&done, pulled.load(Ordering::Relaxed));
     println!(
         "{policy:?}: {} kills, {deaths} deaths: {}; 0 lost, 0 doubled, in order",
         kills.load(Ordering::Relaxed),
@@ -58,11 +68,18 @@ async fn under_kills(items: u64, policy: &OnError) -> Counts {
     Counts { deaths, failed: done.ledger.failed }
 }
 
-async fn killing(slither: Slither, over: Arc<AtomicBool>) -> AtomicUsize {
+async fn killing(slither: Slither, over: Arc<AtomicBool>, pulled: Arc<AtomicU64>) -> AtomicUsize {
     let kills = AtomicUsize::new(0);
     let mut every = tokio::time::interval(Duration::from_millis(50));
+    let mut next = 0;
     while !over.load(Ordering::Relaxed) {
         every.tick().await;
+        // The window moves when its first batch is done. Only so is none killed more often than it may be run.
+        let now = pulled.load(Ordering::Relaxed);
+        if now < next {
+            continue;
+        }
+        next = now + PACE;
         // A set has an order of its own each time: whoever comes first is as good as random.
         if let Some(pid) = pids(&slither).into_iter().next() {
             kill(pid);
@@ -88,7 +105,7 @@ fn accounted(done: &Dispatched<u64>, items: u64) {
 #[test]
 fn twenty_thousand_items_under_a_hail_of_kills() {
     if let Some(counts) = storm("twenty_thousand_items_under_a_hail_of_kills", 20_000, &OnError::Skip) {
-        assert!(counts.deaths > 10 && counts.failed > 0, "{} deaths", counts.deaths);
+        assert!(counts.deaths > DEATHS && counts.failed > 0, "{} deaths", counts.deaths);
     }
 }
 
@@ -97,7 +114,7 @@ fn under_isolate_the_innocent_come_through_a_hail_of_kills() {
     if let Some(counts) =
         storm("under_isolate_the_innocent_come_through_a_hail_of_kills", 10_000, &OnError::Isolate)
     {
-        assert!(counts.deaths > 5, "{} deaths", counts.deaths);
+        assert!(counts.deaths > DEATHS, "{} deaths", counts.deaths);
         assert!(counts.failed < 64 * counts.deaths as u64 / 4, "{} failed", counts.failed);
     }
 }
@@ -105,7 +122,7 @@ fn under_isolate_the_innocent_come_through_a_hail_of_kills() {
 #[test]
 fn under_retry_all_come_through_a_hail_of_kills() {
     if let Some(counts) = storm("under_retry_all_come_through_a_hail_of_kills", 10_000, &retry()) {
-        assert!(counts.deaths > 5, "{} deaths", counts.deaths);
+        assert!(counts.deaths > DEATHS, "{} deaths", counts.deaths);
         assert_eq!(counts.failed, 0);
     }
 }

@@ -1,7 +1,9 @@
 //! Calls in the threads of one worker.
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::time::{Duration, Instant};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::time::Duration;
 
 use serde_json::json;
 use slither::{Dispatched, ErrorKind, OnError, RestartBudget, Retry, Slither, Value};
@@ -226,25 +228,39 @@ async fn a_storm_of_kills_loses_nothing() {
         let call = several("spin").batch_size(4).max_in_flight(12).on_error(OnError::Isolate);
         // Imported before the storm: a function that no worker lives to import cannot be called.
         slither.dispatch::<u64, u64>([1], several("spin")).await.unwrap();
+        let (pulled, kills) = (Arc::new(AtomicUsize::new(0)), Arc::new(AtomicUsize::new(0)));
         let run = {
-            let slither = slither.clone();
-            tokio::spawn(async move { slither.dispatch::<u64, u64>(vec![2000; 1500], call).await })
+            let (slither, pulled, kills) = (slither.clone(), pulled.clone(), kills.clone());
+            // It goes on until the storm has been there, however slow the machine is.
+            let more = move |sent: &usize| *sent < 1500 || kills.load(Ordering::Relaxed) < 5;
+            let source = (0..).take_while(more).map(move |_| {
+                pulled.fetch_add(1, Ordering::Relaxed);
+                2000
+            });
+            tokio::spawn(async move { slither.dispatch::<u64, u64>(source, call).await })
         };
-        let begun = Instant::now();
-        let mut kills = 0;
-        while !run.is_finished() && begun.elapsed() < Duration::from_secs(60) {
+        let mut next = 0;
+        while !run.is_finished() {
             tokio::time::sleep(Duration::from_millis(60)).await; // sleep: the pace of the storm
+            let now = pulled.load(Ordering::Relaxed);
+            // At least as much is done between two kills as runs at once.
+            if now < next {
+                continue;
+            }
             if let Some((_, pid)) = stats(&slither).workers.first() {
                 let pid = rustix::process::Pid::from_raw(i32::try_from(*pid).unwrap()).unwrap();
-                kills +=
-                    usize::from(rustix::process::kill_process(pid, rustix::process::Signal::KILL).is_ok());
+                if rustix::process::kill_process(pid, rustix::process::Signal::KILL).is_ok() {
+                    kills.fetch_add(1, Ordering::Relaxed);
+                    next = now + 6 * 4;
+                }
             }
         }
         let done = run.await.unwrap().unwrap();
+        let (kills, pulled) = (kills.load(Ordering::Relaxed), pulled.load(Ordering::Relaxed));
         println!("{kills} kills: {}", done.ledger);
-        assert!(done.ledger.balanced() && done.ledger.pulled == 1500, "{}", done.ledger);
-        assert_eq!(done.results.len() + done.failures.len(), 1500);
-        assert!(kills > 0);
+        assert!(done.ledger.balanced() && done.ledger.pulled == pulled as u64, "{}", done.ledger);
+        assert_eq!(done.results.len() + done.failures.len(), pulled);
+        assert!(kills >= 5 && pulled >= 1500, "{kills} kills in {pulled} calls");
         // Only who was alone twice when a kill came has failed.
         assert!(done.failures.iter().all(|failure| failure.error.kind() == ErrorKind::Crash));
         assert!(done.failures.len() <= 6 * kills, "{} of {kills} kills", done.failures.len());
