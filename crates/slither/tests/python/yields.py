@@ -72,9 +72,16 @@ def _done(item: Any) -> Any:
     return item
 
 
-def reports(items: list[str]) -> Iterator[str]:
-    """Says how far it is before each item, which may be a file to wait for."""
+def reports(items: list[str]) -> Iterator[tuple[float, float]]:
+    """Says how far it is before each item, which may be a file to wait for; yields how long before it said so last, at
+    least and at most, in seconds."""
+    before = after = time.monotonic()
     for done, item in enumerate(items):
+        begun = time.monotonic()
         slither.progress(done, len(items))
-        yield _done(item)
+        ended = time.monotonic()
+        apart = (begun - after, ended - before)
+        before, after = begun, ended
+        _done(item)
+        yield apart
     slither.progress(len(items), len(items))
