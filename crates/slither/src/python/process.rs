@@ -218,8 +218,10 @@ mod tests {
 
     #[test]
     fn a_child_that_hangs_dies_with_its_own_children() {
-        let finished = shell("sleep 1000 & echo $!; wait", Duration::from_millis(300), &|| false);
-        assert_eq!(finished.end, End::TimedOut(Duration::from_millis(300)));
+        // Ample, as it is to have said whom it has started.
+        let limit = Duration::from_secs(5);
+        let finished = shell("sleep 1000 & echo $!; wait", limit, &|| false);
+        assert_eq!(finished.end, End::TimedOut(limit));
         let grandchild: i32 = finished.stdout.trim().parse().unwrap();
         // The signal has been sent; wait for it to have been obeyed.
         if let Ok(pidfd) = pidfd_open(Pid::from_raw(grandchild).unwrap(), PidfdFlags::empty()) {
