@@ -1,6 +1,7 @@
 //! A pool runs Python: batches, single calls, a call on each worker, views, and what cannot be called.
 
 use std::collections::{BTreeMap, HashSet};
+use std::sync::{Mutex, mpsc};
 use std::time::Duration;
 
 use futures_util::{StreamExt, stream};
@@ -138,7 +139,8 @@ struct Lookup {
 
 const FEATURES: Table<String, Feature> = Table::set("features");
 
-struct FeatureStore;
+/// A store of which one view, `slow`, answers when it is told to.
+struct FeatureStore(Mutex<Option<mpsc::Receiver<()>>>);
 
 impl Store for FeatureStore {
     fn tables(&self) -> Tables {
@@ -146,6 +148,7 @@ impl Store for FeatureStore {
     }
 
     fn views(&self) -> Vec<View> {
+        let gate = Mutex::new(self.0.lock().unwrap().take());
         let find = |args: Lookup, view: &ViewContext| -> Result<Option<Feature>, ViewError> {
             Ok(view.snapshot().get(&FEATURES, &args.key).cloned())
         };
@@ -155,10 +158,8 @@ impl Store for FeatureStore {
             View::scalar("explode", |_: Lookup, _: &ViewContext| -> Result<(), ViewError> {
                 panic!("the handler is broken")
             }),
-            View::scalar("slow", |_: Lookup, _: &ViewContext| -> Result<(), ViewError> {
-                // Far longer than its timeout, which has to end the wait.
-                let (_keep, never) = std::sync::mpsc::sync_channel::<()>(1);
-                let _ = never.recv_timeout(Duration::from_secs(1));
+            View::scalar("slow", move |_: Lookup, _: &ViewContext| -> Result<(), ViewError> {
+                let _ = gate.lock().unwrap().as_ref().map(mpsc::Receiver::recv);
                 Ok(())
             })
             .timeout(Duration::from_millis(50)),
@@ -178,10 +179,14 @@ fn asks(view: &str) -> Value {
 #[tokio::test(flavor = "multi_thread")]
 async fn python_calls_views_and_gets_typed_exceptions() {
     within(async {
-        let slither = Slither::builder().pool(pool(1)).store(FeatureStore).start().await.unwrap();
+        let (open, gate) = mpsc::sync_channel::<()>(0);
+        let store = FeatureStore(Mutex::new(Some(gate)));
+        let slither = Slither::builder().pool(pool(1)).store(store).start().await.unwrap();
         let names = ["lookup_feature", "global", "lookup_featur", "explode", "slow"];
         let call = behave("view").batch_size(8);
         let done = slither.dispatch::<Value, Value>(names.map(asks), call).await.unwrap();
+        // Its timeout has ended the wait, and not the view.
+        drop(open);
         let answers = done.into_payloads();
         let gold = Value::from([("tier", "gold")]);
         assert_eq!(answers[..2], [gold.clone(), gold.clone()]);
