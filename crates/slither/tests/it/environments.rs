@@ -413,15 +413,24 @@ fn eight_processes_at_once_install_once() {
 fn eight_threads_at_once_install_once_and_the_others_say_that_they_wait() {
     let scratch = Scratch::new();
     scratch.fake_python("bin/python3", "3.12.1", None);
-    let uv = scratch.fake_uv(&format!("sleep 1; {INSTALLS}"));
-    let env = scratch.env(&[&scratch.path("bin"), &uv]);
+    // It is done when one of the others waits.
+    let waits = scratch.path("waits");
+    let uv = scratch.fake_uv(&format!("while [ ! -e {} ]; do sleep 0.01; done; {INSTALLS}", waits.display()));
+    let mut env = scratch.env(&[&scratch.path("bin"), &uv]);
+    env.install_timeout = Duration::from_secs(120);
     let told = Told::default();
+    let tell = |line: &str| {
+        told.line(line);
+        if line.starts_with("waiting for another process") {
+            fs::write(&waits, "").unwrap();
+        }
+    };
     let start = std::sync::Barrier::new(8);
     std::thread::scope(|scope| {
         for _ in 0..8 {
             scope.spawn(|| {
                 start.wait();
-                Environment::prepare_in(&env, &EnvironmentSpec::default(), &told).unwrap();
+                Environment::prepare_in(&env, &EnvironmentSpec::default(), &tell).unwrap();
             });
         }
     });
