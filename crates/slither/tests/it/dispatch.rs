@@ -14,9 +14,7 @@ use slither::dispatch::{
 use slither::{Context, ErrorKind, Item, ItemError, RunError};
 use tokio::sync::Semaphore;
 
-async fn in_time<T>(future: impl Future<Output = T>) -> T {
-    tokio::time::timeout(Duration::from_secs(20), future).await.expect("finishes in time")
-}
+use crate::support::within;
 
 fn doubler() -> Arc<dyn Executor<u64, u64>> {
     Arc::new(InProcess::new("local", |payloads: Vec<u64>| {
@@ -27,16 +25,16 @@ fn doubler() -> Arc<dyn Executor<u64, u64>> {
 #[tokio::test]
 async fn results_come_back_in_the_order_of_the_input() {
     let limits = Limits::new().batch_size(7);
-    let done = in_time(dispatch(doubler(), 0..1000, &limits, Context::run())).await.unwrap();
+    let done = within(dispatch(doubler(), 0..1000, &limits, Context::run())).await.unwrap();
     assert_eq!((done.ledger.pulled, done.ledger.emitted), (1000, 1000));
     assert_eq!(done.into_payloads(), (0..1000).map(|n| n * 2).collect::<Vec<_>>());
 }
 
 #[tokio::test]
 async fn no_input_is_no_work_and_one_item_is_one_result() {
-    let none = in_time(dispatch(doubler(), [], &Limits::new(), Context::run())).await.unwrap();
+    let none = within(dispatch(doubler(), [], &Limits::new(), Context::run())).await.unwrap();
     assert!(none.results.is_empty() && none.ledger.balanced());
-    let one = in_time(dispatch(doubler(), [21], &Limits::new(), Context::run())).await.unwrap();
+    let one = within(dispatch(doubler(), [21], &Limits::new(), Context::run())).await.unwrap();
     assert_eq!(one.into_payloads(), [42]);
 }
 
@@ -53,7 +51,7 @@ fn fails_on(bad: u64) -> Arc<dyn Executor<u64, u64>> {
 async fn skip_loses_the_failed_batch_and_goes_on() {
     for order in [Order::Preserve, Order::AsCompleted] {
         let limits = Limits::new().batch_size(10).on_error(OnError::Skip).order(order);
-        let done = in_time(dispatch(fails_on(25), 0..100, &limits, Context::run())).await.unwrap();
+        let done = within(dispatch(fails_on(25), 0..100, &limits, Context::run())).await.unwrap();
         assert_eq!(done.failures.iter().map(|f| f.item.0).collect::<Vec<_>>(), (20..30).collect::<Vec<_>>());
         assert_eq!(done.failures[3].batch.len(), 10);
         assert_eq!((done.ledger.emitted, done.ledger.failed), (90, 10));
@@ -64,7 +62,7 @@ async fn skip_loses_the_failed_batch_and_goes_on() {
 #[tokio::test]
 async fn halt_returns_the_error_and_what_was_finished() {
     let limits = Limits::new().batch_size(10).max_in_flight(1);
-    let error = in_time(dispatch(fails_on(25), 0.., &limits, Context::run())).await.unwrap_err();
+    let error = within(dispatch(fails_on(25), 0.., &limits, Context::run())).await.unwrap_err();
     let RunError::Halted(failure) = &error.cause else { panic!("{error}") };
     assert_eq!((failure.item.0, failure.error.kind()), (20, ErrorKind::Handler));
     assert_eq!(error.finished.results.len(), 20);
@@ -80,12 +78,12 @@ async fn a_panic_fails_its_batch_and_a_short_reply_too() {
         Ok::<_, Infallible>(payloads)
     });
     let limits = Limits::new().batch_size(2).on_error(OnError::Skip);
-    let done = in_time(dispatch(Arc::new(panics), 0..6, &limits, Context::run())).await.unwrap();
+    let done = within(dispatch(Arc::new(panics), 0..6, &limits, Context::run())).await.unwrap();
     assert_eq!(done.failures.len(), 2);
     assert_eq!(done.failures[0].error.to_string(), "panicked: three is right out");
 
     let short = InProcess::new("local", |payloads: Vec<u64>| Ok::<_, Infallible>(payloads[1..].to_vec()));
-    let done = in_time(dispatch(Arc::new(short), 0..2, &limits, Context::run())).await.unwrap();
+    let done = within(dispatch(Arc::new(short), 0..2, &limits, Context::run())).await.unwrap();
     assert_eq!(done.failures[0].error.kind(), ErrorKind::Contract);
     assert_eq!(done.failures[0].error.to_string(), "expected 2 results, got 1");
 }
@@ -153,7 +151,7 @@ async fn in_flight_and_pulled_input_are_bounded_and_dropping_withdraws() {
     assert_eq!(pulled.load(SeqCst), 16);
     gated.gate.add_permits(100);
     for n in 0..200 {
-        match in_time(outcomes.next()).await {
+        match within(outcomes.next()).await {
             Some(Ok(Outcome::Done(item))) => assert_eq!(item.payload, n),
             other => panic!("{other:?}"),
         }
@@ -188,13 +186,13 @@ async fn a_slow_batch_holds_back_others_only_up_to_the_window() {
     assert_eq!(pulled.load(SeqCst), 5 * 2);
     let ledger = preserved.cancel();
     assert_eq!((ledger.cancelled, ledger.emitted), (10, 0));
-    assert!(in_time(preserved.next()).await.is_none());
+    assert!(within(preserved.next()).await.is_none());
 
     let (_, source) = counted();
     let limits = limits.order(Order::AsCompleted);
     let mut completed = dispatch_stream(Arc::new(FirstHangs), source, &limits, Context::run()).unwrap();
     for n in 2..2000 {
-        match in_time(completed.next()).await {
+        match within(completed.next()).await {
             Some(Ok(Outcome::Done(item))) => assert_eq!(item.payload, n),
             other => panic!("{other:?}"),
         }
@@ -207,14 +205,14 @@ async fn a_source_that_errs_midway_delivers_everything_up_to_there() {
     let source = stream::iter((0..).map(|n| if n < 100 { Ok(Item::new(n, n)) } else { Err("unplugged") }));
     let mut outcomes = try_dispatch_stream(doubler(), source, &Limits::new(), Context::run()).unwrap();
     for n in 0..100 {
-        match in_time(outcomes.next()).await {
+        match within(outcomes.next()).await {
             Some(Ok(Outcome::Done(item))) => assert_eq!(item.payload, n * 2),
             other => panic!("{other:?}"),
         }
     }
-    let end = in_time(outcomes.next()).await;
+    let end = within(outcomes.next()).await;
     assert!(matches!(end, Some(Err(RunError::Source(message))) if message == "unplugged"));
-    assert!(in_time(outcomes.next()).await.is_none());
+    assert!(within(outcomes.next()).await.is_none());
     assert!(outcomes.ledger().balanced());
 }
 
@@ -231,7 +229,7 @@ async fn an_item_that_fails_alone_does_not_halt() {
             "odd fails"
         }
     }
-    let done = in_time(dispatch(Arc::new(OddFails), 0..10, &Limits::new(), Context::run())).await.unwrap();
+    let done = within(dispatch(Arc::new(OddFails), 0..10, &Limits::new(), Context::run())).await.unwrap();
     assert_eq!((done.results.len(), done.failures.len()), (5, 5));
     assert_eq!(done.failures[0].batch.len(), 1);
 }
@@ -242,7 +240,7 @@ async fn metadata_travels_with_its_item() {
     item.metadata.insert("origin", "file.txt");
     let source = stream::iter([item]);
     let mut outcomes = dispatch_stream(doubler(), source, &Limits::new(), Context::run()).unwrap();
-    let Some(Ok(Outcome::Done(item))) = in_time(outcomes.next()).await else { panic!() };
+    let Some(Ok(Outcome::Done(item))) = within(outcomes.next()).await else { panic!() };
     assert_eq!((item.id.0, item.payload, item.metadata.len()), (7, 2, 1));
 }
 
@@ -276,7 +274,7 @@ async fn a_batch_that_yielded_everything_before_its_reply_frees_its_place() {
 
     for order in [Order::Preserve, Order::AsCompleted] {
         let limits = Limits::new().batch_size(2).window(1).order(order);
-        let done = in_time(dispatch(Arc::new(Generator), 0..10, &limits, Context::run())).await.unwrap();
+        let done = within(dispatch(Arc::new(Generator), 0..10, &limits, Context::run())).await.unwrap();
         assert_eq!(done.into_payloads(), (0..10).collect::<Vec<_>>());
     }
 }

@@ -2,12 +2,13 @@
 
 use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex};
-use std::time::Duration;
 
 use metrics::{Counter, CounterFn, Gauge, Histogram, Key, KeyName, Metadata, Recorder, SharedString, Unit};
 use slither::Context;
 use slither::dispatch::{InProcess, Limits, OnError};
 use slither::pipe::{Pipe, RunOptions, run_pipe};
+
+use crate::support::within;
 
 /// Adds up counters by name and stage.
 #[derive(Default, Clone)]
@@ -61,7 +62,7 @@ fn events(policy: OnError) -> Vec<String> {
     metrics::with_local_recorder(&counts, || {
         runtime.block_on(async {
             let run = run_pipe(&pipe, 0u64..10, RunOptions::new());
-            let _ = tokio::time::timeout(Duration::from_secs(20), run).await.expect("finishes in time");
+            let _ = within(run).await;
         });
     });
     let counts = counts.0.lock().expect("no counter panics");

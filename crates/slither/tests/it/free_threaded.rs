@@ -3,6 +3,7 @@
 
 use std::path::Path;
 use std::process::Command;
+use std::time::Duration;
 
 use slither::python::{Env, Interpreter, Origin, diagnose_in};
 
@@ -26,7 +27,11 @@ fn python(path: &str, version: &str, free_threaded: bool) {
 fn env(folder: &Folder) -> Env {
     let path = format!("{}:/bin:/usr/bin", folder.path("bin"));
     let home = folder.path("home");
-    Env::from_variables([("PATH", path), ("HOME", home), ("UV_PYTHON_INSTALL_DIR", folder.path("uv"))])
+    let mut env =
+        Env::from_variables([("PATH", path), ("HOME", home), ("UV_PYTHON_INSTALL_DIR", folder.path("uv"))]);
+    // Ample, since the machine may be busy.
+    env.probe_timeout = Duration::from_secs(60);
+    env
 }
 
 fn found(env: &Env) -> Option<String> {

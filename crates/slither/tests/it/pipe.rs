@@ -13,9 +13,7 @@ use slither::pipe::{
 use slither::{Context, ErrorKind, ItemError, RunError};
 use tokio::sync::Semaphore;
 
-async fn in_time<T>(future: impl Future<Output = T>) -> T {
-    tokio::time::timeout(Duration::from_secs(20), future).await.expect("finishes in time")
-}
+use crate::support::within;
 
 fn doubler() -> Arc<dyn Executor<u64, u64>> {
     Arc::new(InProcess::new("local", |payloads: Vec<u64>| {
@@ -59,7 +57,7 @@ async fn stages_an_executor_and_a_router_make_a_pipe() {
         .on_error("*", OnError::Halt)
         .build()
         .unwrap();
-    let outputs = in_time(run_pipe(&pipe, ["first", "a longer one", ""], RunOptions::new())).await.unwrap();
+    let outputs = within(run_pipe(&pipe, ["first", "a longer one", ""], RunOptions::new())).await.unwrap();
     assert_eq!(outputs.payloads("long"), [&24]);
     assert_eq!(outputs.payloads("short"), [&10]);
     assert_eq!(outputs.items("default")[0].id.0, 2);
@@ -80,16 +78,16 @@ async fn the_first_item_comes_out_while_the_input_goes_on() {
         .dispatch("double", doubler(), Limits::new())
         .build()
         .unwrap();
-    let mut run = in_time(stream_pipe(&pipe, endless, RunOptions::new())).await.unwrap();
+    let mut run = within(stream_pipe(&pipe, endless, RunOptions::new())).await.unwrap();
     for expected in 0..10_000u64 {
-        match in_time(run.next()).await {
+        match within(run.next()).await {
             Some(Ok(Event::Emitted { item, .. })) => assert_eq!(item.payload, expected * 2),
             other => panic!("{other:?}"),
         }
         // Four channels, the window and a batch being gathered.
         assert!(pulled.load(SeqCst) <= expected + 4 * 64 + 33 * 64 + 4);
     }
-    let report = in_time(run.cancel()).await;
+    let report = within(run.cancel()).await;
     assert!(report.ledger.balanced(), "{report}");
     assert_eq!(report.ledger.emitted, 10_000);
     assert!(report.ledger.cancelled > 0);
@@ -112,15 +110,15 @@ async fn a_stuck_executor_bounds_what_is_pulled() {
         .defaults(Defaults::new().batch_size(8))
         .build()
         .unwrap();
-    let mut run = in_time(stream_pipe(&pipe, endless, RunOptions::new())).await.unwrap();
+    let mut run = within(stream_pipe(&pipe, endless, RunOptions::new())).await.unwrap();
     let stuck = tokio::time::timeout(Duration::from_millis(200), run.next()).await;
     assert!(stuck.is_err());
     assert_eq!(started.load(SeqCst), 2);
     // Two batches in flight, one gathered, the channel's eight.
     assert_eq!(pulled.load(SeqCst), 2 * 4 + 4 + 8);
     gate.add_permits(1);
-    assert!(matches!(in_time(run.next()).await, Some(Ok(Event::Emitted { .. }))));
-    assert!(in_time(run.cancel()).await.ledger.balanced());
+    assert!(matches!(within(run.next()).await, Some(Ok(Event::Emitted { .. }))));
+    assert!(within(run.cancel()).await.ledger.balanced());
 }
 
 #[tokio::test]
@@ -129,7 +127,7 @@ async fn halt_returns_the_cause_and_what_was_finished() {
         .try_map("check", |n: u64, _: &Context| if n == 100 { Err("a hundred") } else { Ok(n) })
         .build()
         .unwrap();
-    let error = in_time(run_pipe(&pipe, 0u64.., RunOptions::new())).await.unwrap_err();
+    let error = within(run_pipe(&pipe, 0u64.., RunOptions::new())).await.unwrap_err();
     let RunError::Halted(failure) = &error.cause else { panic!("{error}") };
     assert_eq!(failure.to_string(), "item 100 in stage `check`: handler: a hundred");
     assert_eq!(error.outputs.payloads("default"), (0..100).collect::<Vec<_>>().iter().collect::<Vec<_>>());
@@ -153,7 +151,7 @@ async fn a_panic_is_the_items_failure_wherever_it_happens() {
         .on_error("*", OnError::Skip)
         .build()
         .unwrap();
-    let outputs = in_time(run_pipe(&pipe, 0u64..8, RunOptions::new())).await.unwrap();
+    let outputs = within(run_pipe(&pipe, 0u64..8, RunOptions::new())).await.unwrap();
     let mut failed: Vec<_> = outputs.failures().iter().map(|f| (f.item.0, f.error.to_string())).collect();
     failed.sort();
     let said = |n, word: &str| (n, format!("panicked: {word}"));
@@ -174,7 +172,7 @@ async fn expansion_and_drops_are_counted_by_reason() {
         )
         .build()
         .unwrap();
-    let outputs = in_time(run_pipe(&pipe, 0u64..6, RunOptions::new())).await.unwrap();
+    let outputs = within(run_pipe(&pipe, 0u64..6, RunOptions::new())).await.unwrap();
     let ledger = outputs.ledger();
     assert_eq!((ledger.pulled, ledger.expanded), (6, 1 + 2 + 3 + 4));
     assert_eq!((ledger.emitted, ledger.dropped), (1 + 3, 1 + (2 + 4) + 5));
@@ -185,19 +183,19 @@ async fn expansion_and_drops_are_counted_by_reason() {
 #[tokio::test]
 async fn no_input_and_one_item_and_a_source_that_errs_midway() {
     let pipe = Pipe::builder("small").map("same", |n: u64, _: &Context| n).build().unwrap();
-    let none = in_time(run_pipe(&pipe, Vec::<u64>::new(), RunOptions::new())).await.unwrap();
+    let none = within(run_pipe(&pipe, Vec::<u64>::new(), RunOptions::new())).await.unwrap();
     assert_eq!(none.ledger().pulled, 0);
-    let one = in_time(run_pipe(&pipe, [7u64], RunOptions::new())).await.unwrap();
+    let one = within(run_pipe(&pipe, [7u64], RunOptions::new())).await.unwrap();
     assert_eq!(one.payloads("default"), [&7]);
 
     let source = stream::iter((0u64..).map(|n| if n == 50 { Err("the disk is gone") } else { Ok(n) }));
-    let run = in_time(try_stream_pipe(&pipe, source, RunOptions::new())).await.unwrap();
-    let error = in_time(run.into_outputs()).await.unwrap_err();
+    let run = within(try_stream_pipe(&pipe, source, RunOptions::new())).await.unwrap();
+    let error = within(run.into_outputs()).await.unwrap_err();
     assert!(matches!(&error.cause, RunError::Source(message) if message == "the disk is gone"));
     assert_eq!(error.outputs.items("default").len(), 50);
 
     let panics = (0u64..).inspect(|n| assert!(*n < 5, "no more"));
-    let error = in_time(run_pipe(&pipe, panics, RunOptions::new())).await.unwrap_err();
+    let error = within(run_pipe(&pipe, panics, RunOptions::new())).await.unwrap_err();
     assert!(matches!(&error.cause, RunError::Source(message) if message == "panicked: no more"));
     assert_eq!(error.outputs.items("default").len(), 5);
 }
@@ -221,7 +219,7 @@ async fn policies_reach_the_batches_of_their_stage() {
             .on_error("*", rest)
             .build()
             .unwrap();
-        in_time(run_pipe(&pipe, 0u64..20, RunOptions::new())).await
+        within(run_pipe(&pipe, 0u64..20, RunOptions::new())).await
     };
     let skipped = run(OnError::Skip, OnError::Skip).await.unwrap();
     assert_eq!((skipped.ledger().emitted, skipped.ledger().failed), (16, 4));
@@ -253,7 +251,7 @@ async fn the_order_is_preserved_across_threads_and_batches() {
         .dispatch("double", doubler(), Limits::new().batch_size(3).order(Order::Preserve))
         .build()
         .unwrap();
-    let outputs = in_time(run_pipe(&pipe, 0u64..2000, RunOptions::new())).await.unwrap();
+    let outputs = within(run_pipe(&pipe, 0u64..2000, RunOptions::new())).await.unwrap();
     let expected: Vec<u64> = (0..2000).map(|n| n * 2).collect();
     assert_eq!(outputs.payloads("default"), expected.iter().collect::<Vec<_>>());
 }
@@ -265,8 +263,8 @@ async fn dropping_a_run_stops_its_source() {
     let endless = stream::iter((0u64..).inspect(move |_| {
         let _held = &gone;
     }));
-    let mut run = in_time(stream_pipe(&pipe, endless, RunOptions::new())).await.unwrap();
-    assert!(in_time(run.next()).await.is_some());
+    let mut run = within(stream_pipe(&pipe, endless, RunOptions::new())).await.unwrap();
+    assert!(within(run.next()).await.is_some());
     drop(run);
-    assert!(in_time(waits).await.is_err(), "the source is dropped with the run");
+    assert!(within(waits).await.is_err(), "the source is dropped with the run");
 }

@@ -12,6 +12,8 @@ use slither::pipe::{
 };
 use slither::{Context, ErrorKind, ItemError};
 
+use crate::support::within;
+
 /// Fails the items that a multiple of `modulus`, and waits a random number of turns before it answers.
 struct Picky {
     modulus: u64,
@@ -303,9 +305,7 @@ fn block_on<T>(future: impl Future<Output = T>) -> T {
         .enable_all()
         .build()
         .expect("a runtime");
-    runtime.block_on(async {
-        tokio::time::timeout(Duration::from_secs(20), future).await.expect("finishes in time")
-    })
+    runtime.block_on(within(future))
 }
 
 fn sorted<T: Ord>(mut values: Vec<T>) -> Vec<T> {

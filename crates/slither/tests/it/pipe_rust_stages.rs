@@ -34,7 +34,7 @@ impl Door {
         self.came.fetch_add(1, SeqCst);
         let (_open, timeout) = self
             .changed
-            .wait_timeout_while(self.open.lock().unwrap(), Duration::from_secs(20), |open| !*open)
+            .wait_timeout_while(self.open.lock().unwrap(), Duration::from_secs(120), |open| !*open)
             .unwrap();
         assert!(!timeout.timed_out(), "somebody opens the door");
     }

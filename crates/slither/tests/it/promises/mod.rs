@@ -6,7 +6,6 @@ mod faulty;
 
 use std::collections::BTreeSet;
 use std::sync::Arc;
-use std::time::Duration;
 
 use futures_util::{StreamExt, stream};
 use proptest::prelude::*;
@@ -14,6 +13,7 @@ use slither::dispatch::{OnError, Order, Outcome, dispatch_stream};
 use slither::pipe::{Outputs, Pipe, PipeBuilder, RunOptions, run_pipe};
 use slither::{Context, Item, Ledger, RunError};
 
+use crate::support::within;
 use case::{Case, Fault, Stage, cases, stages};
 use faulty::Faulty;
 
@@ -75,9 +75,7 @@ fn block_on<T>(future: impl Future<Output = T>) -> T {
         .enable_all()
         .build()
         .expect("a runtime");
-    runtime.block_on(async {
-        tokio::time::timeout(Duration::from_secs(20), future).await.expect("finishes in time")
-    })
+    runtime.block_on(within(future))
 }
 
 fn add<Part>(
