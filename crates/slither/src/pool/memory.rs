@@ -93,20 +93,39 @@ fn resident(statm: &File) -> Option<u64> {
 
 #[cfg(test)]
 mod tests {
+    use std::io::{BufRead as _, BufReader, Write as _};
+    use std::process::Stdio;
+
     use super::*;
 
     #[test]
     fn what_is_allocated_and_touched_is_seen() {
-        let memory = Memory::of(std::process::id());
+        // In a process of its own: what other tests give back would count against it.
+        let script =
+            "import sys; print(flush=True); input(); held = b'x' * (64 << 20); print(flush=True); input()";
+        let mut child = std::process::Command::new("python3")
+            .args(["-c", script])
+            .stdin(Stdio::piped())
+            .stdout(Stdio::piped())
+            .spawn()
+            .unwrap();
+        let (mut input, mut said) =
+            (child.stdin.take().unwrap(), BufReader::new(child.stdout.take().unwrap()));
+        let mut line = String::new();
+        assert_eq!(said.read_line(&mut line).unwrap(), 1);
+        let memory = Memory::of(child.id());
         assert_eq!((memory.last(), memory.growth()), (None, 0));
         memory.settle();
         let before = memory.last().unwrap();
-        let held = vec![1u8; 64 << 20];
+        input.write_all(b"\n").unwrap();
+        assert_eq!(said.read_line(&mut line).unwrap(), 1);
         assert_eq!(memory.last().unwrap().rss, before.rss, "not before it is sampled");
         memory.sample();
         let grown = memory.growth();
-        assert!(grown > 32 << 20, "{grown} of {} bytes", held.len());
-        assert!(memory.last().unwrap().rss >= before.rss + grown);
+        assert!((60 << 20..72 << 20).contains(&grown), "{grown} bytes");
+        assert_eq!(memory.last().unwrap().rss, before.rss + grown);
+        input.write_all(b"\n").unwrap();
+        child.wait().unwrap();
     }
 
     #[test]
