@@ -83,7 +83,11 @@ def expected(function: str) -> list[str]:
 def test_a_function_of_its_input_is_left_alone(module: str, monkeypatch: pytest.MonkeyPatch) -> None:
     # Each look at this clock is 10 ms after the last one, so that it has the same time on each machine.
     steps = itertools.count()
-    clock = SimpleNamespace(monotonic=lambda: 0.01 * next(steps), perf_counter=time.perf_counter, sleep=time.sleep)
+    clock = SimpleNamespace(
+        monotonic=lambda: 0.01 * next(steps),
+        perf_counter=time.perf_counter,
+        sleep=time.sleep,  # sleep: how the threads of a probe give way
+    )
     outputs = expected(f"{module}:pure")
     monkeypatch.setattr(_probe, "time", clock)
     found = together(f"{module}:pure", ITEMS, outputs, 4, 5.0)

@@ -127,7 +127,7 @@ def test_the_unlocked_counter_is_found_with_attribute_line_and_threads(run: Any)
 def test_the_unlocked_append_is_found(run: Any) -> None:
     checker = ThreadSafetyChecker(enabled=True)
     adapter = Wrong()
-    # A list is watched from the first time on that nobody else holds it just then: at the latest from the last of these.
+    # A list is watched as soon as nobody else holds it: at the latest from the last of these.
     run(4, lambda: [adapter.keep() for _ in range(50)])
     run(4, adapter.keep)
     (found,) = checker.get_report()["violations"]

@@ -73,8 +73,10 @@ def _done(item: Any) -> Any:
 
 
 def reports(items: list[str]) -> Iterator[tuple[float, float]]:
-    """Says how far it is before each item, which may be a file to wait for; yields how long before it said so last, at
-    least and at most, in seconds."""
+    """Says how far it is before each item, which may be a file to wait for.
+
+    Yields how long before it said so last, at least and at most, in seconds.
+    """
     before = after = time.monotonic()
     for done, item in enumerate(items):
         begun = time.monotonic()
