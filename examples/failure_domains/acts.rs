@@ -62,10 +62,8 @@ async fn until(slither: &Slither, is_so: impl Fn(&PoolStats) -> bool) -> Option<
 
 /// One item of many crashes in the middle.
 pub(super) async fn crash(slither: &Slither, domain: Domain, slots: usize) -> Result<Crash, ConfigError> {
-    let crash = match domain {
-        Domain::Processes => ALONE,
-        Domain::Threads => BESIDE,
-    };
+    // Where there is no other call in the process none needs to be waited for.
+    let crash = if domain == Domain::Threads && slots > 1 { BESIDE } else { ALONE };
     let items: Vec<i64> = (0..ITEMS).map(|item| if item == ITEMS / 2 { crash } else { item }).collect();
     let watch = async {
         until(slither, |stats| stats.deaths > 0).await?;

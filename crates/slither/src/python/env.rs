@@ -14,7 +14,7 @@ use std::time::Duration;
 #[derive(Debug, Clone)]
 pub struct Env {
     variables: BTreeMap<OsString, OsString>,
-    /// How long an interpreter may take to say what it is. Default 10 s; then it is killed and counts as broken.
+    /// How long an interpreter may take to say what it is. Default 30 s; then it is killed and counts as broken.
     pub probe_timeout: Duration,
     /// How long one run of `uv` or `pip` may take. Default 10 minutes; then it is killed, which is an error.
     pub install_timeout: Duration,
@@ -32,7 +32,7 @@ impl Env {
     ) -> Self {
         Self {
             variables: variables.into_iter().map(|(name, value)| (name.into(), value.into())).collect(),
-            probe_timeout: Duration::from_secs(10),
+            probe_timeout: Duration::from_secs(30),
             install_timeout: Duration::from_secs(600),
         }
     }

@@ -60,7 +60,7 @@ pub struct Interpreter {
 impl Interpreter {
     /// Asks the interpreter at `path` what it is.
     ///
-    /// The variables are this process's, and it has 10 s to answer; see [`probe_in`](Self::probe_in).
+    /// The variables are this process's, and it has 30 s to answer; see [`probe_in`](Self::probe_in).
     ///
     /// # Errors
     /// If the file is not there or cannot be run, does not answer in time, is not Python, is older than 3.10, or is

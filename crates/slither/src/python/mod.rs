@@ -15,7 +15,7 @@
 //!   virtual environment are only asked and read.
 //! - **What is there is complete.** A directory of the cache is made aside under a lock, marked last and renamed
 //!   into place: a crash leaves nothing half-made, and processes that start at once make it once.
-//! - **Time is bounded.** An interpreter has 10 s to answer, an installation 10 minutes; what runs longer is
+//! - **Time is bounded.** An interpreter has 30 s to answer, an installation 10 minutes; what runs longer is
 //!   killed, with everything that it started in its process group.
 //! - **Offline is believed.** With `SLITHER_OFFLINE=1` the network is never tried.
 //!

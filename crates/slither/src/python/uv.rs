@@ -20,7 +20,7 @@ use crate::error::ConfigError;
 const OLDEST: &str = "0.5.0";
 
 /// How long it may take to say its version, at most.
-const VERSION_TIMEOUT: Duration = Duration::from_secs(10);
+const VERSION_TIMEOUT: Duration = Duration::from_secs(30);
 
 /// Where `uv` was found.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]

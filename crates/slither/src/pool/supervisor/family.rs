@@ -14,16 +14,24 @@ use rustix::time::Timespec;
 
 /// What SIGKILL has not ended by then is left.
 const PATIENCE: Duration = Duration::from_secs(1);
+/// But so often it is sent, with so much time to die, also where this process does not run for a while: each time to
+/// what had come up meanwhile.
+const ROUNDS: u32 = 8;
+const MOMENT: Duration = Duration::from_millis(20);
 
 /// Kills every process below that one, until none is left.
 pub(super) fn kill_below(root: u32) {
-    let until = Instant::now() + PATIENCE;
-    loop {
+    kill_until(root, Instant::now() + PATIENCE);
+}
+
+fn kill_until(root: u32, until: Instant) {
+    for round in 0.. {
         let family = below(root, &processes());
-        if family.is_empty() || Instant::now() >= until {
+        if family.is_empty() || (round >= ROUNDS && Instant::now() >= until) {
             return;
         }
         let killed: Vec<OwnedFd> = family.into_iter().filter_map(kill).collect();
+        let until = until.max(Instant::now() + MOMENT);
         // When they are dead, those that they had started have come up to the nursery.
         for pidfd in killed {
             let left = until.saturating_duration_since(Instant::now());
@@ -76,6 +84,8 @@ fn below(root: u32, processes: &[(u32, u32)]) -> Vec<u32> {
 
 #[cfg(test)]
 mod tests {
+    use std::process::{Command, Stdio};
+
     use super::*;
 
     #[test]
@@ -85,6 +95,20 @@ mod tests {
         found.sort_unstable();
         assert_eq!(found, [3, 4, 7]);
         assert!(below(6, &processes).is_empty());
+    }
+
+    #[test]
+    fn who_has_not_run_until_the_time_is_over_kills_all_the_same() {
+        let script = "setsid sh -c 'setsid sleep 300 & wait' & wait; echo alone";
+        let shell = Command::new("sh").args(["-c", script]).stdout(Stdio::piped()).spawn().unwrap();
+        let family = || below(shell.id(), &processes());
+        while family().len() < 2 {
+            std::thread::yield_now();
+        }
+        kill_until(shell.id(), Instant::now());
+        assert!(family().is_empty());
+        // Its last child was the one to wait for.
+        assert_eq!(shell.wait_with_output().unwrap().stdout, b"alone\n");
     }
 
     #[test]
